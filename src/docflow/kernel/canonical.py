@@ -5,7 +5,7 @@ because its canonical form depends on ECMAScript number printing.
 """
 
 import hashlib
-import json
+from json.encoder import encode_basestring as _text  # quotes and escapes as RFC 8785 3.2.2.2 says
 from typing import Any
 
 _MAX_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3: what an IEEE double holds exactly
@@ -18,15 +18,20 @@ def canonical_json(value: Any) -> bytes:
         ValueError: on a float, an integer beyond 2^53-1, a lone surrogate or a non-text key.
         TypeError: on a value that JSON has no form for.
     """
-    return _write(value).encode("utf-8")
+    try:
+        return _write(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("canonical JSON refuses lone surrogates") from error
 
 
 def _write(value: Any) -> str:
     match value:
-        case None | bool():
-            return json.dumps(value)
         case str():
             return _text(value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
         case int():
             if abs(value) > _MAX_INTEGER:
                 raise ValueError(f"{value} is beyond the integers canonical JSON can hold")
@@ -42,14 +47,6 @@ def _write(value: Any) -> str:
             return "[" + ",".join(_write(item) for item in value) + "]"
         case _:
             raise TypeError(f"{type(value).__name__} has no canonical JSON form")
-
-
-def _text(value: str) -> str:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError("canonical JSON refuses lone surrogates") from error
-    return json.dumps(value, ensure_ascii=False)
 
 
 def sha256_hex(data: bytes) -> str:
