@@ -1,0 +1,1 @@
+"""The HTTP door: routes, schemas and what receives and answers requests."""

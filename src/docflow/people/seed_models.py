@@ -1,0 +1,325 @@
+"""What an office seed says, as frozen values: one class for each kind of thing in `office.yaml`.
+
+Rules: nothing here reads a file or a database, and nothing is optional by accident: an unknown or
+a missing name is an error, a wrong type is not coerced. Rules that need more than one thing (does
+this unit exist?) live in `seed.py`.
+"""
+
+import re
+import string
+from datetime import date, time
+from itertools import pairwise
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists; what is read is frozen
+Code = Annotated[str, StringConstraints(pattern=r"^[^\W_](?:[\w-]{0,30}[^\W_])?$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
+Login = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9.-]{0,62}[a-z0-9])?$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
+Timezone = Annotated[str, StringConstraints(pattern=r"^(?:UTC|[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+)$")]
+Role = Literal["clerk", "specialist", "head", "leader", "auditor", "administrator"]
+Direction = Literal["incoming", "outgoing"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+PLACEHOLDERS = ("number", "type", "office", "unit", "year")
+_NUMBER_SPEC = re.compile(r"(?:0[1-9])?d?")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+
+
+class Name(_Frozen):
+    """A name in the languages that the office writes."""
+
+    vi: Text
+    en: Text
+
+
+class Organisation(_Frozen):
+    """The organisation whose office this is; `superior` is the line above its name on a page."""
+
+    code: Code
+    name: Name
+    superior: Name | None = None
+    place: Text
+    timezone: Timezone
+
+
+class Unit(_Frozen):
+    """A unit (phòng ban) in the tree; the root has no parent."""
+
+    code: Code
+    name: Name
+    parent: Code | None = None
+    symbol: Code | None = None
+
+    @property
+    def in_symbol(self) -> str:
+        """How the unit is written in a document symbol."""
+        return self.symbol or self.code
+
+
+class Office(_Frozen):
+    """One office that a person holds: a role in a unit."""
+
+    unit: Code
+    role: Role
+
+
+class Person(_Frozen):
+    """A person who works here and the offices that they hold."""
+
+    login: Login
+    name: Text
+    offices: Annotated[Many[Office], Field(min_length=1)]
+
+
+class System(_Frozen):
+    """An integrating system, which acts in the name of a unit."""
+
+    login: Login
+    name: Name
+    unit: Code
+
+
+class Recipient(_Frozen):
+    """Where documents go; an internal one may be a unit or a person of this office."""
+
+    code: Code
+    name: Name
+    kind: Literal["organisation", "person"]
+    external: bool
+    unit: Code | None = None
+    login: Login | None = None
+
+
+class DocumentType(_Frozen):
+    """A type of document; `symbol` is null where the type is not written in the symbol."""
+
+    code: Code
+    name: Name
+    symbol: Code | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _symbol_is_the_code(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "symbol" not in data:
+            return {**data, "symbol": data.get("code")}
+        return data
+
+
+class Mark(_Frozen):
+    """A red mark on the page: its text and its size in millimetres."""
+
+    text: Text
+    width: Annotated[int, Field(ge=5, le=100)]
+    height: Annotated[int, Field(ge=5, le=50)]
+
+
+class UrgencyLevel(_Frozen):
+    """A level of urgency and, above the normal one, its mark."""
+
+    code: Slug
+    name: Name
+    mark: Mark | None = None
+
+
+class ClassificationLevel(_Frozen):
+    """A level of classification, named."""
+
+    code: Slug
+    name: Name
+
+
+class Classification(_Frozen):
+    """The levels from the lowest to the highest, and the highest that may be handled here."""
+
+    levels: Annotated[Many[ClassificationLevel], Field(min_length=1)]
+    ceiling: Slug
+
+    def allowed(self) -> tuple[str, ...]:
+        """The codes of the levels up to and including the ceiling, lowest first."""
+        codes = [level.code for level in self.levels]
+        return tuple(codes[: codes.index(self.ceiling) + 1])
+
+
+class Term(_Frozen):
+    """A committee's term; both days belong to it, and without a last day it runs on."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+    name: Name
+    starts: date = Field(alias="from")
+    ends: date | None = Field(default=None, alias="to")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Term":
+        if self.ends is not None and self.ends < self.starts:
+            raise ValueError(f"the term ends ({self.ends}) before it starts ({self.starts})")
+        return self
+
+
+class Terms(_Frozen):
+    """A book that counts per term; the terms do not overlap."""
+
+    terms: Annotated[Many[Term], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Terms":
+        ordered = sorted(self.terms, key=lambda term: term.starts)
+        for earlier, later in pairwise(ordered):
+            if earlier.ends is None or later.starts <= earlier.ends:
+                raise ValueError(
+                    f"the terms {earlier.key} and {later.key} overlap; a day belongs to one term"
+                )
+        if len({term.key for term in self.terms}) < len(self.terms):
+            raise ValueError("two terms have the same key")
+        return self
+
+
+class Groups(_Frozen):
+    """A book that counts per group of types; what no group names counts together."""
+
+    groups: dict[Slug, Many[Code]]
+
+
+class Book(_Frozen):
+    """A register (sổ): what it counts, over which period, and how its numbers are written."""
+
+    code: Slug
+    direction: Direction
+    title: Name
+    office: Code | None = None
+    period: Literal["calendar_year"] | Terms
+    series: Literal["shared", "per_type"] | Groups
+    number_format: Text
+    symbol_format: Text | None = None
+    symbol_format_untyped: Text | None = None
+    first_number: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("number_format")
+    @classmethod
+    def _bare_number(cls, value: str) -> str:
+        check_format(value, known=("number",))
+        return value
+
+    @field_validator("symbol_format", "symbol_format_untyped")
+    @classmethod
+    def _well_formed(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_format(value)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Book":
+        symbols = (self.symbol_format, self.symbol_format_untyped)
+        if self.direction == "incoming":
+            if symbols != (None, None):
+                raise ValueError(
+                    "an incoming document keeps its author's symbol; "
+                    "leave symbol_format and symbol_format_untyped out"
+                )
+            return self
+        if None in symbols:
+            raise ValueError("an outgoing book needs symbol_format and symbol_format_untyped")
+        if self.series != "shared" and "{type" not in str(self.symbol_format):
+            raise ValueError(
+                "symbol_format lacks {type}, so two series of this book would give the same symbol"
+            )
+        return self
+
+
+def _hours(value: Any) -> Any:
+    """Turn `07:30-11:30` into two times of day."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-2]\d:[0-5]\d)\s*-\s*([0-2]\d:[0-5]\d)", value)
+    if match is None:
+        raise ValueError(f"{value!r} is not office hours; write them as 07:30-11:30")
+    opens, closes = (time.fromisoformat(part) for part in match.groups())
+    if closes <= opens:
+        raise ValueError(f"the hours {value} end before they begin")
+    return (opens, closes)
+
+
+Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
+
+
+class Holiday(_Frozen):
+    """A day off."""
+
+    date: date
+    name: Name
+
+
+class OfficeCalendar(_Frozen):
+    """When the office works: local hours per weekday, and the days off."""
+
+    timezone: Timezone
+    week: dict[Weekday, Many[Hours]]
+    holidays: Many[Holiday] = ()
+
+    @field_validator("week")
+    @classmethod
+    def _some_hours(
+        cls, week: dict[Weekday, tuple[tuple[time, time], ...]]
+    ) -> dict[Weekday, tuple[tuple[time, time], ...]]:
+        if not any(week.values()):
+            raise ValueError("the week has no office hours at all; nothing would ever be due")
+        for day, spans in week.items():
+            for (_, closes), (opens, _) in pairwise(spans):
+                if opens < closes:
+                    raise ValueError(f"the hours of {day} overlap or are out of order")
+        return week
+
+
+class OfficeSeed(_Frozen):
+    """A whole office, as `office.yaml` describes it."""
+
+    organisation: Organisation
+    units: Annotated[Many[Unit], Field(min_length=1)]
+    people: Annotated[Many[Person], Field(min_length=1)]
+    systems: Many[System] = ()
+    recipients: Many[Recipient] = ()
+    document_types: Annotated[Many[DocumentType], Field(min_length=1)]
+    urgency_levels: Annotated[Many[UrgencyLevel], Field(min_length=1)]
+    classification: Classification
+    books: Annotated[Many[Book], Field(min_length=1)]
+    calendars: dict[Slug, OfficeCalendar]
+
+
+def check_format(text: str, known: tuple[str, ...] = PLACEHOLDERS) -> None:
+    """Check that `text` is a number or symbol format that gives distinct numbers.
+
+    Raises:
+        ValueError: on an unknown placeholder, a width on anything but the number, unbalanced
+            braces, or a format without {number}, which would give every document the same one.
+    """
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} has unbalanced braces ({error})") from error
+    names = set()
+    for _, name, spec, conversion in parts:
+        if name is None:
+            continue
+        if name not in known:
+            raise ValueError(f"{text!r} has {{{name}}}, which is none of {', '.join(known)}")
+        if conversion or (spec and (name != "number" or not _NUMBER_SPEC.fullmatch(spec))):
+            raise ValueError(
+                f"{text!r}: only the number may have a width, written like {{number:02}}"
+            )
+        names.add(name)
+    if "number" not in names:
+        raise ValueError(f"{text!r} lacks {{number}}, so all documents would get the same one")
