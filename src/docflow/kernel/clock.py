@@ -45,7 +45,8 @@ def rfc3339(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("refusing to format a naive datetime")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # not strftime: its %Y leaves out the leading zeros of a year before 1000
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

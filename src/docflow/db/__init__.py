@@ -1,0 +1,20 @@
+"""Floor 2: engine, unit of work, ledger.
+
+A service method opens `with database.unit_of_work(actor) as uow:`; nobody else commits. Audited rows
+change only through the unit of work's own methods, each of which writes the history entry too.
+"""
+
+from docflow.db.base import METADATA, JsonColumn, UtcDateTime, audited, part_of
+from docflow.db.engine import Database
+from docflow.db.uow import Draft, UnitOfWork
+
+__all__ = [
+    "METADATA",
+    "Database",
+    "Draft",
+    "JsonColumn",
+    "UnitOfWork",
+    "UtcDateTime",
+    "audited",
+    "part_of",
+]

@@ -1,0 +1,165 @@
+"""The database: SQLite (embedded default) or PostgreSQL, the same code for both.
+
+SQLite runs in WAL mode with full synchronisation and foreign keys; writers take an in-process lock
+and then BEGIN IMMEDIATE, because one writer at a time behind a lock is faster and fairer than many
+that busy-wait. PostgreSQL gets lock and statement timeouts so that nothing waits for ever.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from docflow.db import guard
+from docflow.db.base import dumps
+from docflow.db.uow import UnitOfWork
+from docflow.kernel.actor import Actor
+from docflow.kernel.clock import Clock
+from docflow.kernel.errors import ConfigurationError, UnavailableError
+
+_WRITER_WAIT_SECONDS = 20.0
+_BUSY_TIMEOUT_MS = 10_000
+_POSTGRES_OPTIONS = "-c lock_timeout=10s -c statement_timeout=60s -c timezone=UTC"
+
+
+class Database:
+    """One database, its connection pool and its units of work."""
+
+    def __init__(self, url: str, clock: Clock, *, pool_size: int = 8) -> None:
+        """Open (lazily) the database at an SQLAlchemy `url`.
+
+        Raises:
+            ConfigurationError: if the URL is not one of the two supported databases.
+        """
+        self.url = url
+        self.clock = clock
+        self.engine = _create_engine(url, pool_size)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._reader = self.engine.execution_options(docflow_read=True)
+        self._writer_lock = threading.Lock()
+        self._inside = threading.local()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Give a connection in a read transaction.
+
+        Raises:
+            UnavailableError: if the database does not answer.
+        """
+        with _translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def unit_of_work(self, actor: Actor) -> Iterator[UnitOfWork]:
+        """Give a unit of work that commits when the block ends and rolls back when it raises.
+
+        Raises:
+            UnavailableError: if the database does not answer or stays locked.
+            UnrecordedChangeError: if an audited row changed without a history entry.
+        """
+        if getattr(self._inside, "open", False):
+            raise RuntimeError("a unit of work is already open in this thread")
+        self._inside.open = True
+        try:
+            with self._one_writer(), _translated(), self.engine.begin() as connection:
+                uow = UnitOfWork(connection, actor, self.clock)
+                yield uow
+                uow.finish()
+        finally:
+            self._inside.open = False
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writer_lock.acquire(timeout=_WRITER_WAIT_SECONDS):
+            raise UnavailableError(
+                "The database is busy with other changes; try again.", code="database-unavailable"
+            )
+        try:
+            yield
+        finally:
+            self._writer_lock.release()
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn a database that is away, locked or full into an error a caller can act on."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise UnavailableError(
+            "The database does not answer or is busy; nothing was changed. Try again.",
+            code="database-unavailable",
+        ) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise UnavailableError(
+                "The database connection was lost; nothing was changed. Try again.",
+                code="database-unavailable",
+            ) from error
+        raise
+
+
+def _create_engine(url: str, pool_size: int) -> sa.Engine:
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(
+            "DOCFLOW_DATABASE_URL is not a database URL; write sqlite:///path or postgresql://…"
+        ) from error
+    common: dict[str, Any] = {
+        "json_serializer": dumps,
+        "pool_size": pool_size,
+        "max_overflow": pool_size,
+        "pool_timeout": 30,
+    }
+    match parsed.get_backend_name():
+        case "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise ConfigurationError("docflow needs an SQLite file, not a database in memory")
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = sa.create_engine(parsed, poolclass=sa.QueuePool, **common)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        case "postgresql":
+            engine = sa.create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                connect_args={"options": _POSTGRES_OPTIONS},
+                pool_pre_ping=True,
+                **common,
+            )
+        case other:
+            raise ConfigurationError(
+                f"DOCFLOW_DATABASE_URL names {other!r}; docflow runs on sqlite and postgresql"
+            )
+    guard.install(engine)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # docflow issues BEGIN itself
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute("PRAGMA " + pragma)
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    reading = connection.get_execution_options().get("docflow_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

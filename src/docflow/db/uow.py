@@ -1,0 +1,175 @@
+"""The unit of work: one transaction, its changes and their history entries, or none of it.
+
+An audited row is created, changed or noted together with a `Draft` of its entry; there is no method
+that changes it without. Parts of a subject (files, deliveries, register entries) are written with
+`put`, `alter` and `remove`; `finish` refuses to commit if their subject has no entry in this unit.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from docflow.db import guard
+from docflow.db.base import NO_PREVIOUS
+from docflow.db.ledger import Draft, Head, Ledger
+from docflow.kernel.actor import Actor
+from docflow.kernel.clock import Clock
+from docflow.kernel.errors import StaleVersionError
+
+__all__ = ["Draft", "UnitOfWork", "UnrecordedChangeError"]
+
+_OPTIONS = {guard.TOKEN: True}
+
+
+class UnrecordedChangeError(RuntimeError):
+    """An audited subject changed in this unit of work without a history entry."""
+
+
+class UnitOfWork:
+    """One open transaction. Made only by `Database.unit_of_work`."""
+
+    def __init__(self, connection: sa.Connection, actor: Actor, clock: Clock) -> None:
+        self.connection = connection
+        self.actor = actor
+        self.now = clock.now()
+        self._ledger = Ledger(actor, self.now)
+        self._heads: dict[tuple[str, str], Head] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self._recorded: set[tuple[str, str]] = set()
+
+    # -- audited subjects ------------------------------------------------------------------------
+
+    def create(self, table: sa.Table, row: Mapping[str, Any], draft: Draft) -> None:
+        """Insert an audited row with version 1 and its first entry."""
+        kind: str = table.info["audited"]
+        head = self._ledger.append(kind, row["id"], Head(0, 0, NO_PREVIOUS), draft)
+        self._heads[kind, row["id"]] = head
+        self._recorded.add((kind, row["id"]))
+        self.connection.execute(
+            sa.insert(table), {**row, **head.columns()}, execution_options=_OPTIONS
+        )
+
+    def change(
+        self, table: sa.Table, current: Mapping[str, Any], values: Mapping[str, Any], draft: Draft
+    ) -> int:
+        """Update an audited row from the version in `current` and return the new version.
+
+        Args:
+            table: an audited table.
+            current: the row as read (needs `id`, `version`, `history_seq`, `history_hash`).
+            values: the columns to set.
+            draft: what history shall say of it.
+
+        Raises:
+            StaleVersionError: if the row changed since `current` was read.
+        """
+        head = self._append(table, current, draft)
+        self._update_head(table, current, head, dict(values))
+        return head.version
+
+    def note(self, table: sa.Table, current: Mapping[str, Any], draft: Draft) -> None:
+        """Write an entry about an audited row that does not change it (a refusal, a reading)."""
+        head = self._append(table, current, draft, bump=0)
+        self._update_head(table, current, head, {})
+
+    def _append(
+        self, table: sa.Table, current: Mapping[str, Any], draft: Draft, *, bump: int = 1
+    ) -> Head:
+        kind: str = table.info["audited"]
+        before = self._heads.get((kind, current["id"])) or Head(
+            current["version"], current["history_seq"], current["history_hash"]
+        )
+        after = self._ledger.append(kind, current["id"], before, draft)
+        return Head(before.version + bump, after.seq, after.hash)
+
+    def _update_head(
+        self, table: sa.Table, current: Mapping[str, Any], head: Head, values: dict[str, Any]
+    ) -> None:
+        key = (table.info["audited"], current["id"])
+        before = self._heads.get(key)
+        seen = (before.seq, before.hash) if before else (
+            current["history_seq"], current["history_hash"]
+        )
+        statement = (
+            sa.update(table)
+            .where(
+                table.c.id == current["id"],
+                table.c.history_seq == seen[0],
+                table.c.history_hash == seen[1],
+            )
+            .values(**values, **head.columns())
+        )
+        result = self.connection.execute(statement, execution_options=_OPTIONS)
+        if result.rowcount != 1:
+            raise StaleVersionError(
+                f"This {key[0]} was changed by someone else meanwhile; read it again.",
+                rule="optimistic-concurrency",
+                satisfied_by="Read the current version and repeat the request with its ETag.",
+            )
+        self._heads[key] = head
+        self._recorded.add(key)
+
+    # -- parts of subjects, and tables that history does not tell ---------------------------------
+
+    def put(self, table: sa.Table, *rows: Mapping[str, Any]) -> None:
+        """Insert rows into a table that is not itself a subject."""
+        if not rows:
+            return
+        self._touch(table, rows)
+        self.connection.execute(
+            sa.insert(table), [dict(row) for row in rows], execution_options=_OPTIONS
+        )
+
+    def alter(
+        self, table: sa.Table, subject_id: str | None, where: Any, values: Mapping[str, Any]
+    ) -> int:
+        """Update rows of a table that is not itself a subject; return how many.
+
+        Args:
+            table: the table; for a part, every row touched must belong to `subject_id`.
+            subject_id: the subject that the rows are part of, or None for unaudited tables.
+            where: an SQL condition.
+            values: the columns to set.
+        """
+        condition = self._part_condition(table, subject_id, where)
+        statement = sa.update(table).where(condition).values(**values)
+        return self.connection.execute(statement, execution_options=_OPTIONS).rowcount
+
+    def remove(self, table: sa.Table, subject_id: str | None, where: Any) -> int:
+        """Delete rows of a table that is not itself a subject; return how many."""
+        condition = self._part_condition(table, subject_id, where)
+        statement = sa.delete(table).where(condition)
+        return self.connection.execute(statement, execution_options=_OPTIONS).rowcount
+
+    def _part_condition(self, table: sa.Table, subject_id: str | None, where: Any) -> Any:
+        if "audited" in table.info:
+            raise guard.UnguardedWriteError(f"{table.name} rows are subjects: use change()")
+        if "part_of" not in table.info:
+            return where
+        kind, column = table.info["part_of"]
+        if subject_id is None:
+            raise guard.UnguardedWriteError(f"{table.name} rows are parts: name their {kind}")
+        self._changed.add((kind, subject_id))
+        return sa.and_(where, table.c[column] == subject_id)
+
+    def _touch(self, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        if "audited" in table.info:
+            raise guard.UnguardedWriteError(f"{table.name} rows are subjects: use create()")
+        if "part_of" in table.info:
+            kind, column = table.info["part_of"]
+            self._changed.update((kind, row[column]) for row in rows)
+
+    # -- end -------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Write the entries; called once by `Database.unit_of_work` just before the commit.
+
+        Raises:
+            UnrecordedChangeError: if a subject's part changed and the subject has no entry.
+        """
+        missing = self._changed - self._recorded
+        if missing:
+            listed = ", ".join(f"{kind} {subject}" for kind, subject in sorted(missing))
+            raise UnrecordedChangeError(f"changed without a history entry: {listed}")
+        self._ledger.write(self.connection)

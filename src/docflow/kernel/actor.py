@@ -1,0 +1,44 @@
+"""Who acts: a person, an integrating system, a recipient from outside, or the service itself."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ActorKind = Literal["person", "system", "recipient", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An office that an actor holds: a role in a unit."""
+
+    unit_id: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An authenticated actor, with everything the access rule needs; plain values only.
+
+    Attributes:
+        id: the person's, system's or recipient's identifier; `service` for docflow's own jobs.
+        kind: which of these it is.
+        name: how to show it.
+        offices: offices held today.
+        unit_tree: for each unit in which an office is held, that unit and all below it.
+        scopes: what an API key is limited to; None for a person's session (no further limit).
+        recipient_ids: recipients of the directory that this actor may receive for.
+    """
+
+    id: str
+    kind: ActorKind
+    name: str = ""
+    offices: tuple[Office, ...] = ()
+    unit_tree: tuple[tuple[str, frozenset[str]], ...] = ()
+    scopes: frozenset[str] | None = None
+    recipient_ids: frozenset[str] = frozenset()
+
+    def roles(self) -> frozenset[str]:
+        """Return the role names of every office held."""
+        return frozenset(office.role for office in self.offices)
+
+
+SERVICE = Actor(id="service", kind="service", name="docflow")

@@ -1,0 +1,110 @@
+"""Units, people and their offices, accounts, sessions, API keys and the directory of recipients."""
+
+import sqlalchemy as sa
+
+from docflow.db.base import METADATA, JsonColumn, UtcDateTime, audit_columns, audited, part_of
+
+units = sa.Table(
+    "units",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("code", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("parent_id", sa.String(36), sa.ForeignKey("units.id"), nullable=True),
+    *audit_columns(),
+    info=audited("unit"),
+)
+
+people = sa.Table(
+    "people",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),  # person | system
+    sa.Column("login", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    *audit_columns(),
+    sa.CheckConstraint("kind IN ('person', 'system')", name="kind"),
+    info=audited("person"),
+)
+
+offices = sa.Table(
+    "offices",
+    METADATA,
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), primary_key=True),
+    sa.Column("unit_id", sa.String(36), sa.ForeignKey("units.id"), primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Index("ix_offices_unit_id", "unit_id"),
+    info=part_of("person", "person_id"),
+)
+
+recipients = sa.Table(
+    "recipients",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("code", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),  # organisation | person
+    sa.Column("external", sa.Boolean, nullable=False),
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), nullable=True),
+    sa.Column("active", sa.Boolean, nullable=False),
+    *audit_columns(),
+    sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
+    sa.Index("ix_recipients_person_id", "person_id"),
+    info=audited("recipient"),
+)
+
+# An account or key belongs to a person (or system), or to a recipient; exactly one of the two.
+_ONE_OWNER = "(person_id IS NULL) <> (recipient_id IS NULL)"
+
+accounts = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("login", sa.String(64), nullable=False, unique=True),
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), nullable=True),
+    sa.Column("recipient_id", sa.String(36), sa.ForeignKey("recipients.id"), nullable=True),
+    sa.Column("password_hash", sa.String(255), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    *audit_columns(),
+    sa.CheckConstraint(_ONE_OWNER, name="one_owner"),
+    info=audited("account"),
+)
+
+# Failed attempts are counted apart from the account: they are noise, the lock itself is history.
+login_attempts = sa.Table(
+    "login_attempts",
+    METADATA,
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("locked_until", UtcDateTime, nullable=True),
+)
+
+sessions = sa.Table(
+    "sessions",
+    METADATA,
+    sa.Column("token_hash", sa.String(64), primary_key=True),
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Index("ix_sessions_account_id", "account_id"),
+    sa.Index("ix_sessions_expires_at", "expires_at"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), nullable=True),
+    sa.Column("recipient_id", sa.String(36), sa.ForeignKey("recipients.id"), nullable=True),
+    sa.Column("secret_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("scopes", JsonColumn, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=True),
+    sa.Column("revoked_at", UtcDateTime, nullable=True),
+    *audit_columns(),
+    sa.CheckConstraint(_ONE_OWNER, name="one_owner"),
+    info=audited("api_key"),
+)

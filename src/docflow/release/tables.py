@@ -1,0 +1,40 @@
+"""What signing and release have done so far, and what recipients have received."""
+
+import sqlalchemy as sa
+
+from docflow.db.base import METADATA, JsonColumn, UtcDateTime, part_of
+
+signature_steps = sa.Table(
+    "signature_steps",
+    METADATA,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("step", sa.String(16), primary_key=True),  # staged | signed | sealed | validated
+    sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), primary_key=True),
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    sa.Column("storage_key", sa.String(200), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("evidence", JsonColumn, nullable=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("ix_signature_steps_document_id", "document_id"),
+    info=part_of("document", "document_id"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    sa.Column("recipient_id", sa.String(36), sa.ForeignKey("recipients.id"), nullable=False),
+    sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), nullable=False),
+    sa.Column("signed_sha256", sa.String(64), nullable=False),
+    sa.Column("delivered_at", UtcDateTime, nullable=False),
+    sa.Column("downloaded_at", UtcDateTime, nullable=True),
+    sa.Column("acknowledged_at", UtcDateTime, nullable=True),
+    sa.Column("receipt", JsonColumn, nullable=True),
+    sa.UniqueConstraint("document_id", "recipient_id"),
+    sa.CheckConstraint("length(signed_sha256) = 64", name="signed_sha256"),
+    sa.CheckConstraint("(acknowledged_at IS NULL) = (receipt IS NULL)", name="receipt"),
+    sa.Index("ix_deliveries_recipient_id_id", "recipient_id", "id"),
+    info=part_of("document", "document_id"),
+)

@@ -1,0 +1,138 @@
+"""Every setting of the service, read once from the environment (`DOCFLOW_…`) and frozen.
+
+Defaults make an embedded instance: SQLite and a local folder below `DOCFLOW_DATA_DIR`, development
+keys. Secrets are named by file, never given inline, so they cannot show in a process list.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from docflow.kernel.errors import ConfigurationError, FieldProblem
+from docflow.kernel.resources import bundled
+
+
+class Settings(BaseSettings):
+    """The settings of one instance."""
+
+    model_config = SettingsConfigDict(env_prefix="DOCFLOW_", frozen=True, extra="forbid")
+
+    environment: Literal["development", "production"] = Field(
+        default="development",
+        description="`production` refuses every insecure stand-in.",
+    )
+    data_dir: Path = Field(default=Path("var"), description="Where an embedded instance lives.")
+    database_url: str = Field(
+        default="", description="sqlite:///path or postgresql://…; default: below the data folder."
+    )
+    office_file: Path | None = Field(
+        default=None, description="The office seed (YAML); default: the sample office."
+    )
+    workflows_dir: Path | None = Field(
+        default=None, description="Folder of workflow files; default: the two that ship."
+    )
+    signers_file: Path | None = Field(
+        default=None,
+        description="YAML naming the PKCS#12 file of each signer and of the seal; "
+        "required in production, a throw-away PKI otherwise.",
+    )
+    log_key_file: Path | None = Field(
+        default=None,
+        description="Signing key of the history log (C2SP note signer); made on first start "
+        "below the data folder in development, required in production.",
+    )
+    log_origin: str = Field(
+        default="docflow.invalid/history",
+        min_length=1,
+        max_length=255,
+        description="Name of the history log in its checkpoints.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8460, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        default="http://127.0.0.1:8460",
+        pattern=r"^https?://[^\s?#]+$",
+        max_length=200,
+        description="Where recipients reach the service; printed in the QR code.",
+    )
+    threads: int = Field(
+        default=4, ge=1, le=64, description="Service threads; about twice the cores."
+    )
+    max_file_bytes: int = Field(
+        default=100 * 2**20, ge=1024, description="Largest accepted file, in bytes."
+    )
+    max_annexes: int = Field(default=20, ge=0, le=100, description="Annexes of one document.")
+    max_pages: int = Field(default=2000, ge=1, description="Pages of one PDF.")
+    session_hours: float = Field(
+        default=9.0, gt=0, le=24 * 7, description="Hours until a session expires."
+    )
+    login_attempts: int = Field(
+        default=5, ge=1, le=100, description="Wrong passwords in a row before a lock-out."
+    )
+    lockout_minutes: float = Field(
+        default=15.0, gt=0, le=24 * 60, description="Minutes a lock-out lasts."
+    )
+    idempotency_hours: float = Field(
+        default=48.0, ge=24, description="Hours an Idempotency-Key is remembered."
+    )
+    job_attempts: int = Field(default=5, ge=1, le=50, description="Tries of one job step.")
+    job_backoff_seconds: float = Field(
+        default=1.0, gt=0, le=600, description="Wait before the second try; doubles each time."
+    )
+    job_poll_seconds: float = Field(
+        default=0.2, gt=0, le=60, description="How often the worker looks for jobs."
+    )
+    worker_concurrency: int = Field(default=2, ge=1, le=64, description="Jobs at the same time.")
+    sequencer_seconds: float = Field(
+        default=1.0, gt=0, le=600, description="How often new entries get their place in the log."
+    )
+    verification_seconds: float = Field(
+        default=30.0, gt=0, le=600, description="Longest time for verifying one foreign file."
+    )
+    embedded_worker: bool = Field(
+        default=True, description="Whether `serve` also runs the jobs."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    insecure_development_keys: bool = Field(
+        default=False,
+        description="Marks an instance whose keys are throw-away; refused in production.",
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def production(self) -> bool:
+        """Tell whether insecure stand-ins must be refused."""
+        return self.environment == "production"
+
+    @property
+    def resolved_database_url(self) -> str:
+        """Return the database URL, with the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'docflow.sqlite3'}"
+
+    @property
+    def resolved_workflows_dir(self) -> Path:
+        """Return the folder of workflow files."""
+        return self.workflows_dir or bundled("workflows")
+
+    @classmethod
+    def load(cls, **overrides: object) -> Self:
+        """Read the environment; `overrides` win (tests, the demo).
+
+        Raises:
+            ConfigurationError: naming each wrong variable and what it may be.
+        """
+        try:
+            return cls(**overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            problems = [
+                FieldProblem("DOCFLOW_" + str(item["loc"][0]).upper(), item["msg"])
+                for item in error.errors(include_input=False, include_url=False)
+            ]
+            listed = "; ".join(f"{p.pointer}: {p.message}" for p in problems)
+            raise ConfigurationError(f"Wrong settings: {listed}", fields=problems) from None
