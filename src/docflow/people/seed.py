@@ -7,6 +7,7 @@ not readers.
 """
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -72,16 +74,32 @@ def parse_seed(text: str, name: str) -> OfficeSeed:
 
 
 def _shape_problems(error: ValidationError) -> Iterator[Problem]:
-    for item in error.errors(include_url=False):
-        place = tuple(item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"{place[-1]!r} is not known here{_known_fields(place)}"
-        elif item["type"] == "missing":
-            message = f"{place[-1]!r} is missing"
-        elif isinstance(item["input"], str | int | float | bool):
-            message = f"{item['input']!r}: {message}"
-        yield place, message
+    found = [
+        (tuple(step for step in item["loc"] if not str(step).startswith("?")), item)
+        for item in error.errors(include_url=False)
+    ]
+    places = [place for place, _ in found]
+    for place, item in found:
+        deeper = any(other[: len(place)] == place and other != place for other in places)
+        if item["type"] == "too_short" and deeper:
+            continue  # Pydantic leaves wrong members out of the count
+        yield place, _shape_message(place, item)
+
+
+def _shape_message(place: Place, item: ErrorDetails) -> str:
+    written = item["input"]
+    match item["type"]:
+        case "extra_forbidden":
+            return f"{place[-1]!r} is not known here{_known_fields(place)}"
+        case "missing":
+            return f"{place[-1]!r} is missing"
+        case "literal_error":
+            known = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+            return f"{written!r} is none of {', '.join(known)}{_nearest(str(written), known)}"
+    message = item["msg"].removeprefix("Value error, ")
+    if isinstance(written, str | int | float | bool):
+        return f"{written!r}: {message}"
+    return message
 
 
 def _known_fields(place: Place) -> str:
@@ -109,11 +127,13 @@ def _model_in(annotation: Any) -> Any:
 
 
 def _hint(written: str, known: Iterable[str]) -> str:
-    names = list(known)
+    names = sorted(set(known))
+    return _nearest(written, names) or (f"; known are {', '.join(names)}" if names else "")
+
+
+def _nearest(written: str, names: list[str]) -> str:
     near = difflib.get_close_matches(written, names, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(sorted(names))}" if names else ""
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _refusal(name: str, root: Node, problems: list[Problem]) -> ConfigurationError:

@@ -15,8 +15,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     field_validator,
     model_validator,
 )
@@ -194,6 +196,21 @@ class Groups(_Frozen):
     groups: dict[Slug, Many[Code]]
 
 
+def _text_or_mapping(value: Any) -> str:
+    return "?text" if isinstance(value, str) else "?mapping"
+
+
+# The tags keep errors to the alternative that was meant; `seed.py` drops them from places.
+Counting = Annotated[
+    Annotated[Literal["calendar_year"], Tag("?text")] | Annotated[Terms, Tag("?mapping")],
+    Discriminator(_text_or_mapping),
+]
+Series = Annotated[
+    Annotated[Literal["shared", "per_type"], Tag("?text")] | Annotated[Groups, Tag("?mapping")],
+    Discriminator(_text_or_mapping),
+]
+
+
 class Book(_Frozen):
     """A register (sổ): what it counts, over which period, and how its numbers are written."""
 
@@ -201,8 +218,8 @@ class Book(_Frozen):
     direction: Direction
     title: Name
     office: Code | None = None
-    period: Literal["calendar_year"] | Terms
-    series: Literal["shared", "per_type"] | Groups
+    period: Counting
+    series: Series
     number_format: Text
     symbol_format: Text | None = None
     symbol_format_untyped: Text | None = None
@@ -242,14 +259,12 @@ class Book(_Frozen):
 
 def _hours(value: Any) -> Any:
     """Turn `07:30-11:30` into two times of day."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"([0-2]\d:[0-5]\d)\s*-\s*([0-2]\d:[0-5]\d)", value)
+    match = re.fullmatch(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)", str(value))
     if match is None:
-        raise ValueError(f"{value!r} is not office hours; write them as 07:30-11:30")
+        raise ValueError("these are not office hours; write them as 07:30-11:30")
     opens, closes = (time.fromisoformat(part) for part in match.groups())
     if closes <= opens:
-        raise ValueError(f"the hours {value} end before they begin")
+        raise ValueError("the hours end before they begin")
     return (opens, closes)
 
 
@@ -309,17 +324,15 @@ def check_format(text: str, known: tuple[str, ...] = PLACEHOLDERS) -> None:
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError as error:
-        raise ValueError(f"{text!r} has unbalanced braces ({error})") from error
+        raise ValueError(f"unbalanced braces ({error})") from error
     names = set()
     for _, name, spec, conversion in parts:
         if name is None:
             continue
         if name not in known:
-            raise ValueError(f"{text!r} has {{{name}}}, which is none of {', '.join(known)}")
+            raise ValueError(f"the placeholder {{{name}}} is none of {', '.join(known)}")
         if conversion or (spec and (name != "number" or not _NUMBER_SPEC.fullmatch(spec))):
-            raise ValueError(
-                f"{text!r}: only the number may have a width, written like {{number:02}}"
-            )
+            raise ValueError("only the number may have a width, written like {number:02}")
         names.add(name)
     if "number" not in names:
-        raise ValueError(f"{text!r} lacks {{number}}, so all documents would get the same one")
+        raise ValueError("{number} is missing, so all documents would get the same one")
