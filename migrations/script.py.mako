@@ -5,6 +5,8 @@ Step: expand | backfill | contract
 
 import sqlalchemy as sa
 from alembic import op
+
+from docflow.db.base import JsonColumn, UtcDateTime
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

@@ -91,9 +91,7 @@ class Settings(BaseSettings):
     verification_seconds: float = Field(
         default=30.0, gt=0, le=600, description="Longest time for verifying one foreign file."
     )
-    embedded_worker: bool = Field(
-        default=True, description="Whether `serve` also runs the jobs."
-    )
+    embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     insecure_development_keys: bool = Field(
         default=False,

@@ -55,7 +55,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("refusing to store a naive datetime")
         return rfc3339(value) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
         """Return an aware UTC instant."""
         if value is None:
             return None

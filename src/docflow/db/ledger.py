@@ -4,6 +4,7 @@ An entry is chained to its subject's previous one: the subject's row carries the
 the hash of its latest entry, so appending costs no query.
 """
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from docflow.db import guard
 from docflow.db.tables import history_entries
 from docflow.kernel.actor import Actor
 from docflow.kernel.ids import new_id
-from docflow.transparency.entry import make_entry
+from docflow.transparency.entry import DETAILS_KEY_BYTES, EntryFields, commit_details, make_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +57,21 @@ class Ledger:
     def append(self, kind: str, subject_id: str, before: Head, draft: Draft) -> Head:
         """Chain an entry for a subject to `before` and return the subject's new head."""
         entry_id = new_id()
+        key = secrets.token_bytes(DETAILS_KEY_BYTES) if draft.details is not None else None
         entry = make_entry(
-            entry_id=entry_id,
-            subject_kind=kind,
-            subject_id=subject_id,
-            seq=before.seq + 1,
-            prev=before.hash,
-            at=self._now,
-            actor_id=self._actor.id,
-            actor_kind=self._actor.kind,
-            action=draft.action,
-            data=draft.data,
-            details=draft.details,
+            EntryFields(
+                id=entry_id,
+                subject_kind=kind,
+                subject_id=subject_id,
+                seq=before.seq + 1,
+                prev=before.hash,
+                at=self._now,
+                actor_id=self._actor.id,
+                actor_kind=self._actor.kind,
+                action=draft.action,
+                data=draft.data,
+                details=commit_details(draft.details or {}, key) if key else None,
+            )
         )
         self._rows.append(
             {
@@ -82,7 +86,7 @@ class Ledger:
                 "leaf": entry.leaf.decode(),
                 "leaf_hash": entry.leaf_hash,
                 "details": draft.details,
-                "details_key": entry.details_key,
+                "details_key": key.hex() if key else None,
             }
         )
         return Head(before.version + 1, before.seq + 1, entry.leaf_hash)

@@ -24,6 +24,7 @@ from docflow.kernel.errors import ConfigurationError
 from docflow.kernel.resources import bundled
 
 _ADVISORY_KEY = 0x646F63666C6F77  # "docflow"
+_SEARCH_INDEX = "ix_documents_search"  # on an expression; made by migration 0002
 _TABLE_MODULES = (
     "docflow.db.tables",
     "docflow.people.tables",
@@ -41,7 +42,9 @@ def load_metadata() -> sa.MetaData:
 
 
 def include_name(name: str | None, kind: str, _parents: Any) -> bool:
-    """Keep the job engine's and the full-text index's own tables out of comparisons."""
+    """Keep the job engine's tables and the full-text index out of comparisons."""
+    if kind == "index":
+        return name != _SEARCH_INDEX
     return kind != "table" or name in load_metadata().tables
 
 

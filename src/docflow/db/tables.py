@@ -32,9 +32,7 @@ history_entries = sa.Table(
 history_pending = sa.Table(
     "history_pending",
     METADATA,
-    sa.Column(
-        "entry_id", sa.String(36), sa.ForeignKey("history_entries.id"), primary_key=True
-    ),
+    sa.Column("entry_id", sa.String(36), sa.ForeignKey("history_entries.id"), primary_key=True),
 )
 
 log_leaves = sa.Table(

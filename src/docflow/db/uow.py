@@ -88,8 +88,10 @@ class UnitOfWork:
     ) -> None:
         key = (table.info["audited"], current["id"])
         before = self._heads.get(key)
-        seen = (before.seq, before.hash) if before else (
-            current["history_seq"], current["history_hash"]
+        seen = (
+            (before.seq, before.hash)
+            if before
+            else (current["history_seq"], current["history_hash"])
         )
         statement = (
             sa.update(table)

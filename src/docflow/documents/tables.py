@@ -34,6 +34,8 @@ documents = sa.Table(
     sa.Column("classification", sa.String(16), nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("subject_folded", sa.Text, nullable=False),
+    # row id of the subject in SQLite's full-text table; random, so that it needs no counter
+    sa.Column("search_id", sa.BigInteger, nullable=False),
     sa.Column("fields", JsonColumn, nullable=False),
     sa.Column("unit_id", sa.String(36), sa.ForeignKey("units.id"), nullable=False),
     sa.Column("author_id", sa.String(36), sa.ForeignKey("people.id"), nullable=False),

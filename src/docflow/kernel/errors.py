@@ -23,7 +23,7 @@ class DocflowError(Exception):
 
     default_code: ClassVar[str] = "internal-error"
 
-    def __init__(  # noqa: D417
+    def __init__(
         self,
         detail: str,
         *,

