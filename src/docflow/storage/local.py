@@ -1,0 +1,109 @@
+"""The local folder: fsync, then an atomic link, then fsync of the folder.
+
+A crash before the link leaves a staged file (swept later); after it the object is whole. Objects are
+read-only files, so that a slip of the hand needs a second one.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from docflow.kernel.errors import NotFoundError, UnavailableError
+from docflow.kernel.ids import new_id
+from docflow.storage.staging import StagedFile
+from docflow.storage.store import check_key
+
+
+class LocalStore:
+    """An `ObjectStore` in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def put(self, key: str, staged: StagedFile) -> None:
+        """See `ObjectStore.put`."""
+        target = self._path(key)
+        try:
+            _sync_file(staged.path)
+            self._make_folder(target.parent)
+            with contextlib.suppress(FileExistsError):
+                os.link(staged.path, target)
+                target.chmod(0o400)
+            _sync_folder(target.parent)
+            staged.discard()
+        except OSError as error:
+            raise _failed("stored", error) from error
+
+    def open(self, key: str) -> BinaryIO:
+        """See `ObjectStore.open`."""
+        try:
+            return self._path(key).open("rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                "The stored object is missing; tell the operator.", code="object-missing"
+            ) from error
+        except OSError as error:
+            raise _failed("read", error) from error
+
+    def size(self, key: str) -> int | None:
+        """See `ObjectStore.size`."""
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore.delete`."""
+        self._path(key).unlink(missing_ok=True)
+
+    def publish(self, key: str, data: bytes) -> None:
+        """See `ObjectStore.publish`."""
+        target = self._path(key)
+        partial = target.with_name(f"{target.name}.{new_id()}.part")
+        try:
+            self._make_folder(target.parent)
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise _failed("written", error) from error
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(folder.parent)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(what: str, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"The object cannot be {what}: {error.strerror or 'the disk does not answer'}. "
+        "Try again later.",
+        code="storage-unavailable",
+    )
