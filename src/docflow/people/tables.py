@@ -9,7 +9,7 @@ units = sa.Table(
     METADATA,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("code", sa.String(64), nullable=False, unique=True),
-    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
     sa.Column("parent_id", sa.String(36), sa.ForeignKey("units.id"), nullable=True),
     *audit_columns(),
     info=audited("unit"),
@@ -21,7 +21,7 @@ people = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("kind", sa.String(16), nullable=False),  # person | system
     sa.Column("login", sa.String(64), nullable=False, unique=True),
-    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     *audit_columns(),
@@ -44,13 +44,16 @@ recipients = sa.Table(
     METADATA,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("code", sa.String(64), nullable=False, unique=True),
-    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),  # organisation | person
     sa.Column("external", sa.Boolean, nullable=False),
+    # an internal recipient may be a unit (its clerks and heads receive) or a person of this office
+    sa.Column("unit_id", sa.String(36), sa.ForeignKey("units.id"), nullable=True),
     sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), nullable=True),
     sa.Column("active", sa.Boolean, nullable=False),
     *audit_columns(),
     sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
+    sa.Index("ix_recipients_unit_id", "unit_id"),
     sa.Index("ix_recipients_person_id", "person_id"),
     info=audited("recipient"),
 )
@@ -73,12 +76,15 @@ accounts = sa.Table(
 )
 
 # Failed attempts are counted apart from the account: they are noise, the lock itself is history.
+# They are counted per login asked for, known or not, or a lock-out would tell which logins exist.
 login_attempts = sa.Table(
     "login_attempts",
     METADATA,
-    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("login_hash", sa.String(64), primary_key=True),
     sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_failure_at", UtcDateTime, nullable=False),
     sa.Column("locked_until", UtcDateTime, nullable=True),
+    sa.Index("ix_login_attempts_last_failure_at", "last_failure_at"),
 )
 
 sessions = sa.Table(
