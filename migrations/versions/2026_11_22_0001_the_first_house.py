@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("payload", JsonColumn, nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("step", sa.String(length=32), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -75,8 +76,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_state_id", ["state", "id"], unique=False)
-        batch_op.create_index("ix_jobs_subject_id", ["subject_id", "id"], unique=False)
+        batch_op.create_index("ix_jobs_created_at", ["created_at", "id"], unique=False)
+        batch_op.create_index("ix_jobs_kind", ["kind", "created_at", "id"], unique=False)
+        batch_op.create_index("ix_jobs_state", ["state", "created_at", "id"], unique=False)
+        batch_op.create_index("ix_jobs_subject", ["subject_id", "created_at", "id"], unique=False)
 
     op.create_table(
         "log_checkpoints",
@@ -103,11 +106,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("level", "index", name=op.f("pk_log_tiles")),
     )
     op.create_table(
+        "login_attempts",
+        sa.Column("login_hash", sa.String(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_failure_at", UtcDateTime, nullable=False),
+        sa.Column("locked_until", UtcDateTime, nullable=True),
+        sa.PrimaryKeyConstraint("login_hash", name=op.f("pk_login_attempts")),
+    )
+    with op.batch_alter_table("login_attempts", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_login_attempts_last_failure_at", ["last_failure_at"], unique=False
+        )
+
+    op.create_table(
         "people",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("login", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", UtcDateTime, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -134,7 +150,7 @@ def upgrade() -> None:
         "units",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("code", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
         sa.Column("parent_id", sa.String(length=36), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("history_seq", sa.Integer(), nullable=False),
@@ -197,6 +213,7 @@ def upgrade() -> None:
         sa.Column("symbol", sa.String(length=64), nullable=True),
         sa.Column("numbered_on", sa.Date(), nullable=True),
         sa.Column("verification_code", sa.String(length=32), nullable=True),
+        sa.Column("fired_by", JsonColumn, nullable=False),
         sa.Column("stage", sa.String(length=16), nullable=True),
         sa.Column("pending", JsonColumn, nullable=True),
         sa.Column("created_at", UtcDateTime, nullable=False),
@@ -275,9 +292,10 @@ def upgrade() -> None:
         "recipients",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("code", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("external", sa.Boolean(), nullable=False),
+        sa.Column("unit_id", sa.String(length=36), nullable=True),
         sa.Column("person_id", sa.String(length=36), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -287,12 +305,16 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["person_id"], ["people.id"], name=op.f("fk_recipients_person_id_people")
         ),
+        sa.ForeignKeyConstraint(
+            ["unit_id"], ["units.id"], name=op.f("fk_recipients_unit_id_units")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipients")),
         sa.UniqueConstraint("code", name=op.f("uq_recipients_code")),
         info={"audited": "recipient"},
     )
     with op.batch_alter_table("recipients", schema=None) as batch_op:
         batch_op.create_index("ix_recipients_person_id", ["person_id"], unique=False)
+        batch_op.create_index("ix_recipients_unit_id", ["unit_id"], unique=False)
 
     op.create_table(
         "accounts",
@@ -398,21 +420,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_files_storage_key", ["storage_key"], unique=False)
 
     op.create_table(
-        "firings",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("document_id", sa.String(length=36), nullable=False),
-        sa.Column("trigger", sa.String(length=64), nullable=False),
-        sa.Column("actor_id", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["document_id"], ["documents.id"], name=op.f("fk_firings_document_id_documents")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_firings")),
-        info={"part_of": ("document", "document_id")},
-    )
-    with op.batch_alter_table("firings", schema=None) as batch_op:
-        batch_op.create_index("ix_firings_document_id", ["document_id"], unique=False)
-
-    op.create_table(
         "register_entries",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("organisation", sa.String(length=64), nullable=False),
@@ -490,16 +497,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_deliveries_recipient_id_id", ["recipient_id", "id"], unique=False)
 
     op.create_table(
-        "login_attempts",
-        sa.Column("account_id", sa.String(length=36), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("locked_until", UtcDateTime, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_login_attempts_account_id_accounts")
-        ),
-        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_login_attempts")),
-    )
-    op.create_table(
         "sessions",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("account_id", sa.String(length=36), nullable=False),
@@ -549,7 +546,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sessions_account_id")
 
     op.drop_table("sessions")
-    op.drop_table("login_attempts")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index("ix_deliveries_recipient_id_id")
 
@@ -558,10 +554,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_register_entries_document_id")
 
     op.drop_table("register_entries")
-    with op.batch_alter_table("firings", schema=None) as batch_op:
-        batch_op.drop_index("ix_firings_document_id")
-
-    op.drop_table("firings")
     with op.batch_alter_table("files", schema=None) as batch_op:
         batch_op.drop_index("ix_files_storage_key")
         batch_op.drop_index("ix_files_sha256")
@@ -572,6 +564,7 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_table("accounts")
     with op.batch_alter_table("recipients", schema=None) as batch_op:
+        batch_op.drop_index("ix_recipients_unit_id")
         batch_op.drop_index("ix_recipients_person_id")
 
     op.drop_table("recipients")
@@ -598,12 +591,18 @@ def downgrade() -> None:
     op.drop_table("units")
     op.drop_table("register_counters")
     op.drop_table("people")
+    with op.batch_alter_table("login_attempts", schema=None) as batch_op:
+        batch_op.drop_index("ix_login_attempts_last_failure_at")
+
+    op.drop_table("login_attempts")
     op.drop_table("log_tiles")
     op.drop_table("log_state")
     op.drop_table("log_checkpoints")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index("ix_jobs_subject_id")
-        batch_op.drop_index("ix_jobs_state_id")
+        batch_op.drop_index("ix_jobs_subject")
+        batch_op.drop_index("ix_jobs_state")
+        batch_op.drop_index("ix_jobs_kind")
+        batch_op.drop_index("ix_jobs_created_at")
 
     op.drop_table("jobs")
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:

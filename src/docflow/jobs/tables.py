@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from docflow.db.base import METADATA, UtcDateTime
+from docflow.db.base import METADATA, JsonColumn, UtcDateTime
 
 jobs = sa.Table(
     "jobs",
@@ -10,6 +10,7 @@ jobs = sa.Table(
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("subject_id", sa.String(64), nullable=False),
+    sa.Column("payload", JsonColumn, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("step", sa.String(32), nullable=True),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -21,8 +22,11 @@ jobs = sa.Table(
     sa.CheckConstraint(
         "state IN ('queued', 'running', 'retrying', 'failed', 'done', 'cancelled')", name="state"
     ),
-    sa.Index("ix_jobs_state_id", "state", "id"),
-    sa.Index("ix_jobs_subject_id", "subject_id", "id"),
+    # job ids are chosen by what asks for the job, so lists run by time and then by id
+    sa.Index("ix_jobs_created_at", "created_at", "id"),
+    sa.Index("ix_jobs_state", "state", "created_at", "id"),
+    sa.Index("ix_jobs_kind", "kind", "created_at", "id"),
+    sa.Index("ix_jobs_subject", "subject_id", "created_at", "id"),
 )
 
 workers = sa.Table(
