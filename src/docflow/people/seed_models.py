@@ -23,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from docflow.workflow.calendar import OfficeCalendar
+
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists; what is read is frozen
 Code = Annotated[str, StringConstraints(pattern=r"^[^\W_](?:[\w-]{0,30}[^\W_])?$")]
@@ -278,7 +280,7 @@ class Holiday(_Frozen):
     name: Name
 
 
-class OfficeCalendar(_Frozen):
+class WorkingCalendar(_Frozen):
     """When the office works: local hours per weekday, and the days off."""
 
     timezone: Timezone
@@ -298,6 +300,18 @@ class OfficeCalendar(_Frozen):
                     raise ValueError(f"the hours of {day} overlap or are out of order")
         return week
 
+    def office_calendar(self) -> OfficeCalendar:
+        """The calendar that deadlines are counted with."""
+        week = {
+            day: [[f"{opens:%H:%M}", f"{closes:%H:%M}"] for opens, closes in spans]
+            for day, spans in self.week.items()
+        }
+        return OfficeCalendar(
+            timezone=self.timezone,
+            week=week,
+            holidays=frozenset(holiday.date for holiday in self.holidays),
+        )
+
 
 class OfficeSeed(_Frozen):
     """A whole office, as `office.yaml` describes it."""
@@ -311,7 +325,7 @@ class OfficeSeed(_Frozen):
     urgency_levels: Annotated[Many[UrgencyLevel], Field(min_length=1)]
     classification: Classification
     books: Annotated[Many[Book], Field(min_length=1)]
-    calendars: dict[Slug, OfficeCalendar]
+    calendars: dict[Slug, WorkingCalendar]
 
 
 def check_format(text: str, known: tuple[str, ...] = PLACEHOLDERS) -> None:

@@ -1,6 +1,7 @@
 """The office seed: what ships is right, and what is wrong is told with its line."""
 
 import re
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_shipped_seed_is_one_tree_with_a_registry_below_a_department(office: Off
 def test_a_seed_cannot_be_changed_after_loading(office: OfficeSeed) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         office.organisation.code = "X"  # type: ignore[misc]
+
+
+def test_the_calendar_counts_deadlines_over_the_lunar_new_year(office: OfficeSeed) -> None:
+    calendar = office.calendars["office"].office_calendar()
+    assert calendar.open_intervals(date(2026, 2, 17)) == []
+    first = calendar.open_intervals(date(2026, 2, 23))[0]
+    assert first == (
+        datetime(2026, 2, 23, 0, 30, tzinfo=UTC),
+        datetime(2026, 2, 23, 4, 30, tzinfo=UTC),
+    )
 
 
 def test_unit_symbol_falls_back_to_its_code(office: OfficeSeed) -> None:
