@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("step", sa.String(length=32), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("execution", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("requested_by", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime, nullable=False),

@@ -15,6 +15,7 @@ jobs = sa.Table(
     sa.Column("step", sa.String(32), nullable=True),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("runs", sa.Integer, nullable=False),  # 1, and one more for each retry by a person
+    sa.Column("execution", sa.Integer, nullable=False),  # the engine's; each try and run is one
     sa.Column("error", sa.Text, nullable=True),
     sa.Column("requested_by", sa.String(64), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
