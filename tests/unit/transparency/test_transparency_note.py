@@ -201,7 +201,7 @@ def test_generated_keys_differ_travel_as_text_and_do_not_show_their_secret() -> 
     assert first.export() != second.export()
     again = SigningKey.parse(first.export() + "\n")
     assert again.verifier == first.verifier
-    secret = first.export().rpartition("+")[2]
+    secret = first.export().split("+", 4)[4]  # base64 may hold a plus
     assert secret not in repr(first)
     assert secret not in str(first)
     assert str(first.verifier) in repr(first)
