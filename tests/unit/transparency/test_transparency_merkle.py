@@ -284,3 +284,15 @@ def test_a_compact_range_takes_hashes_only() -> None:
         CompactRange().append(b"short")
     with pytest.raises(MerkleError, match="32 bytes"):
         CompactRange(1, [b"short"])
+
+
+def test_every_proof_of_every_small_tree_verifies() -> None:
+    hashes = [leaf_hash(bytes([number])) for number in range(66)]
+    roots = [root_hash(hashes[:size]) for size in range(67)]
+    for size in range(1, 67):
+        for index in range(size):
+            proof = inclusion_proof(index, hashes[:size])
+            verify_inclusion(index, size, hashes[index], proof, roots[size])
+        for old in range(size + 1):
+            proof = consistency_proof(old, hashes[:size])
+            verify_consistency(old, size, roots[old], roots[size], proof)
