@@ -1,0 +1,268 @@
+"""What must hold on every path through a workflow; each violation prints a path that breaks it.
+
+A document's way is explored exactly: each node is a state together with what the document holds
+there (number, personal signature, seal, delivered). Guards that only those things decide are
+respected; other guards are taken as passable.
+
+Properties:
+1. Every state can be reached, and every transition can fire somewhere.
+2. From everywhere a document can get, a final state can be reached.
+3. Nothing is delivered without number, personal signature and seal.
+4. The page is signed once: no second personal signature on one file, nothing after the seal, and
+   what the signature puts on the page (number, date) exists by then.
+5. What was delivered never becomes editable again.
+6. In an outgoing workflow, a document that ends undelivered has its number voided.
+7. No one approves what they wrote: every `separate_from` leaves someone who could fire.
+8. What `never` forbids does not happen.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from docflow.workflow.definition import TransitionDefinition, WorkflowDefinition
+from docflow.workflow.resolve import Complaint
+from docflow.workflow.vocabulary import HOLDINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a document is and what it holds."""
+
+    state: str
+    number: bool = False
+    sign: bool = False
+    seal: bool = False
+    delivered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transition that can fire at a standing, and where it leads.
+
+    `signed` is the standing at the end of the transition, before entering the target state drops
+    anything: what a delivery by this transition would go out with.
+    """
+
+    trigger: str
+    before: Standing
+    signed: Standing
+    after: Standing
+
+
+class Graph:
+    """Every standing that documents of one workflow can get to, with a shortest way to each."""
+
+    def __init__(self, definition: WorkflowDefinition) -> None:
+        """Explore the workflow; at most 16 standings a state."""
+        self.definition = definition
+        self.start = Standing(definition.initial)
+        self.steps: dict[Standing, list[Step]] = {}
+        self._came_by: dict[Standing, Step | None] = {self.start: None}
+        queue = deque([self.start])
+        while queue:
+            standing = queue.popleft()
+            self.steps[standing] = list(self._leaving(standing))
+            for step in self.steps[standing]:
+                if step.after not in self._came_by:
+                    self._came_by[step.after] = step
+                    queue.append(step.after)
+
+    def _leaving(self, standing: Standing) -> Iterator[Step]:
+        for trigger in self.definition.leaving(standing.state):
+            transition = self.definition.transitions[trigger]
+            if "has_number" in transition.require and not standing.number:
+                continue
+            if "is_signed" in transition.require and not standing.sign:
+                continue
+            signed = _apply(transition, standing)
+            after = replace(
+                signed,
+                state=transition.to,
+                delivered=signed.delivered or transition.does("deliver"),
+            )
+            if self.definition.states[transition.to].is_editable:
+                after = replace(after, sign=False, seal=False)
+            yield Step(trigger, standing, signed, after)
+
+    def all_steps(self) -> Iterator[Step]:
+        """Yield every step, nearest to the start first."""
+        for steps in self.steps.values():
+            yield from steps
+
+    def path(self, standing: Standing, last: Step | None = None) -> str:
+        """Return a shortest path to a standing (and one step on), as `draft -submit-> review`."""
+        steps = [last] if last else []
+        step = self._came_by[standing]
+        while step is not None:
+            steps.append(step)
+            step = self._came_by[step.before]
+        shown = self.start.state
+        for step in reversed(steps):
+            shown += f" -{step.trigger}-> {step.after.state}"
+        return shown
+
+
+def _apply(transition: TransitionDefinition, standing: Standing) -> Standing:
+    return replace(
+        standing,
+        number=(standing.number or transition.number is not None)
+        and not transition.does("void_number"),
+        sign=standing.sign or (transition.sign is not None and transition.sign.as_ == "person"),
+        seal=standing.seal
+        or (transition.sign is not None and transition.sign.as_ == "organisation"),
+    )
+
+
+def violations(definition: WorkflowDefinition) -> Iterator[Complaint]:
+    """Yield every property that a resolved workflow breaks, once per state or transition."""
+    graph = Graph(definition)
+    yield from _dead(graph)
+    yield from _stuck(graph)
+    yield from _separation(graph)
+    told: set[Complaint] = set()
+    kinds: set[tuple[object, ...]] = set()
+    for step in graph.all_steps():
+        for kind, complaint in _judge(graph, step):
+            # one path is enough to show what is wrong with a transition
+            if (step.trigger, kind) not in kinds and complaint not in told:
+                kinds.add((step.trigger, kind))
+                told.add(complaint)
+                yield complaint
+
+
+def _dead(graph: Graph) -> Iterator[Complaint]:
+    definition = graph.definition
+    reached = {standing.state for standing in graph.steps}
+    fired = {(step.before.state, step.trigger) for step in graph.all_steps()}
+    for state in definition.states:
+        if state not in reached:
+            yield (
+                ("states", state),
+                f"no path from {definition.initial!r} reaches it; add a transition to it or drop it",
+            )
+    for trigger, transition in definition.transitions.items():
+        for source in transition.from_:
+            if (source, trigger) in fired:
+                continue
+            step = f"{source} -{trigger}-> {transition.to}"
+            why = (
+                f"{source!r} is never reached"
+                if source not in reached
+                else "what it requires (has_number, is_signed) never holds there"
+            )
+            yield ("transitions", trigger), f"is dead: {step} never fires, because {why}"
+
+
+def _stuck(graph: Graph) -> Iterator[Complaint]:
+    """Complain of states from which no final state can be reached."""
+    back: dict[Standing, list[Standing]] = {standing: [] for standing in graph.steps}
+    for step in graph.all_steps():
+        back[step.after].append(step.before)
+    ending = [s for s in graph.steps if graph.definition.states[s.state].final]
+    can_end, queue = set(ending), deque(ending)
+    while queue:
+        for before in back[queue.popleft()]:
+            if before not in can_end:
+                can_end.add(before)
+                queue.append(before)
+    told: set[str] = set()
+    for standing in graph.steps:
+        if standing not in can_end and standing.state not in told:
+            told.add(standing.state)
+            yield (
+                ("states", standing.state),
+                f"from here no final state can be reached: {graph.path(standing)}",
+            )
+
+
+def _separation(graph: Graph) -> Iterator[Complaint]:
+    for trigger, transition in graph.definition.transitions.items():
+        path = ("transitions", trigger, "separate_from")
+        if set(transition.by) <= set(transition.separate_from):
+            yield (
+                path,
+                f"no one could ever fire it: only {' and '.join(transition.by)} may, and just that "
+                "is excluded (no one approves what they wrote)",
+            )
+            continue
+        if transition.by != ("author",):
+            continue
+        for earlier in transition.separate_from:
+            other = graph.definition.transitions.get(earlier)
+            if other is not None and other.by == ("author",) and _always(graph, earlier, trigger):
+                yield (
+                    path,
+                    f"no one could ever fire it: only the author may, and the author always fires "
+                    f"{earlier!r} before (no one approves what they wrote)",
+                )
+
+
+def _always(graph: Graph, earlier: str, later: str) -> bool:
+    """Tell whether every path to `later` goes through `earlier`."""
+    seen, queue = {graph.start}, deque([graph.start])
+    while queue:
+        for step in graph.steps[queue.popleft()]:
+            if step.trigger == later:
+                return False
+            if step.trigger != earlier and step.after not in seen:
+                seen.add(step.after)
+                queue.append(step.after)
+    return True
+
+
+def _judge(graph: Graph, step: Step) -> Iterator[tuple[str, Complaint]]:
+    """Yield what one step breaks of properties 3 to 6 and 8, with the kind of the breach."""
+    definition = graph.definition
+    transition = definition.transitions[step.trigger]
+    path = ("transitions", step.trigger)
+    way = graph.path(step.before, step)
+    if transition.does("deliver"):
+        for holding, words in HOLDINGS.items():
+            if not getattr(step.signed, holding):
+                yield f"deliver {holding}", (path, f"delivers without {words}: {way}")
+    if transition.sign is not None:
+        for complaint in _signing(transition, step):
+            yield complaint, ((*path, "sign"), f"{complaint}: {way}")
+    yield from _ending(definition, step, way)
+    for rule in definition.never:
+        if rule.state == step.after.state and not getattr(step.after, rule.without):
+            yield (
+                f"never {rule.state} {rule.without}",
+                (path, f"breaks never: {rule.state} without {rule.without}: {way}"),
+            )
+
+
+def _ending(
+    definition: WorkflowDefinition, step: Step, way: str
+) -> Iterator[tuple[str, Complaint]]:
+    """Yield what one step breaks of properties 5 and 6."""
+    path = ("transitions", step.trigger)
+    target = definition.states[step.after.state]
+    if step.before.delivered and target.is_editable:
+        yield (
+            "editable",
+            ((*path, "to"), f"makes a document editable that was delivered already: {way}"),
+        )
+    undelivered = target.final and not step.after.delivered
+    if undelivered and step.after.number and definition.direction == "outgoing":
+        yield (
+            "void",
+            (
+                path,
+                "ends a document undelivered with its number in hand; add do: [void_number], with "
+                f"ask: {{reason: text!}}: {way}",
+            ),
+        )
+
+
+def _signing(transition: TransitionDefinition, step: Step) -> Iterator[str]:
+    sign = transition.sign
+    if sign is None:
+        return
+    if step.before.seal:
+        yield "signs after the seal, and the seal is the last signature"
+    elif sign.as_ == "person" and step.before.sign:
+        yield "puts a second personal signature on one file, which this version cannot tell apart"
+    if sign.place and (sign.place.number or sign.place.date) and not step.signed.number:
+        yield "places a number or date on the page while the document may have no number"

@@ -1,0 +1,206 @@
+"""Resolves what a workflow file says against itself: states, triggers, `ask` fields, durations.
+
+Rules:
+1. Every complaint carries the path of what is wrong; the loader turns it into a line.
+2. It works on whatever parts of a file have the right shape, so that one slip does not hide others.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from docflow.workflow.definition import (
+    FieldDefinition,
+    NeverRule,
+    StateDefinition,
+    TransitionDefinition,
+)
+from docflow.workflow.durations import Duration
+from docflow.workflow.source import Path
+from docflow.workflow.vocabulary import (
+    EFFECT_FIELDS,
+    ROLES,
+    SEPARABLE_ROLES,
+    unknown,
+)
+
+Complaint = tuple[Path, str]
+_MAX_TEXT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The well-shaped parts of a workflow file, and the names of all states and triggers."""
+
+    state_names: tuple[str, ...]
+    triggers: tuple[str, ...]
+    title: Mapping[str, str]
+    fields: Mapping[str, FieldDefinition]
+    states: Mapping[str, StateDefinition]
+    transitions: Mapping[str, TransitionDefinition]
+    never: Mapping[int, NeverRule]
+    direction: str
+
+
+def resolve(parts: Parts) -> Iterator[Complaint]:
+    """Yield everything in the parts that does not fit together."""
+    if parts.title and "en" not in parts.title:
+        yield ("title",), "has no English title; add en"
+    for name, field in parts.fields.items():
+        yield from _field(("fields", name), field)
+    for name, state in parts.states.items():
+        yield from _state(("states", name), state)
+    if len(parts.states) == len(parts.state_names):
+        yield from _ends(parts)
+    for name, transition in parts.transitions.items():
+        path: Path = ("transitions", name)
+        yield from _names(path, name, transition, parts)
+        yield from _asks(path, transition)
+        yield from _signs(path, transition)
+    for index, rule in parts.never.items():
+        if rule.state not in parts.state_names:
+            yield ("never", index), unknown("state", rule.state, parts.state_names)
+    shaped = len(parts.transitions) == len(parts.triggers)
+    delivers = any(t.does("deliver") for t in parts.transitions.values())
+    if parts.direction == "outgoing" and shaped and not delivers:
+        yield (
+            ("transitions",),
+            "nothing delivers; an outgoing workflow needs a transition with do: [deliver]",
+        )
+
+
+def _ends(parts: Parts) -> Iterator[Complaint]:
+    initial = [name for name, state in parts.states.items() if state.initial]
+    if not initial:
+        yield ("states",), "no state is initial; write initial: true on the one documents start in"
+    for name in initial[1:]:
+        yield (
+            ("states", name, "initial"),
+            f"{initial[0]!r} is initial already; exactly one state is",
+        )
+    if parts.states and not any(state.final for state in parts.states.values()):
+        yield ("states",), "no state is final; write final: true on those documents end in"
+
+
+def _state(path: Path, state: StateDefinition) -> Iterator[Complaint]:
+    if state.initial and state.final:
+        yield (*path, "final"), "a state cannot be initial and final at once"
+    if state.final and state.editable:
+        yield (*path, "editable"), "what is final cannot be editable; leave one of them out"
+    if state.final and state.due is not None:
+        yield (*path, "due"), "nothing is due in a final state; leave it out"
+    if state.due is not None and state.due.is_negative:
+        yield (*path, "due"), f"{state.due} is in the past; write a duration as 3d"
+    for index, reminder in enumerate(state.remind):
+        yield from _reminder((*path, "remind", index), reminder, state.due)
+
+
+def _reminder(path: Path, reminder: Duration, due: Duration | None) -> Iterator[Complaint]:
+    if due is None:
+        yield path, "there is nothing to remind of: the state has no due"
+    if not reminder.is_negative:
+        yield path, f"a reminder comes before the due time; write -{reminder}"
+
+
+def _field(path: Path, field: FieldDefinition) -> Iterator[Complaint]:
+    if field.type == "choice":
+        if not field.choices:
+            yield path, "a choice needs its choices; write choices: [a, b]"
+        if len(set(field.choices)) != len(field.choices):
+            yield (*path, "choices"), "the same choice is there twice; keep one"
+    elif field.choices:
+        yield (*path, "choices"), f"a field of type {field.type} has no choices; write type: choice"
+    for bound in ("min", "max"):
+        value = getattr(field, bound)
+        if value is None:
+            continue
+        if field.type not in ("text", "integer"):
+            yield (*path, bound), f"a field of type {field.type} has no {bound}; leave it out"
+        elif field.type == "text" and not 0 <= value <= _MAX_TEXT:
+            yield (*path, bound), f"{value} characters; write a number from 0 to {_MAX_TEXT}"
+    if field.min is not None and field.max is not None and field.min > field.max:
+        yield (*path, "min"), f"min {field.min} is greater than max {field.max}; no value fits"
+
+
+def _names(
+    path: Path, trigger: str, transition: TransitionDefinition, parts: Parts
+) -> Iterator[Complaint]:
+    if trigger in ROLES:
+        yield path, "a transition cannot have the name of a role; call it by what is done"
+    seen: set[str] = set()
+    for source in transition.from_:
+        if source not in parts.state_names:
+            yield (*path, "from"), unknown("state", source, parts.state_names)
+        elif source in seen:
+            yield (
+                (*path, "from"),
+                f"{source!r} is named twice; the second transition would be dead",
+            )
+        elif source in parts.states and parts.states[source].final:
+            yield (*path, "from"), f"nothing leaves {source!r}: it is final"
+        seen.add(source)
+    if transition.to not in parts.state_names:
+        yield (*path, "to"), unknown("state", transition.to, parts.state_names)
+    for index, name in enumerate(transition.separate_from):
+        if name not in SEPARABLE_ROLES and name not in parts.triggers:
+            known = (*SEPARABLE_ROLES, *parts.triggers)
+            yield (*path, "separate_from", index), unknown("role or trigger", name, known)
+
+
+def _asks(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
+    for name, field in transition.ask.items():
+        yield from _field((*path, "ask", name), field)
+    effects = [item.effect for item in transition.do]
+    for index, item in enumerate(transition.do):
+        place: Path = (*path, "do", index)
+        if item.effect in effects[:index]:
+            yield place, f"{item.effect} is there twice; keep one"
+        if item.field is not None:
+            needed = EFFECT_FIELDS[item.effect][1]
+            yield from _needs(place, transition, item.effect, item.field, needed)
+    if transition.number and transition.does("void_number"):
+        yield (*path, "number"), "a transition cannot give a number and void it"
+    if transition.number and transition.number.date:
+        place = (*path, "number", "date")
+        yield from _needs(place, transition, "number", transition.number.date, "date", must=False)
+
+
+def _needs(
+    path: Path,
+    transition: TransitionDefinition,
+    what: str,
+    name: str,
+    needed: str,
+    *,
+    must: bool = True,
+) -> Iterator[Complaint]:
+    """Complain unless `ask` has the field that `what` uses, of the type and required."""
+    mark = "!" if must else ""
+    field = transition.ask.get(name)
+    if field is None:
+        yield (
+            path,
+            f"{what} uses the ask field {name!r}, which is not asked for; write ask: "
+            f"{{{name}: {needed}{mark}}}",
+        )
+    elif field.type != needed:
+        yield path, f"{what} needs {name!r} to be a {needed}, and it is a {field.type}"
+    elif must and not field.required:
+        yield path, f"{what} needs {name!r} to be required; write {name}: {needed}!"
+
+
+def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
+    sign = transition.sign
+    if sign is None:
+        return
+    if "system" in transition.by:
+        yield (*path, "by"), "a signature is asked for by a person; take system out of by"
+    if sign.place is not None:
+        place: Path = (*path, "sign", "place")
+        if sign.as_ != "person":
+            yield (
+                place,
+                "the seal is the last signature and adds nothing to the page; place belongs to the "
+                "personal signature before it",
+            )
+        elif not (sign.place.number or sign.place.date or sign.place.qr):
+            yield place, "places nothing; name number, date or qr, or leave it out"
