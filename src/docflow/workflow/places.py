@@ -22,31 +22,31 @@ _KEYS: Final = ("page", "x", "y")
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One place: a `name`, or a point `x_mm`, `y_mm` on `page`.
+    """One place: a `corner`, or a point `x_mm`, `y_mm` on `page`.
 
-    `name` is a corner of the first page, or "number", "date" or "qr": the standard place of each.
+    `corner` is a corner of the first page, or "number", "date" or "qr": the standard place of each.
     `page` counts from 1; -1 is the last page.
     """
 
     page: int = 1
-    name: str | None = None
+    corner: str | None = None
     x_mm: float | None = None
     y_mm: float | None = None
 
     def as_plain(self) -> str | dict[str, int | float]:
         """Return the place as a name, or as `{"page": 1, "x": 150.0, "y": 20.0}`; JSON-able."""
-        if self.name is not None:
-            return self.name
+        if self.corner is not None:
+            return self.corner
         return {"page": self.page, "x": self.x_mm or 0.0, "y": self.y_mm or 0.0}
 
 
 def _read_anchor(written: Any, item: str) -> Anchor:
     if isinstance(written, str):
         if written == STANDARD_PLACE:
-            return Anchor(name=item)
+            return Anchor(corner=item)
         if written not in CORNERS:
             raise wrong(unknown("place on the page", written, (STANDARD_PLACE, *CORNERS)))
-        return Anchor(name=written)
+        return Anchor(corner=written)
     if not isinstance(written, dict):
         raise wrong("a place is standard, a corner as top-right, or {page: first, x: 150, y: 20}")
     for key in written:
