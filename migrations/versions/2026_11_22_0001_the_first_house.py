@@ -456,8 +456,9 @@ def upgrade() -> None:
             "organisation",
             "book",
             "period",
+            "series",
             "symbol",
-            name=op.f("uq_register_entries_organisation_book_period_symbol"),
+            name=op.f("uq_register_entries_organisation_book_period_series_symbol"),
         ),
         info={"part_of": ("document", "document_id")},
     )

@@ -6,6 +6,7 @@ change only through the unit of work's own methods, each of which writes the his
 
 from docflow.db.base import METADATA, JsonColumn, UtcDateTime, audited, part_of
 from docflow.db.engine import Database
+from docflow.db.read import Row, all_rows, one_row
 from docflow.db.uow import Draft, UnitOfWork
 
 __all__ = [
@@ -13,8 +14,11 @@ __all__ = [
     "Database",
     "Draft",
     "JsonColumn",
+    "Row",
     "UnitOfWork",
     "UtcDateTime",
+    "all_rows",
     "audited",
+    "one_row",
     "part_of",
 ]

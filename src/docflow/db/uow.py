@@ -5,6 +5,7 @@ that changes it without. Parts of a subject (files, deliveries, register entries
 `put`, `alter` and `remove`; `finish` refuses to commit if their subject has no entry in this unit.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -111,6 +112,17 @@ class UnitOfWork:
             )
         self._heads[key] = head
         self._recorded.add(key)
+
+    def serialise(self, *keys: str) -> None:
+        """Let one transaction at a time pass with each of these keys, until it ends.
+
+        SQLite has one writer anyway; PostgreSQL takes advisory locks, in a fixed order.
+        """
+        if self.connection.dialect.name != "postgresql":
+            return
+        for key in sorted(keys):
+            number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True)
+            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
     # -- parts of subjects, and tables that history does not tell ---------------------------------
 

@@ -53,6 +53,8 @@ documents = sa.Table(
     sa.Column("symbol", sa.String(64), nullable=True),
     sa.Column("numbered_on", sa.Date, nullable=True),
     sa.Column("verification_code", sa.String(32), nullable=True, unique=True),
+    # trigger → who ever fired it on this document, for the separation of duties
+    sa.Column("fired_by", JsonColumn, nullable=False),
     # a signature or release under way: trigger, job, who asked, and whether it failed for good
     sa.Column("stage", sa.String(16), nullable=True),
     sa.Column("pending", JsonColumn, nullable=True),
@@ -108,17 +110,6 @@ document_recipients = sa.Table(
     info=part_of("document", "document_id"),
 )
 
-firings = sa.Table(
-    "firings",
-    METADATA,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
-    sa.Column("trigger", sa.String(64), nullable=False),
-    sa.Column("actor_id", sa.String(64), nullable=False),
-    sa.Index("ix_firings_document_id", "document_id"),
-    info=part_of("document", "document_id"),
-)
-
 register_counters = sa.Table(
     "register_counters",
     METADATA,
@@ -146,7 +137,7 @@ register_entries = sa.Table(
     sa.Column("voided_by", sa.String(64), nullable=True),
     sa.Column("void_reason", sa.Text, nullable=True),
     sa.UniqueConstraint("organisation", "book", "period", "series", "number"),
-    sa.UniqueConstraint("organisation", "book", "period", "symbol"),
+    sa.UniqueConstraint("organisation", "book", "period", "series", "symbol"),
     sa.CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="void_has_reason"),
     sa.Index("ix_register_entries_document_id", "document_id"),
     info=part_of("document", "document_id"),

@@ -1,0 +1,291 @@
+"""Post a document: check order, then bytes, then meaning, then store.
+
+Files are checked in staging and made durable before the row is written; the row, its files, its
+recipients and its first history entry are one transaction. A refusal leaves nothing behind.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from docflow.db import Draft, UnitOfWork
+from docflow.db.idempotency import Claim, remember
+from docflow.documents import duplicates, lookups
+from docflow.documents.content import CheckedFile, ReceivedFile, check_file
+from docflow.documents.desk import Desk
+from docflow.documents.shelf import Pinned
+from docflow.documents.tables import document_recipients, documents, files
+from docflow.kernel.actor import Actor
+from docflow.kernel.errors import FieldProblem, InvalidInputError
+from docflow.kernel.ids import new_id
+from docflow.kernel.text import fold, normalise
+from docflow.people import access
+from docflow.workflow.values import clean_fields, validate_fields
+
+_SEARCH_ID_BITS = 62
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """What a caller says about a document to be posted; units and recipients by code or id."""
+
+    subject: str
+    type_code: str
+    direction: str | None = None
+    workflow: str | None = None
+    urgency: str = "normal"
+    classification: str = "internal"
+    unit: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    recipients: Sequence[str] = ()
+    issuer: str | None = None
+    issuer_symbol: str | None = None
+    issuer_date: date | None = None
+    accept_duplicate: str | None = None
+
+
+def create(
+    desk: Desk,
+    actor: Actor,
+    new: NewDocument,
+    *,
+    main: ReceivedFile | None = None,
+    annexes: Sequence[ReceivedFile] = (),
+    claim: Claim | None = None,
+) -> str:
+    """Post a document and return its id.
+
+    Raises:
+        InvalidInputError: if a value or a file is refused.
+        ForbiddenError: if the actor may not post in that unit.
+        ConflictError: if an incoming document was received before (code `duplicate-document`).
+        UnavailableError: if database or storage do not answer; nothing is left behind.
+    """
+    pinned = desk.shelf.choose(new.workflow, new.direction)
+    direction = pinned.compiled.definition.direction
+    _check_values(desk, pinned, new)
+    with desk.database.read() as connection:
+        unit_id = _unit(connection, actor, new.unit)
+        recipient_ids = lookups.recipient_ids(connection, new.recipients)
+    row = _row(desk, actor, pinned, new, unit_id)
+    access.require(
+        actor,
+        access.Permission.DOCUMENT_CREATE,
+        duplicates.facts_for_access(row),
+    )
+    checked = _check_files(desk, direction, main, annexes)
+    if main is not None:
+        row["main_sha256"] = main.staged.sha256
+    if direction == "incoming":
+        with desk.database.read() as connection:
+            _duplicates(connection, actor, new, row)
+    for item in checked:
+        desk.store.put(item.key, item.staged)
+    with desk.database.unit_of_work(actor) as uow:
+        _write(uow, new, row, checked, recipient_ids)
+        if claim is not None:
+            remember(uow, claim, row["id"])
+    return str(row["id"])
+
+
+def _check_values(desk: Desk, pinned: Pinned, new: NewDocument) -> None:
+    desk.catalogue.document_type(new.type_code)
+    desk.catalogue.check_urgency(new.urgency)
+    desk.catalogue.check_classification(new.classification)
+    definition = pinned.compiled.definition
+    problems = validate_fields(definition, dict(new.fields), complete=False)
+    if definition.direction == "incoming":
+        if new.recipients:
+            problems.append(
+                FieldProblem("/recipients", "an incoming document has no recipients; leave it out")
+            )
+        if not (new.issuer or "").strip():
+            problems.append(FieldProblem("/issuer", "say who issued the incoming document"))
+    else:
+        given = {
+            "issuer": new.issuer,
+            "issuer_symbol": new.issuer_symbol,
+            "issuer_date": new.issuer_date,
+            "accept_duplicate": new.accept_duplicate,
+        }
+        problems += [
+            FieldProblem(f"/{name}", "only an incoming document has this; leave it out")
+            for name, value in given.items()
+            if value is not None
+        ]
+    if len(new.recipients) > desk.limits.recipients:
+        problems.append(FieldProblem("/recipients", f"at most {desk.limits.recipients}"))
+    if problems:
+        raise InvalidInputError("The document's data is not right.", fields=problems)
+
+
+def _unit(connection: sa.Connection, actor: Actor, unit: str | None) -> str:
+    if unit is not None:
+        return lookups.unit_id(connection, unit)
+    posting = [office.unit_id for office in actor.offices]
+    if not posting:
+        raise InvalidInputError(
+            "Name the unit: you hold no office in any.",
+            fields=[FieldProblem("/unit", "code or id of a unit")],
+        )
+    return posting[0]
+
+
+def _row(
+    desk: Desk, actor: Actor, pinned: Pinned, new: NewDocument, unit_id: str
+) -> dict[str, Any]:
+    definition = pinned.compiled.definition
+    now = desk.database.clock.now()
+    initial = definition.initial
+    subject = normalise(new.subject).strip()
+    issuer = normalise(new.issuer).strip() if new.issuer else None
+    return {
+        "id": new_id(),
+        "direction": definition.direction,
+        "workflow_id": pinned.id,
+        "state": initial,
+        "state_since": now,
+        "due_at": desk.catalogue.due_at(definition.calendar, now, definition.states[initial].due),
+        "type_code": new.type_code,
+        "urgency": new.urgency,
+        "classification": new.classification,
+        "subject": subject,
+        "subject_folded": fold(subject),
+        "search_id": secrets.randbits(_SEARCH_ID_BITS),
+        "fields": clean_fields(definition, dict(new.fields)),
+        "unit_id": unit_id,
+        "author_id": actor.id,
+        "assignee_id": None,
+        "issuer": issuer,
+        "issuer_folded": fold(issuer) if issuer else None,
+        "issuer_symbol": normalise(new.issuer_symbol).strip() if new.issuer_symbol else None,
+        "issuer_date": new.issuer_date,
+        "main_sha256": None,
+        "fired_by": {},
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _check_files(
+    desk: Desk, direction: str, main: ReceivedFile | None, annexes: Sequence[ReceivedFile]
+) -> list[CheckedFile]:
+    if len(annexes) > desk.limits.annexes:
+        raise InvalidInputError(
+            f"A document has at most {desk.limits.annexes} annexes.", code="too-many-annexes"
+        )
+    if annexes and main is None:
+        raise InvalidInputError("Annexes need a main file.", code="main-file-missing")
+    received = [("main", main)] if main is not None else []
+    received += [("annex", annex) for annex in annexes]
+    return [check_file(desk, item, role=role, direction=direction) for role, item in received]
+
+
+def _duplicates(
+    connection: sa.Connection, actor: Actor, new: NewDocument, row: Mapping[str, Any]
+) -> list[str]:
+    found = duplicates.find_duplicates(
+        connection,
+        issuer=row["issuer"],
+        symbol=row["issuer_symbol"],
+        day=row["issuer_date"],
+        sha256=row["main_sha256"],
+    )
+    if found and not (new.accept_duplicate or "").strip():
+        raise duplicates.report(actor, found)
+    return [item["id"] for item in found]
+
+
+def _write(
+    uow: UnitOfWork,
+    new: NewDocument,
+    row: dict[str, Any],
+    checked: Sequence[CheckedFile],
+    recipient_ids: Sequence[str],
+) -> None:
+    details: dict[str, Any] = {"subject": row["subject"]}
+    if row["direction"] == "incoming":
+        uow.serialise(
+            *duplicates.serial_keys(
+                row["issuer"], row["issuer_symbol"], row["issuer_date"], row["main_sha256"]
+            )
+        )
+        found = _duplicates(uow.connection, uow.actor, new, row)
+        if found:
+            row["duplicate_of"] = found
+            details["accept_duplicate"] = normalise(new.accept_duplicate or "").strip()
+        details["issuer"] = row["issuer"]
+    file_rows = [
+        file_row(
+            uow,
+            row["id"],
+            item,
+            role="main" if position == 0 else "annex",
+            position=position,
+        )
+        for position, item in enumerate(checked)
+    ]
+    uow.create(
+        documents,
+        row,
+        Draft(
+            "document.posted",
+            {
+                "direction": row["direction"],
+                "workflow_id": row["workflow_id"],
+                "state": row["state"],
+                "classification": row["classification"],
+                "unit_id": row["unit_id"],
+                "files": [entry_of(item) for item in file_rows],
+                "recipients": list(recipient_ids),
+                "duplicate_of": row.get("duplicate_of") or [],
+            },
+            details,
+        ),
+    )
+    uow.put(files, *file_rows)
+    uow.put(
+        document_recipients,
+        *(
+            {"document_id": row["id"], "recipient_id": recipient_id, "position": position}
+            for position, recipient_id in enumerate(recipient_ids)
+        ),
+    )
+
+
+def file_row(
+    uow: UnitOfWork, document_id: str, item: CheckedFile, *, role: str, position: int
+) -> dict[str, Any]:
+    """Return the row of an original file."""
+    return {
+        "id": new_id(),
+        "document_id": document_id,
+        "role": role,
+        "form": "original",
+        "origin_id": None,
+        "position": position,
+        "name": item.name,
+        "media_type": item.media_type,
+        "size": item.staged.size,
+        "sha256": item.staged.sha256,
+        "storage_key": item.key,
+        "pages": item.pages,
+        "current": True,
+        "created_by": uow.actor.id,
+        "created_at": uow.now,
+    }
+
+
+def entry_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what history says of a file: never its name or content."""
+    return {
+        "id": row["id"],
+        "role": row["role"],
+        "form": row["form"],
+        "sha256": row["sha256"],
+        "size": row["size"],
+    }

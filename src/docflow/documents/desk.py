@@ -1,0 +1,49 @@
+"""What the room works with: one frozen object, made by `bootstrap`."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from docflow.db import Database, UnitOfWork
+from docflow.documents.catalogue import Catalogue
+from docflow.documents.shelf import Shelf
+from docflow.people.directory import Directory
+from docflow.storage import ObjectStore, Staging
+
+
+class Enqueue(Protocol):
+    """Puts a job into the transaction that needs it (`JobEngine.enqueue`)."""
+
+    def __call__(
+        self,
+        uow: UnitOfWork,
+        *,
+        kind: str,
+        job_id: str,
+        subject_id: str,
+        payload: dict[str, Any],
+    ) -> None:
+        """Enqueue, in the caller's transaction; the same `job_id` twice runs nothing twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may have at most."""
+
+    annexes: int = 20
+    pages: int = 2000
+    recipients: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Database, files, lists, workflows and jobs of the documents room."""
+
+    database: Database
+    store: ObjectStore
+    staging: Staging
+    catalogue: Catalogue
+    shelf: Shelf
+    directory: Directory
+    enqueue: Enqueue
+    limits: Limits = Limits()

@@ -1,0 +1,196 @@
+"""What a decision asks for, applied: numbers, assignments, routes, signing jobs, dropped signatures.
+
+Effects come in order, as data, and all of them belong to the transaction of the firing. Delivery is
+not here: `release` writes it as the evidence with which it completes the transition.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from docflow.db import Row, UnitOfWork
+from docflow.documents import registers
+from docflow.documents.desk import Desk
+from docflow.documents.tables import files
+from docflow.kernel.clock import rfc3339
+from docflow.kernel.errors import FieldProblem, InvalidInputError
+from docflow.people.tables import offices, people
+from docflow.signing.plan import parse_anchor
+from docflow.workflow.effects import (
+    AllocateNumber,
+    Assign,
+    Deliver,
+    DropSignatures,
+    Route,
+    Sign,
+    VoidNumber,
+)
+from docflow.workflow.facts import Decision, Facts
+from docflow.workflow.places import Anchor, SignPlace
+
+_PLACED = ("number", "date", "qr")
+_JOB_KINDS = {"person": "sign", "organisation": "release"}
+
+
+@dataclass(slots=True)
+class Applied:
+    """The columns to set on the document's row, what history says, and the job if there is one."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    job_id: str | None = None
+
+
+def apply_effects(
+    desk: Desk,
+    uow: UnitOfWork,
+    row: Row,
+    decision: Decision,
+    facts: Facts,
+    *,
+    place: Mapping[str, Any] | None,
+) -> Applied:
+    """Apply a decision's effects inside the open unit of work.
+
+    Raises:
+        InvalidInputError: if a person, unit, date or place in the input cannot be used.
+    """
+    applied = Applied()
+    for effect in decision.effects:
+        match effect:
+            case AllocateNumber(book, day):
+                _number(row, applied, registers.allocate(uow, desk, row, book, day))
+            case VoidNumber(reason):
+                registers.void(uow, row["id"], reason)
+                applied.values |= {"book": None, "number": None, "symbol": None}
+                applied.values |= {"numbered_on": None}
+                applied.data["voided"] = row["symbol"]
+            case Assign(person_id=person_id):
+                _check_assignee(uow, person_id, str(applied.values.get("unit_id", row["unit_id"])))
+                applied.values["assignee_id"] = person_id
+                applied.data["assignee_id"] = person_id
+            case Route(routed_to):
+                applied.values |= {"unit_id": routed_to, "assignee_id": None}
+                applied.data["unit_id"] = routed_to
+            case DropSignatures():
+                uow.alter(
+                    files,
+                    row["id"],
+                    sa.and_(files.c.form != "original", files.c.current),
+                    {"current": False},
+                )
+            case Sign():
+                places = _places(effect.place) | check_place(place or {})
+                pending = _pending(uow, row, effect, decision, facts)
+                _wait_for(desk, uow, row, applied, pending, places)
+            case Deliver():
+                pass  # the evidence of the completing job
+    return applied
+
+
+def _number(row: Row, applied: Applied, given: registers.Allocated) -> None:
+    applied.values |= given.columns()
+    if row["direction"] == "outgoing" and row["verification_code"] is None:
+        applied.values["verification_code"] = registers.verification_code()
+    applied.data |= {
+        "number": given.number,
+        "symbol": given.symbol,
+        "book": given.book,
+        "period": given.period,
+        "series": given.series,
+        "numbered_on": given.numbered_on.isoformat(),
+    }
+
+
+def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
+    found = uow.connection.execute(
+        sa.select(people.c.id)
+        .join(offices, offices.c.person_id == people.c.id)
+        .where(people.c.id == person_id, people.c.active, offices.c.unit_id == unit_id)
+        .limit(1)
+    ).one_or_none()
+    if found is None:
+        raise InvalidInputError(
+            "The document can be assigned only to an active person who holds an office in its unit.",
+            code="not-assignable",
+            rule="assignee-in-unit",
+            satisfied_by="Choose a person of the document's unit, or route the document first.",
+            fields=[FieldProblem("/asked", "no office in the document's unit")],
+        )
+
+
+def _pending(
+    uow: UnitOfWork, row: Row, effect: Sign, decision: Decision, facts: Facts
+) -> dict[str, Any]:
+    """Return what the document keeps about the signature that it waits for."""
+    kind = _JOB_KINDS[effect.as_]
+    return {
+        "kind": kind,
+        "as": effect.as_,
+        "level": effect.level,
+        "trigger": decision.trigger,
+        "job_id": f"{kind}-{row['id']}-{row['version']}",
+        "requested_by": facts.actor_id,
+        "requested_roles": sorted(facts.roles),
+        "since": rfc3339(uow.now),
+        "asked": dict(decision.asked),
+        "failed": False,
+        "error": None,
+    }
+
+
+def _wait_for(
+    desk: Desk,
+    uow: UnitOfWork,
+    row: Row,
+    applied: Applied,
+    pending: dict[str, Any],
+    place: dict[str, Any],
+) -> None:
+    """Put the signing job into this transaction and let the document wait for it."""
+    applied.job_id = pending["job_id"]
+    applied.values |= {"stage": "queued", "pending": pending}
+    applied.data |= {name: pending[name] for name in ("as", "level")} | {"job": applied.job_id}
+    desk.enqueue(
+        uow,
+        kind=pending["kind"],
+        job_id=pending["job_id"],
+        subject_id=row["id"],
+        payload={
+            "document_id": row["id"],
+            "requested_by": pending["requested_by"],
+            "place": place,
+        },
+    )
+
+
+def _places(place: SignPlace | None) -> dict[str, Any]:
+    """Return a workflow's places as plain values."""
+    given = {name: getattr(place, name) for name in _PLACED} if place else {}
+    return {name: _plain(anchor) for name, anchor in given.items() if anchor is not None}
+
+
+def _plain(anchor: Anchor) -> dict[str, Any]:
+    page = {"first": 1, "last": -1}.get(str(anchor.page), anchor.page)
+    if anchor.corner is not None:
+        return {"name": anchor.corner, "page": page}
+    return {"x": anchor.x_mm, "y": anchor.y_mm, "page": page}
+
+
+def check_place(place: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the places that a request names.
+
+    Raises:
+        InvalidInputError: naming what is wrong and the places there are.
+    """
+    for name, anchor in place.items():
+        if name not in _PLACED:
+            raise InvalidInputError(
+                f"{name!r} is not placed on the page; {', '.join(_PLACED)} are.",
+                code="stamp-anchor",
+                fields=[FieldProblem(f"/place/{name}", f"one of {', '.join(_PLACED)}")],
+            )
+        parse_anchor(anchor, name)
+    return dict(place)

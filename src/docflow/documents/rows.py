@@ -1,0 +1,141 @@
+"""Reading a document's row with all that a decision needs, in one statement."""
+
+import sqlalchemy as sa
+
+from docflow.db import Row, UnitOfWork, one_row
+from docflow.documents.desk import Desk
+from docflow.documents.duplicates import facts_for_access
+from docflow.documents.shelf import Pinned
+from docflow.documents.tables import document_recipients, documents, files
+from docflow.kernel.actor import Actor
+from docflow.kernel.errors import NotFoundError, StaleVersionError
+from docflow.people import access
+from docflow.people.tables import units
+from docflow.workflow.facts import Completion, Facts
+
+JOBS = "#jobs"  # in `fired_by`, beside the triggers: the jobs that completed one
+
+
+def _has_file(form: str) -> sa.ColumnElement[bool]:
+    return sa.exists().where(
+        files.c.document_id == documents.c.id,
+        files.c.role == "main",
+        files.c.form == form,
+        files.c.current,
+    )
+
+
+_DOCUMENT = sa.select(
+    documents,
+    units.c.code.label("unit_code"),
+    _has_file("original").label("has_main_file"),
+    _has_file("signed").label("signed_person"),
+    _has_file("released").label("sealed"),
+    sa.select(sa.func.count())
+    .select_from(document_recipients)
+    .where(document_recipients.c.document_id == documents.c.id)
+    .scalar_subquery()
+    .label("recipients_count"),
+).join(units, units.c.id == documents.c.unit_id)
+
+_LOCKED = _DOCUMENT.with_for_update(of=documents)
+
+
+def no_document() -> NotFoundError:
+    """Return what outsiders and typing errors get alike."""
+    return NotFoundError("There is no such document, or you have no reason to know it.")
+
+
+def read(connection: sa.Connection, document_id: str) -> Row:
+    """Return a document's row.
+
+    Raises:
+        NotFoundError: if there is none.
+    """
+    row = one_row(connection, _DOCUMENT.where(documents.c.id == document_id))
+    if row is None:
+        raise no_document()
+    return row
+
+
+def lock(uow: UnitOfWork, document_id: str) -> Row:
+    """Return a document's row, locked until the unit of work ends.
+
+    Raises:
+        NotFoundError: if there is none.
+    """
+    row = one_row(uow.connection, _LOCKED.where(documents.c.id == document_id))
+    if row is None:
+        raise no_document()
+    return row
+
+
+def require(actor: Actor, permission: access.Permission, row: Row) -> None:
+    """Refuse what the access rule does not allow on this document."""
+    access.require(actor, permission, facts_for_access(row))
+
+
+def require_version(row: Row, if_version: int | None) -> None:
+    """Refuse a change based on another version than the current one.
+
+    Raises:
+        StaleVersionError: with the current state and version.
+    """
+    if if_version is not None and row["version"] != if_version:
+        raise StaleVersionError(
+            f"The document is at version {row['version']} (state {row['state']!r}); your change is "
+            f"based on version {if_version}.",
+            rule="optimistic-concurrency",
+            satisfied_by="Read the document again and repeat the change with its new ETag.",
+            state=row["state"],
+            version=row["version"],
+        )
+
+
+def facts_of(
+    desk: Desk,
+    connection: sa.Connection,
+    actor: Actor,
+    row: Row,
+    completing: Completion | None = None,
+) -> Facts:
+    """Gather what `workflow.decide` is told about a document and an actor."""
+    pending: Row | None = row["pending"]
+    return Facts(
+        state=row["state"],
+        roles=_roles(desk, connection, actor, row),
+        actor_id=actor.id,
+        people={
+            "author": frozenset({row["author_id"]}),
+            "assignee": frozenset({row["assignee_id"]} if row["assignee_id"] else ()),
+        },
+        fired_by={
+            trigger: frozenset(ids) for trigger, ids in row["fired_by"].items() if trigger != JOBS
+        },
+        has_main_file=row["has_main_file"],
+        recipients_count=row["recipients_count"],
+        number=row["symbol"],
+        assignee_id=row["assignee_id"],
+        unit_id=row["unit_id"],
+        duplicate_unresolved=bool(row["duplicate_of"]),
+        signed_person=row["signed_person"],
+        sealed=row["sealed"],
+        pending=pending["trigger"] if pending else None,
+        pending_failed=bool(pending and pending.get("failed")),
+        completing=completing,
+        fields=row["fields"],
+    )
+
+
+def _roles(desk: Desk, connection: sa.Connection, actor: Actor, row: Row) -> frozenset[str]:
+    facts = facts_for_access(row)
+    roles = access.roles_on(actor, facts)
+    if roles & {"head", "leader"}:  # nobody else can act as head of the unit
+        heads = desk.directory.unit_heads(connection, row["unit_id"])
+        roles = access.roles_on(actor, facts, heads)
+    return roles
+
+
+def pinned(desk: Desk, row: Row) -> Pinned:
+    """Return the workflow version that a document is pinned to."""
+    return desk.shelf.get(row["workflow_id"])
