@@ -1,0 +1,202 @@
+"""The gate before release: exactly the signatures that docflow made, and nothing after them.
+
+Rules:
+- `SignedFile` is the only thing delivery accepts, and `validate_release` the only thing that makes it.
+- Two signatures, by exactly the two certificates expected: first the person, who certifies and admits
+  form filling; last the seal, which covers every byte and admits nothing. The person's version is
+  followed by the seal's update and by nothing else.
+- Anything else fails, and the error carries every reason.
+
+Judge a release by its seal: a personal signature alone stays good when a third one is added.
+"""
+
+from collections.abc import Iterable
+from dataclasses import InitVar, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from cryptography import x509
+
+from docflow.kernel.errors import IntegrityError
+from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
+from docflow.signing.report import PASSED, SignatureReport, VerificationReport
+from docflow.signing.trust import TrustRoots, sha256_of
+from docflow.signing.validate import verify
+
+_PADES = "ETSI.CAdES.detached"
+_KEY = object()  # held by nobody else
+_Rule = tuple[bool, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFile:
+    """A file that passed `validate_release`: its place then, and what it is for ever."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    person: SignatureReport
+    seal: SignatureReport
+    validated_at: datetime
+    key: InitVar[object]
+
+    def __post_init__(self, key: object) -> None:
+        """Let nobody but `validate_release` in.
+
+        Raises:
+            TypeError: always, for everyone else.
+        """
+        if key is not _KEY:
+            raise TypeError("a SignedFile is made by validate_release only")
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: whoever reads it back has to validate the file again."""
+        raise TypeError("a SignedFile is not stored; validate the file again")
+
+
+def validate_release(
+    path: Path,
+    roots: TrustRoots,
+    *,
+    person: x509.Certificate | str,
+    seal: x509.Certificate | str,
+    now: datetime,
+) -> SignedFile:
+    """Return the proof that the file at `path` may be released.
+
+    Args:
+        path: the file, signed and sealed.
+        roots: the organisation's own roots.
+        person: the certificate expected on the personal signature, or its SHA-256.
+        seal: the certificate expected on the seal, or its SHA-256.
+        now: the validation time.
+
+    Raises:
+        IntegrityError: code `release-not-valid`, with every reason in `extra["reasons"]`.
+        FileNotFoundError: if there is no file.
+    """
+    report = verify(path, TrustRoots(()), now=now, own_roots=roots)
+    reasons = _faults(_common_rules(report, 2, [PERSON_FIELD, SEAL_FIELD], revisions=3))
+    if not reasons:
+        first, last = report.signatures
+        reasons = _faults(
+            [
+                *_signature_rules(first, "personal signature", PERSON_FIELD, _fingerprint(person)),
+                *_signature_rules(last, "seal", SEAL_FIELD, _fingerprint(seal)),
+                *_sealed_rules(first, last),
+            ]
+        )
+    if reasons or report.sha256 is None or report.size_bytes is None:
+        _refuse("The file may not be released", "release-not-valid", reasons)
+    first, last = report.signatures
+    return SignedFile(path, report.sha256, report.size_bytes, first, last, now, key=_KEY)
+
+
+def validate_person_signed(
+    path: Path, roots: TrustRoots, *, person: x509.Certificate | str, now: datetime
+) -> VerificationReport:
+    """Return the report on a file that carries exactly the personal signature expected.
+
+    Raises:
+        IntegrityError: code `signature-not-valid`, with every reason in `extra["reasons"]`.
+        FileNotFoundError: if there is no file.
+    """
+    report = verify(path, TrustRoots(()), now=now, own_roots=roots)
+    reasons = _faults(_common_rules(report, 1, [PERSON_FIELD, SEAL_FIELD], revisions=2))
+    if not reasons:
+        (only,) = report.signatures
+        reasons = _faults(
+            [
+                *_signature_rules(only, "personal signature", PERSON_FIELD, _fingerprint(person)),
+                *_person_rules(only),
+                (only.coverage == "entire-file", "The personal signature does not cover the file."),
+            ]
+        )
+    if reasons:
+        _refuse("The personally signed file is not valid", "signature-not-valid", reasons)
+    return report
+
+
+def _common_rules(
+    report: VerificationReport, signatures: int, fields: Iterable[str], *, revisions: int
+) -> Iterable[_Rule]:
+    found = len(report.signatures)
+    expected = tuple(sorted(fields))
+    yield not report.reasons or found > 0, " ".join(report.reasons)
+    yield found == signatures, f"The file has {found} signatures, and {signatures} are expected."
+    yield (
+        report.field_names == expected,
+        f"The signature fields are {', '.join(report.field_names) or 'none'}, and "
+        f"{', '.join(expected)} are expected.",
+    )
+    yield (
+        report.revisions == revisions,
+        f"The file has {report.revisions} versions, and {revisions} are expected: as stamped, and "
+        "one for each signature.",
+    )
+    for one in report.signatures:
+        yield (
+            one.indication == PASSED,
+            f"The signature {one.field} is {one.indication} "
+            f"({one.sub_indication}): {' '.join(one.reasons)}",
+        )
+
+
+def _signature_rules(
+    one: SignatureReport, what: str, field: str, fingerprint: str
+) -> Iterable[_Rule]:
+    yield one.field == field, f"The {what} is in the field {one.field}, and belongs in {field}."
+    yield one.kind == "signature", f"The {what} is a timestamp."
+    yield one.format == _PADES, f"The {what} has the format {one.format}, and {_PADES} is expected."
+    yield (
+        one.certificate_sha256 == fingerprint,
+        f"The {what} is by {one.signer} ({one.certificate_sha256}), and the certificate {fingerprint} "
+        "is expected.",
+    )
+    yield one.indication == PASSED, f"The {what} is {one.indication}."
+    yield one.intact and one.valid and one.trusted and one.ours, f"The {what} is not one of ours."
+    yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
+
+
+def _person_rules(first: SignatureReport) -> Iterable[_Rule]:
+    yield first.revision == 1, "The personal signature is not the first change of the file."
+    yield first.certifies, "The personal signature does not certify the document."
+    yield first.permits == "form-filling", f"The personal signature permits {first.permits}."
+
+
+def _sealed_rules(first: SignatureReport, last: SignatureReport) -> Iterable[_Rule]:
+    yield from _person_rules(first)
+    yield (
+        first.coverage == "entire-revision",
+        f"The personal signature covers {first.coverage}, and not its whole version.",
+    )
+    yield (
+        first.changes_after == "form-filling" and first.changed_fields == (SEAL_FIELD,),
+        f"After the personal signature came {first.changes_after} "
+        f"({', '.join(first.changed_fields) or 'no field'}), and only the seal may.",
+    )
+    yield last.revision == 2, "The seal is not the last change of the file."  # noqa: PLR2004
+    yield (
+        last.coverage == "entire-file",
+        f"The seal covers {last.coverage}, and not the whole file.",
+    )
+    yield last.changes_after == "none", f"After the seal came {last.changes_after}."
+    yield (
+        last.permits == "no-changes",
+        f"The seal permits {last.permits}; it must permit no change.",
+    )
+    yield last.locks_all_fields, "The seal does not lock every field."
+    yield not last.certifies, "The seal must not be the certification."
+
+
+def _faults(rules: Iterable[_Rule]) -> list[str]:
+    return [sentence for holds, sentence in rules if not holds]
+
+
+def _fingerprint(certificate: x509.Certificate | str) -> str:
+    return certificate if isinstance(certificate, str) else sha256_of(certificate)
+
+
+def _refuse(what: str, code: str, reasons: list[str]) -> NoReturn:
+    raise IntegrityError(f"{what}: {' '.join(reasons)}", code=code, reasons=reasons)

@@ -1,0 +1,100 @@
+"""The certificates at which trust ends.
+
+Rules:
+- A chain is trusted if it ends in a certificate named here, and for no other reason: nothing is
+  fetched, and the machine's own list of authorities is never asked.
+- The time is given by the caller.
+"""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
+
+from docflow.kernel.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class TrustRoots:
+    """A set of root certificates."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def from_files(cls, paths: Iterable[Path]) -> "TrustRoots":
+        """Read PEM files, each with one certificate or more.
+
+        Raises:
+            ConfigurationError: naming the file that is missing or holds no certificate.
+        """
+        found: list[x509.Certificate] = []
+        for path in paths:
+            try:
+                found += x509.load_pem_x509_certificates(path.read_bytes())
+            except FileNotFoundError as error:
+                raise ConfigurationError(
+                    f"The root certificate file {path} does not exist."
+                ) from error
+            except (OSError, ValueError) as error:
+                raise ConfigurationError(
+                    f"The file {path} cannot be read as PEM certificates; it must hold one or more "
+                    "-----BEGIN CERTIFICATE----- blocks."
+                ) from error
+        return cls(tuple(found))
+
+    @classmethod
+    def from_pem(cls, pem: str) -> "TrustRoots":
+        """Read what `to_pem` wrote."""
+        return cls(tuple(x509.load_pem_x509_certificates(pem.encode())) if pem else ())
+
+    def to_pem(self) -> str:
+        """Return the certificates as PEM text."""
+        return "".join(c.public_bytes(Encoding.PEM).decode() for c in self.certificates)
+
+    def __add__(self, other: "TrustRoots") -> "TrustRoots":
+        """Return the union; the order of the first set is kept."""
+        return TrustRoots(tuple(dict.fromkeys(self.certificates + other.certificates)))
+
+    @functools.cached_property
+    def fingerprints(self) -> frozenset[bytes]:
+        """SHA-256 of every certificate."""
+        return frozenset(c.fingerprint(hashes.SHA256()) for c in self.certificates)
+
+    @functools.cached_property
+    def asn1(self) -> tuple[asn1_x509.Certificate, ...]:
+        """The certificates as pyHanko wants them."""
+        return tuple(to_asn1(c) for c in self.certificates)
+
+    def validation_context(
+        self, now: datetime, others: Iterable[asn1_x509.Certificate] = ()
+    ) -> ValidationContext:
+        """Return rules for checking a chain at `now`: these roots, no network, no broken hashes.
+
+        Revocation lists are used if they are given with the signature; their absence is no fault.
+        """
+        return ValidationContext(
+            trust_roots=list(self.asn1),
+            other_certs=list(others),
+            moment=now,
+            allow_fetching=False,
+            revocation_mode="soft-fail",
+            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
+        )
+
+
+def to_asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
+    """Return `certificate` as an asn1crypto object."""
+    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+
+
+def sha256_of(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 fingerprint of `certificate` as 64 lower-case hexadecimal digits."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
