@@ -18,6 +18,7 @@ import logging
 import os
 import struct
 import tempfile
+import threading
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,6 +75,10 @@ _CHECKSUM = (
     0xB1B0AFBA  # what all 32-bit words of a TrueType file add up to (OpenType, table `head`)
 )
 _SMALLEST_BYTES = 10_000
+
+# reportlab keeps fonts, a reading position in each, and per-document state in module-level tables:
+# whoever saves a drawing (or draws and saves a small one) in this process holds this.
+DRAWING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)

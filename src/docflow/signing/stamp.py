@@ -10,7 +10,6 @@ Rules:
 
 import functools
 import itertools
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +24,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
-from docflow.signing.font import BOLD, ITALIC, REGULAR, Fonts, missing_characters, register
+from docflow.signing.font import BOLD, DRAWING, ITALIC, REGULAR, Fonts, missing_characters, register
 from docflow.signing.inspection import inspect_pdf, require_signable
 from docflow.signing.plan import CAPTION_PT, QR_MM, Anchor, CodeItem, StampPlan, TextItem
 
@@ -37,9 +36,6 @@ _CAPTION_GAP_MM = 1.0
 _BLEED = 0.02  # of a module: neighbours overlap, so that no reader shows seams
 _LEAST_MODULE_MM = 0.54  # 3.2 dots at 150 dpi
 _EPSILON = 1e-6
-
-# reportlab keeps fonts and their per-document state in module-level tables.
-_REPORTLAB = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,7 @@ def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) 
     register(fonts)
     with _open(source) as pdf:
         _flatten(pdf)
-        with _REPORTLAB:
+        with DRAWING:
             overlays = _draw(pdf, plan)
         for number, data in overlays.items():
             _lay_over(pdf, number, data)
