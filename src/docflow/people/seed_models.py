@@ -37,6 +37,7 @@ Direction = Literal["incoming", "outgoing"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 PLACEHOLDERS = ("number", "type", "office", "unit", "year")
+_DATE_PARTS = ("day", "month", "year")
 _NUMBER_SPEC = re.compile(r"(?:0[1-9])?d?")
 
 
@@ -51,6 +52,25 @@ class Name(_Frozen):
     en: Text
 
 
+class Stamp(_Frozen):
+    """How number and date are written on the page: the words around `{symbol}` and the date."""
+
+    number: Text
+    date: Text
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Stamp":
+        for text, known in ((self.number, ("symbol",)), (self.date, ("place", *_DATE_PARTS))):
+            names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+            if unknown := sorted(set(names) - set(known)):
+                raise ValueError(f"the placeholder {{{unknown[0]}}} is none of {', '.join(known)}")
+        if "{symbol}" not in self.number:
+            raise ValueError("number lacks {symbol}, so the number would not be on the page")
+        if missing := [part for part in _DATE_PARTS if f"{{{part}}}" not in self.date]:
+            raise ValueError(f"date lacks {{{missing[0]}}}")
+        return self
+
+
 class Organisation(_Frozen):
     """The organisation whose office this is; `superior` is the line above its name on a page."""
 
@@ -58,6 +78,7 @@ class Organisation(_Frozen):
     name: Name
     superior: Name | None = None
     place: Text
+    stamp: Stamp
     timezone: Timezone
 
 

@@ -1,0 +1,170 @@
+"""The `release` job: staged → sealed → validated → delivered.
+
+Steps: `staged` takes the personally signed files; `sealed` puts the organisation's seal on each as
+the last signature; `validated` judges the sealed files strictly; `delivered` fires the transition
+with the released files and one delivery per recipient, in one transaction. A file that fails the
+validation is never delivered: only `SignedFile`s are, and only strict validation makes those.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from docflow.db import Row, UnitOfWork, all_rows
+from docflow.documents.fire import complete
+from docflow.documents.tables import document_recipients
+from docflow.jobs.model import JobRun
+from docflow.kernel.clock import rfc3339
+from docflow.kernel.errors import ConflictError, IntegrityError
+from docflow.kernel.ids import new_id
+from docflow.release import studio as work
+from docflow.release.sign import put_files
+from docflow.release.studio import Studio
+from docflow.release.tables import deliveries, signature_steps
+from docflow.signing.pades import seal
+from docflow.signing.strict import SignedFile, validate_release
+
+KIND = "release"
+
+
+def run(studio: Studio, job: JobRun) -> None:
+    """Run the job's steps; called by the job engine, again after a crash."""
+    document_id = job.subject_id
+    job.step("staged", lambda: _stage(studio, job, document_id))
+    job.step("sealed", lambda: _seal(studio, job, document_id))
+    validated: list[SignedFile] = []
+    job.step("validated", lambda: _validate(studio, job, document_id, validated))
+    job.step("delivered", lambda: _deliver(studio, job, document_id, validated))
+
+
+def _stage(studio: Studio, job: JobRun, document_id: str) -> int:
+    """Note which signed files are sealed: those that are current now."""
+    signed = work.current_files(studio, document_id, "signed")
+    if not signed:
+        raise ConflictError(
+            "The document has no personally signed file to seal.", code="signature-missing"
+        )
+    sources = [{**row, "file_id": row["origin_id"]} for row in signed]
+    work.record_evidence(
+        studio, document_id, job.job_id, "staged", [(row, {"file": row["id"]}) for row in sources]
+    )
+    return len(sources)
+
+
+def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
+    if recorded := work.done(studio, job.job_id, "sealed"):
+        return len(recorded)
+    now = studio.desk.database.clock.now()
+    identity = studio.signers.seal(now)
+    place = studio.desk.catalogue.seed.organisation.place
+    persons = _person_certificates(studio, document_id)
+
+    def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        seal(path, target, identity, now=now, location=place)
+        return {
+            "signer": identity.name,
+            "seal_sha256": identity.sha256,
+            "person_sha256": persons[source["sha256"]],
+        }
+
+    made = work.each(studio, work.done(studio, job.job_id, "staged"), make, file_id="file_id")
+    return len(work.record(studio, document_id, job.job_id, "sealed", made))
+
+
+def _person_certificates(studio: Studio, document_id: str) -> dict[str, str]:
+    """Return, by digest of a signed file, whose certificate signed it, as the sign job recorded."""
+    table = signature_steps
+    with studio.desk.database.read() as connection:
+        found = all_rows(
+            connection,
+            sa.select(table.c.sha256, table.c.evidence).where(
+                table.c.document_id == document_id, table.c.step == "signed"
+            ),
+        )
+    return {row["sha256"]: row["evidence"]["certificate_sha256"] for row in found}
+
+
+def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
+    """Validate the sealed files strictly, from the stored bytes."""
+    now = studio.desk.database.clock.now()
+    judged = []
+    with work.workbench(studio) as folder:
+        for number, row in enumerate(sealed):
+            path = work.fetch(studio, row, Path(folder) / f"{number}.pdf")
+            judged.append(
+                validate_release(
+                    path,
+                    studio.signers.own_roots,
+                    person=row["evidence"]["person_sha256"],
+                    seal=row["evidence"]["seal_sha256"],
+                    now=now,
+                )
+            )
+    return judged
+
+
+def _validate(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> int:
+    sealed = work.done(studio, job.job_id, "sealed")
+    validated[:] = _judge(studio, sealed)
+    evidence = [
+        {
+            "validated_at": rfc3339(file.validated_at),
+            "person": file.person.signer,
+            "seal": file.seal.signer,
+            "indication": file.seal.indication,
+        }
+        for file in validated
+    ]
+    work.record_evidence(
+        studio,
+        document_id,
+        job.job_id,
+        "validated",
+        list(zip(sealed, evidence, strict=True)),
+    )
+    return len(validated)
+
+
+def _deliver(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> None:
+    sealed = work.done(studio, job.job_id, "sealed")
+    # after a crash the proof is gone with the process; the bytes are judged again, never trusted
+    proven = validated or _judge(studio, sealed)
+    complete(
+        studio.desk,
+        document_id,
+        job.job_id,
+        lambda uow, row: _put_deliveries(uow, row, sealed, proven),
+    )
+
+
+def _put_deliveries(
+    uow: UnitOfWork, row: Row, sealed: list[Row], proven: Sequence[SignedFile]
+) -> dict[str, Any]:
+    digests = [file.sha256 for file in proven]
+    if [item["sha256"] for item in sealed] != digests:
+        raise IntegrityError("What was validated is not what was sealed; nothing was delivered.")
+    written = put_files(uow, row, sealed, "released")
+    main = written["files"][0]
+    recipients = all_rows(
+        uow.connection,
+        sa.select(document_recipients.c.recipient_id)
+        .where(document_recipients.c.document_id == row["id"])
+        .order_by(document_recipients.c.position),
+    )
+    new = [
+        {
+            "id": new_id(),
+            "document_id": row["id"],
+            "recipient_id": item["recipient_id"],
+            "file_id": main["id"],
+            "signed_sha256": proven[0].sha256,
+            "delivered_at": uow.now,
+        }
+        for item in recipients
+    ]
+    uow.put(deliveries, *new)
+    return written | {
+        "deliveries": [{"id": d["id"], "recipient_id": d["recipient_id"]} for d in new]
+    }

@@ -1,0 +1,104 @@
+"""What happens when a signing or release job fails for good, and how a person tries it again.
+
+A failed job leaves the document where it was, says so on the document, and no longer blocks other
+transitions: the document can be returned, withdrawn, or the job retried.
+"""
+
+from collections.abc import Mapping
+
+from docflow.db import Draft, Row, UnitOfWork
+from docflow.documents import rows
+from docflow.documents.desk import Desk
+from docflow.documents.tables import documents
+from docflow.jobs.engine import JobEngine
+from docflow.jobs.model import Job, JobRun
+from docflow.kernel.actor import SERVICE, Actor
+from docflow.kernel.errors import ConflictError
+from docflow.people import access
+
+_KINDS = ("sign", "release")
+
+
+def on_failed(desk: Desk, job: JobRun, error: str) -> None:
+    """Tell the document that its job failed; told twice, it says so once."""
+    with desk.database.unit_of_work(SERVICE) as uow:
+        row = rows.lock(uow, job.subject_id)
+        pending: Mapping[str, object] | None = row["pending"]
+        if not pending or pending["job_id"] != job.job_id or pending["failed"]:
+            return
+        uow.change(
+            documents,
+            row,
+            {"stage": "failed", "pending": {**pending, "failed": True, "error": error}},
+            Draft("document.job-failed", {"job": job.job_id}, {"error": error}),
+        )
+
+
+def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
+    """Run a failed job again from the step that failed.
+
+    Raises:
+        NotFoundError: if there is no such job that the actor may know of.
+        ForbiddenError: if the actor may not retry it.
+        ConflictError: if it has not failed, or the document went on without it.
+    """
+    job = engine.get(job_id)
+    with desk.database.unit_of_work(actor) as uow:
+        if job.kind not in _KINDS:
+            access.require(actor, access.Permission.JOB_RETRY)
+            return engine.retry(uow, job_id)
+        row = rows.lock(uow, job.subject_id)
+        rows.require(actor, access.Permission.JOB_RETRY, row)
+        _wait_again(uow, row, job_id)
+        return engine.retry(uow, job_id)
+
+
+def _wait_again(uow: UnitOfWork, row: Row, job_id: str) -> None:
+    pending = row["pending"]
+    if not pending or pending["job_id"] != job_id:
+        raise ConflictError(
+            "The document went on without this job; fire the transition again instead.",
+            code="job-superseded",
+            state=row["state"],
+        )
+    uow.change(
+        documents,
+        row,
+        {"stage": "queued", "pending": {**pending, "failed": False, "error": None}},
+        Draft("document.job-retried", {"job": job_id}),
+    )
+
+
+def find(
+    desk: Desk,
+    engine: JobEngine,
+    actor: Actor,
+    *,
+    state: str | None,
+    subject_id: str | None,
+    before: str | None,
+    limit: int,
+) -> tuple[list[Job], str | None]:
+    """Return a page of the jobs that the actor may see, newest first, and where the next begins."""
+    if subject_id is not None:
+        with desk.database.read() as connection:
+            rows.require(actor, access.Permission.JOB_READ, rows.read(connection, subject_id))
+    else:
+        access.require(actor, access.Permission.JOB_READ)
+    page = engine.list(state=state, subject_id=subject_id, before=before, limit=limit)  # type: ignore[arg-type]
+    return list(page.jobs), page.next_before
+
+
+def show(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
+    """Return a job that the actor may see.
+
+    Raises:
+        NotFoundError: if there is none.
+    """
+    job = engine.get(job_id)
+    if job.kind in _KINDS:
+        with desk.database.read() as connection:
+            rows.require(actor, access.Permission.JOB_READ, rows.read(connection, job.subject_id))
+    else:
+        access.require(actor, access.Permission.JOB_READ)
+    return job

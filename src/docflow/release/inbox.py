@@ -1,0 +1,208 @@
+"""What recipients do: list what was delivered to them, download it, acknowledge it.
+
+A recipient sees a delivery and the released files, nothing else of the document: no draft, no
+history, no other recipient. The receipt is stored with the delivery and told by history.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from docflow.db import Draft, Row, all_rows, one_row
+from docflow.db.uow import UnitOfWork
+from docflow.documents import rows
+from docflow.documents.desk import Desk
+from docflow.documents.tables import documents, files
+from docflow.kernel.actor import Actor
+from docflow.kernel.clock import rfc3339
+from docflow.kernel.errors import ConflictError, NotFoundError
+from docflow.kernel.text import normalise
+from docflow.people import access
+from docflow.people.tables import recipients
+from docflow.release.tables import deliveries
+
+_DELIVERY = (
+    sa.select(
+        deliveries,
+        recipients.c.code.label("recipient_code"),
+        recipients.c.name.label("recipient_name"),
+        documents.c.subject,
+        documents.c.symbol,
+        documents.c.numbered_on,
+        documents.c.type_code,
+        documents.c.urgency,
+    )
+    .join(documents, documents.c.id == deliveries.c.document_id)
+    .join(recipients, recipients.c.id == deliveries.c.recipient_id)
+)
+
+
+def find(
+    desk: Desk, actor: Actor, *, acknowledged: bool | None, before: str | None, limit: int
+) -> list[Row]:
+    """Return up to `limit` deliveries to the actor, newest first."""
+    access.require(actor, access.Permission.INBOX_READ)
+    conditions: list[sa.ColumnElement[bool]] = [
+        deliveries.c.recipient_id.in_(sorted(actor.recipient_ids))
+    ]
+    if acknowledged is not None:
+        known = deliveries.c.acknowledged_at.is_not(None)
+        conditions.append(known if acknowledged else ~known)
+    if before is not None:
+        conditions.append(deliveries.c.id < before)
+    with desk.database.read() as connection:
+        return all_rows(
+            connection,
+            _DELIVERY.where(*conditions).order_by(deliveries.c.id.desc()).limit(limit),
+        )
+
+
+def show(desk: Desk, actor: Actor, delivery_id: str) -> tuple[Row, list[Row]]:
+    """Return a delivery to the actor and the released files, the main file first.
+
+    Raises:
+        NotFoundError: if nothing of this id was delivered to the actor.
+    """
+    access.require(actor, access.Permission.INBOX_READ)
+    with desk.database.read() as connection:
+        row = _own(connection, actor, delivery_id)
+        return row, _released(connection, row["document_id"])
+
+
+def _own(connection: sa.Connection, actor: Actor, delivery_id: str) -> Row:
+    row = one_row(connection, _DELIVERY.where(deliveries.c.id == delivery_id))
+    if row is None or row["recipient_id"] not in actor.recipient_ids:
+        raise NotFoundError("Nothing of this id was delivered to you.", code="delivery-not-found")
+    return row
+
+
+def _released(connection: sa.Connection, document_id: str) -> list[Row]:
+    return all_rows(
+        connection,
+        sa.select(files)
+        .where(files.c.document_id == document_id, files.c.form == "released", files.c.current)
+        .order_by(files.c.position, files.c.id),
+    )
+
+
+def file_to_download(desk: Desk, actor: Actor, delivery_id: str, file_id: str | None) -> Row:
+    """Return a released file that was delivered to the actor (the main file if `file_id` is None).
+
+    The first download is history, committed before the first byte leaves.
+
+    Raises:
+        NotFoundError: if no such file was delivered to the actor.
+    """
+    access.require(actor, access.Permission.INBOX_READ)
+    with desk.database.read() as connection:
+        row = _own(connection, actor, delivery_id)
+        listed = {item["id"]: item for item in _released(connection, row["document_id"])}
+    wanted = listed.get(file_id or row["file_id"])
+    if wanted is None:
+        raise NotFoundError("This delivery has no such file.", code="file-not-found")
+    if wanted["id"] == row["file_id"] and wanted["sha256"] != row["signed_sha256"]:
+        raise NotFoundError("The delivered file is not available.", code="file-not-found")
+    if row["downloaded_at"] is None:
+        with desk.database.unit_of_work(actor) as uow:
+            _note(
+                uow,
+                row,
+                deliveries.c.downloaded_at.is_(None),
+                {"downloaded_at": uow.now},
+                Draft("delivery.downloaded", {"delivery": row["id"]}),
+            )
+    return wanted
+
+
+def acknowledge(
+    desk: Desk, actor: Actor, delivery_id: str, *, sha256: str, note: str | None
+) -> Row:
+    """Acknowledge a delivery and return it with its receipt; a second time changes nothing.
+
+    Args:
+        desk: the room's tools.
+        actor: who asks; receives for the recipient.
+        delivery_id: the delivery.
+        sha256: the digest of the main file as received, 64 hex digits.
+        note: a line from the recipient, or None.
+
+    Raises:
+        NotFoundError: if nothing of this id was delivered to the actor.
+        ConflictError: if the digest is not that of the delivered file (code `digest-mismatch`).
+    """
+    access.require(actor, access.Permission.INBOX_ACKNOWLEDGE)
+    with desk.database.read() as connection:
+        row = _own(connection, actor, delivery_id)
+    if sha256.lower() != row["signed_sha256"]:
+        raise ConflictError(
+            "The digest is not that of the delivered file; what you have is not what was sent.",
+            code="digest-mismatch",
+            satisfied_by="Download the file again and compare.",
+        )
+    if row["acknowledged_at"] is None:
+        with desk.database.unit_of_work(actor) as uow:
+            receipt: dict[str, Any] = {
+                "by": actor.id,
+                "name": actor.name,
+                "at": rfc3339(uow.now),
+                "sha256": row["signed_sha256"],
+                "note": normalise(note).strip() if note else None,
+            }
+            _note(
+                uow,
+                row,
+                deliveries.c.acknowledged_at.is_(None),
+                {"acknowledged_at": uow.now, "receipt": receipt},
+                Draft(
+                    "delivery.acknowledged",
+                    {"delivery": row["id"], "sha256": row["signed_sha256"]},
+                    {"note": receipt["note"], "name": actor.name},
+                ),
+            )
+    with desk.database.read() as connection:
+        return _own(connection, actor, delivery_id)
+
+
+def _note(uow: UnitOfWork, delivery: Row, still: Any, values: dict[str, Any], draft: Draft) -> None:
+    """Change a delivery once, with its entry on the document's chain."""
+    row = rows.lock(uow, delivery["document_id"])
+    first = uow.connection.execute(
+        sa.select(deliveries.c.id).where(deliveries.c.id == delivery["id"], still)
+    ).one_or_none()
+    if first is not None:  # else someone of the same recipient was quicker, and history has it
+        uow.alter(deliveries, row["id"], deliveries.c.id == delivery["id"], values)
+        uow.note(documents, row, draft)
+
+
+def of_document(desk: Desk, actor: Actor, document_id: str) -> list[Row]:
+    """Return the deliveries of a document with their receipts, for those who may read it."""
+    with desk.database.read() as connection:
+        row = rows.read(connection, document_id)
+        rows.require(actor, access.Permission.DOCUMENT_READ, row)
+        return all_rows(
+            connection,
+            _DELIVERY.where(deliveries.c.document_id == document_id).order_by(deliveries.c.id),
+        )
+
+
+def released_by_code(desk: Desk, code: str) -> Row:
+    """Return what the link in a document's QR code tells anyone who holds the document.
+
+    That is: the organisation's number and symbol, its date, whether it was released, and the digest
+    of the released file. Neither subject nor names.
+
+    Raises:
+        NotFoundError: if no document has this code.
+    """
+    with desk.database.read() as connection:
+        row = one_row(connection, sa.select(documents).where(documents.c.verification_code == code))
+        if row is None:
+            raise NotFoundError("No document of this office has this code.", code="unknown-code")
+        released = _released(connection, row["id"])
+    return {
+        "organisation": desk.catalogue.seed.organisation.name.vi,
+        "symbol": row["symbol"],
+        "numbered_on": row["numbered_on"],
+        "released": bool(released),
+        "sha256": released[0]["sha256"] if released else None,
+    }

@@ -1,0 +1,109 @@
+"""The `sign` job: staged → signed → the transition completes.
+
+Steps: `staged` puts number, date and code on the main file (annexes stay as they are); `signed` puts
+the requester's personal signature on every file and checks it; `complete` fires the transition with
+the signed files as evidence. Each step's result is recorded before the next begins.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from docflow.db import Row, UnitOfWork
+from docflow.documents.create import entry_of
+from docflow.documents.fire import complete
+from docflow.documents.tables import files
+from docflow.jobs.model import JobRun
+from docflow.kernel.errors import ConflictError
+from docflow.kernel.ids import new_id
+from docflow.release import studio as work
+from docflow.release.stamping import stamp_plan
+from docflow.release.studio import Studio
+from docflow.signing.pades import sign_person
+from docflow.signing.plan import StampPlan
+from docflow.signing.stamp import stamp
+from docflow.signing.strict import validate_person_signed
+
+KIND = "sign"
+
+
+def run(studio: Studio, job: JobRun) -> None:
+    """Run the job's steps; called by the job engine, again after a crash."""
+    document_id = job.subject_id
+    job.step("staged", lambda: _stage(studio, job, document_id))
+    job.step("signed", lambda: _sign(studio, job, document_id))
+    job.step("complete", lambda: _complete(studio, job, document_id))
+
+
+def _stage(studio: Studio, job: JobRun, document_id: str) -> int:
+    if recorded := work.done(studio, job.job_id, "staged"):
+        return len(recorded)
+    row = work.document_row(studio, document_id)
+    sources = work.current_files(studio, document_id, "original")
+    if not sources:
+        raise ConflictError("The document has no file to sign.", code="main-file-missing")
+    words = StampPlan()
+    if row["symbol"] is not None:
+        words = stamp_plan(studio.desk.catalogue, studio.public_url, row, job.payload["place"])
+
+    def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        plan = words if source["role"] == "main" else StampPlan()
+        stamp(path, target, plan, studio.fonts)  # rewritten in one revision, even with no words
+        return {"number": row["symbol"]} if plan is words else {}
+
+    made = work.each(studio, sources, make, file_id="id")
+    return len(work.record(studio, document_id, job.job_id, "staged", made))
+
+
+def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
+    if recorded := work.done(studio, job.job_id, "signed"):
+        return len(recorded)
+    now = studio.desk.database.clock.now()
+    signer = work.person(studio, job.payload["requested_by"])
+    identity = studio.signers.person(signer["login"], signer["name"], now)
+    place = studio.desk.catalogue.seed.organisation.place
+
+    def make(_source: Row, path: Path, target: Path) -> dict[str, Any]:
+        sign_person(path, target, identity, now=now, location=place)
+        validate_person_signed(
+            target, studio.signers.own_roots, person=identity.certificate, now=now
+        )
+        return {"signer": identity.name, "certificate_sha256": identity.sha256}
+
+    made = work.each(studio, work.done(studio, job.job_id, "staged"), make, file_id="file_id")
+    return len(work.record(studio, document_id, job.job_id, "signed", made))
+
+
+def _complete(studio: Studio, job: JobRun, document_id: str) -> None:
+    signed = work.done(studio, job.job_id, "signed")
+    complete(
+        studio.desk,
+        document_id,
+        job.job_id,
+        lambda uow, row: put_files(uow, row, signed, "signed"),
+    )
+
+
+def put_files(uow: UnitOfWork, row: Row, made: list[Row], form: str) -> dict[str, Any]:
+    """List what a job made as the document's current files of `form`; return what history says."""
+    new = [
+        {
+            "id": new_id(),
+            "document_id": row["id"],
+            "role": item["role"],
+            "form": form,
+            "origin_id": item["file_id"],
+            "position": item["position"],
+            "name": item["name"],
+            "media_type": "application/pdf",
+            "size": item["size"],
+            "sha256": item["sha256"],
+            "storage_key": item["storage_key"],
+            "pages": item["pages"],
+            "current": True,
+            "created_by": uow.actor.id,
+            "created_at": uow.now,
+        }
+        for item in made
+    ]
+    uow.put(files, *new)
+    return {"files": [entry_of(item) for item in new]}
