@@ -46,10 +46,17 @@ _SEQUENCES: Final = {"tuple_type", "list_type"}
 
 def explain(error: ValidationError) -> Iterator[Complaint]:
     """Yield a complaint for every error that validating a workflow found."""
-    for details in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for details in found:
+        if details["type"] == "too_short" and any(_within(details, other) for other in found):
+            continue  # it is short only because what is in it was wrong, which is told
         # "[key]" marks an error about the key itself, whose own name stands before it
         path: Path = tuple(part for part in details["loc"] if part != "[key]")
         yield path, _sentence(details, path)
+
+
+def _within(outer: ErrorDetails, inner: ErrorDetails) -> bool:
+    return inner is not outer and inner["loc"][: len(outer["loc"])] == outer["loc"]
 
 
 def _sentence(details: ErrorDetails, path: Path) -> str:

@@ -140,6 +140,7 @@ def _parts(data: Any) -> Parts:
         fields=dict(_shaped(FieldDefinition, _mapping(top, "fields"))),
         states=dict(_shaped(StateDefinition, _mapping(top, "states"))),
         transitions=dict(_shaped(TransitionDefinition, _mapping(top, "transitions"))),
+        ways=dict(_ways(_mapping(top, "transitions"))),
         never=dict(_never(never if isinstance(never, tuple) else ())),
         direction=str(top.get("direction")),
     )
@@ -156,6 +157,20 @@ def _shaped(model: type[_M], items: Mapping[str, Any]) -> Iterator[tuple[str, _M
             yield name, model.model_validate(item)
         except ValidationError:
             continue  # told by the validation of the whole
+
+
+def _ways(items: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, ...], str | None]]]:
+    for name, item in items.items():
+        if isinstance(item, dict):
+            sources, target = item.get("from"), item.get("to")
+            listed = sources if isinstance(sources, tuple) else (sources,)
+            yield (
+                name,
+                (
+                    tuple(source for source in listed if isinstance(source, str)),
+                    target if isinstance(target, str) else None,
+                ),
+            )
 
 
 def _never(items: tuple[Any, ...]) -> Iterator[tuple[int, NeverRule]]:

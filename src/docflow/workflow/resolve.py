@@ -29,7 +29,10 @@ _MAX_TEXT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The well-shaped parts of a workflow file, and the names of all states and triggers."""
+    """The well-shaped parts of a workflow file, and the names of all states and triggers.
+
+    `ways` has, for every trigger, the states that it says it leaves and the one it enters.
+    """
 
     state_names: tuple[str, ...]
     triggers: tuple[str, ...]
@@ -37,6 +40,7 @@ class Parts:
     fields: Mapping[str, FieldDefinition]
     states: Mapping[str, StateDefinition]
     transitions: Mapping[str, TransitionDefinition]
+    ways: Mapping[str, tuple[tuple[str, ...], str | None]]
     never: Mapping[int, NeverRule]
     direction: str
 
@@ -51,9 +55,11 @@ def resolve(parts: Parts) -> Iterator[Complaint]:
         yield from _state(("states", name), state)
     if len(parts.states) == len(parts.state_names):
         yield from _ends(parts)
+    for name in parts.triggers:
+        yield from _ways(("transitions", name), name, parts)
     for name, transition in parts.transitions.items():
         path: Path = ("transitions", name)
-        yield from _names(path, name, transition, parts)
+        yield from _names(path, transition, parts)
         yield from _asks(path, transition)
         yield from _signs(path, transition)
     for index, rule in parts.never.items():
@@ -121,25 +127,25 @@ def _field(path: Path, field: FieldDefinition) -> Iterator[Complaint]:
         yield (*path, "min"), f"min {field.min} is greater than max {field.max}; no value fits"
 
 
-def _names(
-    path: Path, trigger: str, transition: TransitionDefinition, parts: Parts
-) -> Iterator[Complaint]:
+def _ways(path: Path, trigger: str, parts: Parts) -> Iterator[Complaint]:
     if trigger in ROLES:
         yield path, "a transition cannot have the name of a role; call it by what is done"
+    sources, target = parts.ways.get(trigger, ((), None))
+    place: Path = (*path, "from")
     seen: set[str] = set()
-    for source in transition.from_:
+    for source in sources:
         if source not in parts.state_names:
-            yield (*path, "from"), unknown("state", source, parts.state_names)
+            yield place, unknown("state", source, parts.state_names)
         elif source in seen:
-            yield (
-                (*path, "from"),
-                f"{source!r} is named twice; the second transition would be dead",
-            )
+            yield place, f"{source!r} is named twice; the second transition would be dead"
         elif source in parts.states and parts.states[source].final:
-            yield (*path, "from"), f"nothing leaves {source!r}: it is final"
+            yield place, f"nothing leaves {source!r}: it is final"
         seen.add(source)
-    if transition.to not in parts.state_names:
-        yield (*path, "to"), unknown("state", transition.to, parts.state_names)
+    if target is not None and target not in parts.state_names:
+        yield (*path, "to"), unknown("state", target, parts.state_names)
+
+
+def _names(path: Path, transition: TransitionDefinition, parts: Parts) -> Iterator[Complaint]:
     for index, name in enumerate(transition.separate_from):
         if name not in SEPARABLE_ROLES and name not in parts.triggers:
             known = (*SEPARABLE_ROLES, *parts.triggers)

@@ -44,7 +44,7 @@ OFFICE_ROLES: Final[Mapping[str, Word]] = MappingProxyType(
             "Specialist",
             "Chuyên viên",
         ),
-        "head": _word("is head of any unit", "Head of a unit", "Trưởng đơn vị"),
+        "head": _word("is head of any unit", "Head of any unit", "Trưởng đơn vị bất kỳ"),
         "leader": _word("leads the organisation: routes and signs", "Leader", "Lãnh đạo"),
     }
 )
@@ -53,9 +53,7 @@ RELATIVE_ROLES: Final[Mapping[str, Word]] = MappingProxyType(
     {
         "author": _word("created the document", "Author", "Người soạn"),
         "assignee": _word("is the person the document is assigned to", "Assignee", "Người xử lý"),
-        "unit_head": _word(
-            "is head of the document's own unit", "Head of the document's unit", "Trưởng đơn vị"
-        ),
+        "unit_head": _word("is head of the document's own unit", "Unit head", "Trưởng đơn vị"),
         "system": _word(
             "is docflow itself, acting for no person; never a personal signature",
             "System",
@@ -80,24 +78,22 @@ REFUSED_ROLES: Final[Mapping[str, str]] = MappingProxyType(
 
 GUARDS: Final[Mapping[str, Word]] = MappingProxyType(
     {
-        "has_main_file": _word("the document has a main file", "has a main file", "có văn bản"),
+        "has_main_file": _word("the document has a main file", "main file", "tệp văn bản"),
         "has_recipients": _word(
-            "the document has at least one recipient", "has recipients", "có nơi nhận"
+            "the document has at least one recipient", "recipients", "nơi nhận"
         ),
-        "has_assignee": _word(
-            "the document is assigned to a person", "is assigned", "đã giao người xử lý"
-        ),
-        "has_unit": _word("the document is routed to a unit", "is routed", "đã chuyển đơn vị"),
-        "has_number": _word(
-            "the document has its number in the register", "is numbered", "đã có số"
-        ),
+        "has_assignee": _word("the document is assigned to a person", "assignee", "người xử lý"),
+        "has_unit": _word("the document is routed to a unit", "unit", "đơn vị"),
+        "has_number": _word("the document has its number in the register", "number", "số văn bản"),
         "not_duplicate": _word(
             "no unresolved report says that the document is a duplicate",
-            "is no duplicate",
+            "no duplicate",
             "không trùng",
         ),
         "is_signed": _word(
-            "a valid personal signature is on the current file", "is signed", "đã ký"
+            "a valid personal signature is on the current file",
+            "personal signature",
+            "chữ ký cá nhân",
         ),
     }
 )
@@ -195,7 +191,7 @@ def unknown(kind: str, written: str, known: Iterable[str]) -> str:
     hint = f"did you mean {guess!r}? " if guess else ""
     listed = ", ".join(names) if names else "none here"
     shown = written if len(written) <= 80 else f"{written[:77]}…"  # noqa: PLR2004 - as cut above
-    return f"{shown!r} is not a {kind}; {hint}known: {listed}"
+    return f"{shown!r} is no {kind}; {hint}known: {listed}"
 
 
 def title_of(titles: Mapping[str, str], language: str, name: str) -> str:
