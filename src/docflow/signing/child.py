@@ -1,14 +1,18 @@
-"""The child process that judges one stranger's file and ends: `python -m docflow.signing.child`.
+"""The process that judges strangers' files: `python -m docflow.signing.child`.
 
 Rules:
-- One request on standard input, one answer on standard output, both one line of JSON; then it ends,
-  so nothing that a hostile file left behind meets the next one.
-- It takes its limits before it opens the file: memory, processor time, and no writing of files.
-- Written so that it can wait ready, everything imported, for its one request.
+- Requests come on standard input, answers leave on standard output, one line of JSON each. When the
+  input ends, it ends.
+- Every file is judged in a fork of its own, which takes its limits (memory, processor time, wall
+  clock, no writing of files) before it opens the file and ends with its answer: nothing that a
+  hostile file left behind meets the next one. The fork is cheap, since everything is imported.
+- Single-threaded, so that forking is safe.
 """
 
 import json
+import os
 import resource
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -19,19 +23,49 @@ from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify
 
+TOO_SLOW = "Judging the file took longer than it may."
+BROKE_OFF = "Judging the file broke off: it needs more memory or time than it may have."
+_MOST_ANSWER_BYTES = 4 << 20
+
 
 def main() -> int:
-    """Answer one request; return the exit status."""
-    line = sys.stdin.readline()
-    if not line:
-        return 0  # whoever kept this process ready is gone
-    request: dict[str, Any] = json.loads(line)
-    now = parse_rfc3339(request["now"])
-    _limit(request["memory_bytes"], request["cpu_seconds"])
-    report = _report(request, now)
-    sys.stdout.write(json.dumps(report.to_dict()) + "\n")
-    sys.stdout.flush()
+    """Answer requests until there are no more; return the exit status."""
+    for line in sys.stdin.buffer:
+        sys.stdout.buffer.write(_answer(line) + b"\n")
+        sys.stdout.buffer.flush()
     return 0
+
+
+def _answer(line: bytes) -> bytes:
+    """Judge in a fork; return its answer, or one in its place if it died."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _judge_and_end(line, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = pipe.read(_MOST_ANSWER_BYTES)
+    _, status = os.waitpid(child, 0)
+    if status == 0 and answer:
+        return answer
+    stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGALRM, signal.SIGXCPU}
+    report = failure(TOO_SLOW if stopped else BROKE_OFF, now=parse_rfc3339(json.loads(line)["now"]))
+    return json.dumps(report.to_dict()).encode()
+
+
+def _judge_and_end(line: bytes, writing: int) -> None:
+    """Do the work of the fork; never return."""
+    status = 1
+    try:
+        request: dict[str, Any] = json.loads(line)
+        _limit(request["memory_bytes"], request["timeout_s"])
+        report = _report(request, parse_rfc3339(request["now"]))
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(json.dumps(report.to_dict()).encode())
+        status = 0
+    finally:
+        os._exit(status)  # runs nothing of the parent's, and says nothing
 
 
 def _report(request: dict[str, Any], now: datetime) -> VerificationReport:
@@ -43,22 +77,23 @@ def _report(request: dict[str, Any], now: datetime) -> VerificationReport:
             own_roots=TrustRoots.from_pem(request["own_roots"]),
         )
     except MemoryError:
-        return failure("The file needs more memory than it may have here.", now=now)
+        return failure(BROKE_OFF, now=now)
     except OSError as error:
         return failure(f"The file cannot be read: {error.strerror}.", now=now)
 
 
-def _limit(memory_bytes: int, cpu_seconds: int) -> None:
-    """Take the limits; memory counts what the process already holds."""
+def _limit(memory_bytes: int, timeout_s: float) -> None:
+    """Take the limits; the address space counts what the process already holds."""
     for what, limit in (
         (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_CPU, int(timeout_s) + 1),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(what)
         allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(what, (allowed, allowed))
+        resource.setrlimit(what, (allowed, hard))
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)  # nobody catches SIGALRM: it ends the fork
 
 
 if __name__ == "__main__":

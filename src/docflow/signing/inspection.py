@@ -54,6 +54,7 @@ _SUSPECT = re.compile(
     rb"/(?:JavaScript|JS|Launch|SubmitForm|ImportData|Rendition|RichMedia\w*|GoToE|XFA|Screen|Movie"
     rb"|EmbeddedFiles?|EF|ByteRange|OCGs?|FT)\b"
 )
+_NO_PAGE = "The PDF has no page; at least one is needed."
 _MAGIC = b"%PDF-"
 _HARMLESS_WARNING = "reported number of objects"  # a wrong /Size, which sloppy producers write
 
@@ -103,6 +104,8 @@ def inspect_pdf(
     except pikepdf.PasswordError as error:
         raise _encrypted() from error
     except Exception as error:
+        if "no pages found" in str(error):
+            _refuse("pdf-empty", _NO_PAGE)
         raise InvalidInputError(
             "The file is not a whole, well-formed PDF: "
             f"{_short(error)}. Save it again as PDF with the program that made it.",
@@ -115,7 +118,7 @@ def inspect_pdf(
             "accepted. Print it to a new PDF.",
         )
     if facts.pages == 0:
-        _refuse("pdf-empty", "The PDF has no page; at least one is needed.")
+        _refuse("pdf-empty", _NO_PAGE)
     if facts.pages > max_pages:
         _refuse(
             "pdf-too-many-pages",

@@ -1,17 +1,19 @@
-"""Judge a stranger's file where it can do no harm: in a child process with limits, and a clock.
+"""Judge a stranger's file where it can do no harm: in a process of its own, with limits and a clock.
 
 Rules:
-- The answer is always a report: what kills the child or takes too long is FORMAT_FAILURE.
-- The child is told none of the service's settings or secrets.
-- One child judges one file. One child is kept ready, since importing takes most of a second.
-- At most a few at once: the rest wait their turn, up to their own time limit.
+- The answer is always a report: what kills the judging process or takes too long is FORMAT_FAILURE.
+- The process is told none of the service's settings or secrets.
+- At most a few files at once: the rest wait their turn, up to their own time limit.
+
+See `child` for the other end.
 """
 
 import atexit
 import contextlib
 import json
-import math
 import os
+import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -25,13 +27,15 @@ from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
 
 DEFAULT_TIMEOUT_S = 20.0
-DEFAULT_MEMORY_BYTES = 768 << 20
+DEFAULT_MEMORY_BYTES = 1 << 30
 _AT_ONCE = 4
+_START_S = 30.0  # to import everything on a loaded machine, once for each process
+_CHUNK_BYTES = 1 << 16
 _COMMAND = (sys.executable, "-m", "docflow.signing.child")
 
 _turns = threading.BoundedSemaphore(_AT_ONCE)
 _lock = threading.Lock()
-_ready: list[subprocess.Popen[str]] = []
+_idle: list["_Judge"] = []
 
 
 def verify_isolated(
@@ -50,8 +54,8 @@ def verify_isolated(
         roots: as for `validate.verify`.
         now: as for `validate.verify`.
         own_roots: as for `validate.verify`.
-        timeout_s: wall-clock seconds until the child is killed.
-        memory_bytes: address space the child may have.
+        timeout_s: wall-clock seconds until judging is broken off.
+        memory_bytes: address space the process may have, about 250 MB of which it needs itself.
 
     Raises:
         FileNotFoundError: if there is no file.
@@ -59,7 +63,6 @@ def verify_isolated(
     """
     if not path.is_file():
         raise FileNotFoundError(path)
-    end = time.monotonic() + timeout_s
     if not _turns.acquire(timeout=timeout_s):
         raise UnavailableError(
             "Too many files are being verified at the moment; try again in a minute."
@@ -71,78 +74,86 @@ def verify_isolated(
             "own_roots": own_roots.to_pem(),
             "now": rfc3339(now),
             "memory_bytes": memory_bytes,
-            "cpu_seconds": math.ceil(timeout_s) + 1,
+            "timeout_s": timeout_s,
         }
-        return _ask(json.dumps(request), now, end)
+        answer = _ask(json.dumps(request).encode() + b"\n", timeout_s + _START_S)
     finally:
         _turns.release()
-        _keep_one_ready()
-
-
-def _ask(request: str, now: datetime, end: float) -> VerificationReport:
-    child = _take()
-    try:
-        answer, _ = child.communicate(request + "\n", timeout=max(0.0, end - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return failure("Judging the file took longer than it may.", now=now)
-    except OSError:
-        answer = ""
-    finally:
-        _end(child)
     try:
         return VerificationReport.from_dict(json.loads(answer))
     except (ValueError, KeyError, TypeError):
-        return failure(
-            "Judging the file broke off: it needs more memory or time than it may have.", now=now
+        return failure("Judging the file broke off, and nothing is known about it.", now=now)
+
+
+def close() -> None:
+    """End the processes that wait for files; the next file starts a new one."""
+    with _lock:
+        waiting, _idle[:] = list(_idle), []
+    for judge in waiting:
+        judge.end()
+
+
+atexit.register(close)
+
+
+def _ask(request: bytes, wait_s: float) -> bytes:
+    """Return the answer line of a judge, or nothing if it failed; a failed one is not used again."""
+    with _lock:
+        judge = _idle.pop() if _idle else None
+    judge = judge or _Judge()
+    answer = judge.ask(request, wait_s)
+    if answer:
+        with _lock:
+            _idle.append(judge)
+    else:
+        judge.end()
+    return answer
+
+
+class _Judge:
+    """One running `child`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+            env={key: value for key, value in os.environ.items() if not key.startswith("DOCFLOW_")},
         )
 
+    def ask(self, request: bytes, wait_s: float) -> bytes:
+        """Send one line, and return one line; nothing if the process is gone or too slow."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            return b""
+        end = time.monotonic() + wait_s
+        answer = bytearray()
+        try:
+            rest = memoryview(request)
+            while rest:
+                rest = rest[stdin.write(rest) or 0 :]
+            with selectors.DefaultSelector() as selector:
+                selector.register(stdout, selectors.EVENT_READ)
+                while not answer.endswith(b"\n"):
+                    if not selector.select(max(0.0, end - time.monotonic())):
+                        return b""
+                    chunk = os.read(stdout.fileno(), _CHUNK_BYTES)
+                    if not chunk:
+                        return b""
+                    answer += chunk
+        except OSError:
+            return b""
+        return bytes(answer)
 
-def _take() -> subprocess.Popen[str]:
-    """Take the child that waits ready, if it still lives, else start one."""
-    while True:
-        with _lock:
-            child = _ready.pop() if _ready else None
-        if child is None:
-            return _start()
-        if child.poll() is None:
-            return child
-        _end(child)
-
-
-def _keep_one_ready() -> None:
-    with _lock:
-        if not _ready:
-            _ready.append(_start())
-
-
-def _start() -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        _COMMAND,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        start_new_session=True,
-        env={key: value for key, value in os.environ.items() if not key.startswith("DOCFLOW_")},
-    )
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """Kill the child if it lives, and leave neither a zombie nor an open pipe."""
-    with contextlib.suppress(OSError):
-        child.kill()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    child.wait()
-
-
-@atexit.register
-def close() -> None:
-    """End the child that waits ready."""
-    with _lock:
-        waiting, _ready[:] = list(_ready), []
-    for child in waiting:
-        _end(child)
+    def end(self) -> None:
+        """Kill the process and its fork, and leave neither a zombie nor an open pipe."""
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()

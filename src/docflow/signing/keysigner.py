@@ -15,6 +15,7 @@ from asn1crypto import algos
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.signers import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
@@ -28,6 +29,7 @@ _DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
     "sha384": hashes.SHA384,
     "sha512": hashes.SHA512,
 }
+_ATTRIBUTES_BYTES = 1_536  # signed attributes, issuer's name, algorithms: 700 to 900 are usual
 _PSS_SALT_BYTES = 32  # the length of SHA-256, as TS 119 312 recommends
 
 
@@ -43,6 +45,11 @@ class KeySigner(Signer):
             store.register(to_asn1(link))
         self._key = key
         self.digest_name = _digest_name(key)
+        certificates = [certificate, *chain]
+        room = sum(len(one.public_bytes(Encoding.DER)) for one in certificates)
+        #: Hexadecimal digits that a signature of this signer needs in the file, with a margin. Kept
+        #: tight, since every reader has to read the unused rest as well.
+        self.reserved_digits = 2 * (room + _signature_bytes(key) + _ATTRIBUTES_BYTES)
         super().__init__(
             signing_cert=to_asn1(certificate),
             cert_registry=store,
@@ -62,11 +69,11 @@ class KeySigner(Signer):
             raise ValueError(f"this key signs with {self.digest_name}, not {digest_algorithm}")
         if isinstance(self._key, rsa.RSAPrivateKey):
             if dry_run:
-                return bytes(self._key.key_size // 8)
+                return bytes(_signature_bytes(self._key))
             pss = padding.PSS(padding.MGF1(hashes.SHA256()), _PSS_SALT_BYTES)
             return self._key.sign(data, pss, hashes.SHA256())
         if dry_run:
-            return bytes(2 * (self._key.key_size // 8) + 16)
+            return bytes(_signature_bytes(self._key))
         return self._key.sign(data, ec.ECDSA(_DIGESTS[self.digest_name]()))
 
     def __repr__(self) -> str:
@@ -74,6 +81,12 @@ class KeySigner(Signer):
 
     def __reduce__(self) -> str:
         raise TypeError("a signing key does not leave its process")
+
+
+def _signature_bytes(key: SigningKey) -> int:
+    """Return how long a signature gets at most."""
+    size = (key.key_size + 7) // 8
+    return size if isinstance(key, rsa.RSAPrivateKey) else 2 * size + 16
 
 
 def _digest_name(key: SigningKey) -> str:

@@ -40,8 +40,6 @@ from docflow.signing.identity import Kind, SignerIdentity
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
-# Hexadecimal digits kept free for the signature: chain and signature of RSA 4096 need about 12,000.
-_RESERVED = 16_384
 _CHUNK_BYTES = 1 << 20
 
 
@@ -206,7 +204,9 @@ def _embed(
         writer, existing_fields_only=True
     )
     session.system_time = now
-    document = session.prepare_tbs_document(validation_info=None, bytes_reserved=_RESERVED)
+    document = session.prepare_tbs_document(
+        validation_info=None, bytes_reserved=identity.signer.reserved_digits
+    )
     prepared, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
     blocking(document.perform_signature(prepared.document_digest, PdfCMSSignedAttributes()))
 

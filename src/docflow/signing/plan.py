@@ -39,13 +39,13 @@ class Place:
 _NAMED: dict[str, Place] = {
     "number": Place(57.0, 38.0, "centre"),
     "date": Place(143.0, 38.0, "centre"),
-    "qr": Place(206.0, 293.5, "right", stands=True),
+    "qr": Place(196.0, 293.5, "right", stands=True),
     "top-left": Place(20.0, 10.0, "left"),
     "top-centre": Place(105.0, 10.0, "centre"),
     "top-right": Place(195.0, 10.0, "right"),
     "bottom-left": Place(4.0, 293.5, "left", stands=True),
     "bottom-centre": Place(105.0, 293.5, "centre", stands=True),
-    "bottom-right": Place(206.0, 293.5, "right", stands=True),
+    "bottom-right": Place(196.0, 293.5, "right", stands=True),
 }
 ANCHOR_NAMES = tuple(_NAMED)
 

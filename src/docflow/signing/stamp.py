@@ -84,7 +84,6 @@ def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) 
             overlays = _draw(pdf, plan)
         for number, data in overlays.items():
             _lay_over(pdf, number, data)
-        pdf.remove_unreferenced_resources()
         pdf.save(
             target,
             deterministic_id=True,
