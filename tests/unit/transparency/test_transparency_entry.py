@@ -179,6 +179,30 @@ def test_what_make_entry_would_not_write_is_no_leaf(leaf: bytes) -> None:
         parse_leaf(leaf)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b'"v":1', b'"v":2', "version is not 1"),
+        (b'"v":1', b'"w":1', "members are not those"),
+        (b'"kind":"document"', b'"sort":"document"', "subject is not an object of id and kind"),
+        (
+            b'"kind":"person"',
+            b'"kind":"person","name":"x"',
+            "actor is not an object of id and kind",
+        ),
+        (b'"seq":1', b'"seq":2', "first entry"),
+        (b'"seq":1', b'"seq": 1', "canonical form"),
+        (b"document.registered", b"registered", "action"),
+        (b'"number":7', b'"number":7,', "not JSON in UTF-8"),
+        (b'"number":7', b'"number":"' + b"a" * MAX_LEAF_BYTES + b'"', "may be at most 65535"),
+    ],
+)
+def test_the_refusal_of_a_leaf_says_what_is_wrong(old: bytes, new: bytes, reason: str) -> None:
+    assert old in LEAF
+    with pytest.raises(LeafError, match=reason):
+        parse_leaf(LEAF.replace(old, new))
+
+
 def test_years_before_1000_are_written_with_four_digits() -> None:
     fields = changed(at=datetime(999, 1, 2, tzinfo=UTC))
     assert b'"at":"0999-01-02T00:00:00.000000Z"' in make_entry(fields).leaf

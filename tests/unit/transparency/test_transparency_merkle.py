@@ -208,6 +208,14 @@ def test_a_leaf_outside_the_tree_has_no_proof(index: int, size: int) -> None:
         inclusion_proof(index, HASHES[:size])
 
 
+@pytest.mark.parametrize("short", [b"", b"short", bytes(31), bytes(33)])
+def test_equal_hashes_of_another_length_prove_nothing(short: bytes) -> None:
+    with pytest.raises(MerkleError, match="32 bytes"):
+        verify_inclusion(0, 1, short, [], short)
+    with pytest.raises(MerkleError, match="32 bytes"):
+        verify_consistency(1, 1, short, short, [])
+
+
 def test_the_empty_tree_is_a_prefix_of_every_tree_by_an_empty_proof_only() -> None:
     verify_consistency(0, 0, EMPTY_ROOT, EMPTY_ROOT, [])
     verify_consistency(0, 5, EMPTY_ROOT, ROOTS[5], [])

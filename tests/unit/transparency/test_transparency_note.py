@@ -149,6 +149,11 @@ def test_what_is_not_a_note_is_refused(note: str | bytes) -> None:
         open_note(note, [VerifierKey.parse(GO_VKEY)])
 
 
+def test_a_signature_line_with_a_key_id_only_is_no_signature() -> None:
+    with pytest.raises(NoteError, match="line 1 of the note has no signature"):
+        parse_note("text\n\n— a.example AAAAAA==\n")
+
+
 @pytest.mark.parametrize("text", ["", "no newline", "tab\t\n", "return\r\n", "nul\0\n", "\ud800\n"])
 def test_text_that_no_note_can_hold_is_not_signed(text: str) -> None:
     with pytest.raises(NoteError):

@@ -111,6 +111,7 @@ def test_a_checkpoint_is_kept_verbatim() -> None:
         "c2sp.org/tlog-proof@v1\nindex -5\n\ncp\n",
         "c2sp.org/tlog-proof@v1\nindex +1\n\ncp\n",
         "c2sp.org/tlog-proof@v1\nindex  1\n\ncp\n",
+        "c2sp.org/tlog-proof@v1\nindex 9223372036854775808\n\ncp\n",
         "c2sp.org/tlog-proof@v1\nindex 18446744073709551616\n\ncp\n",
         "c2sp.org/tlog-proof@v1\nindex 0\n!!\n\ncp\n",
         "c2sp.org/tlog-proof@v1\nindex 0\n" + encoded(b"\0" * 31) + "\n\ncp\n",

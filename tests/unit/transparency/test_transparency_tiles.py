@@ -227,7 +227,7 @@ def test_a_reader_answers_for_every_size_the_log_has_had() -> None:
 def test_a_full_tile_stands_in_for_a_partial_one_and_a_short_one_does_not() -> None:
     full = b"".join(HASHES[:256])
     assert TileReader(lambda *_: full).root(100) == root_hash(HASHES[:100])
-    for data in (full[: 99 * 32], full[: 100 * 32 - 1], b""):
+    for data in (full[: 99 * 32], full[: 100 * 32 - 1], full[: 100 * 32 + 1], b""):
         with pytest.raises(TileError, match=r"tile/0/000\.p/100"):
             TileReader(lambda *_, data=data: data).root(100)
 
