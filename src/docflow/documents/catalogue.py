@@ -4,14 +4,13 @@ Rule: what is legal is data. Nothing in the code knows a type's code or a book's
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.seed_models import Book, DocumentType, OfficeSeed
-from docflow.workflow.calendar import OfficeCalendar
 from docflow.workflow.durations import Duration
 
 T = TypeVar("T")
@@ -31,15 +30,7 @@ class Catalogue:
         self._books = {book.code: book for book in seed.books}
         self._unit_symbols = {unit.code: unit.in_symbol for unit in seed.units}
         self._calendars = {
-            code: OfficeCalendar(
-                calendar.timezone,
-                {
-                    day: [[f"{opens:%H:%M}", f"{closes:%H:%M}"] for opens, closes in hours]
-                    for day, hours in calendar.week.items()
-                },
-                {holiday.date for holiday in calendar.holidays},
-            )
-            for code, calendar in seed.calendars.items()
+            code: calendar.office_calendar() for code, calendar in seed.calendars.items()
         }
 
     def today(self, now: datetime) -> date:
@@ -114,6 +105,14 @@ class Catalogue:
         if duration is None:
             return None
         return self._calendars[calendar].add(start, duration)
+
+    def remind_at(
+        self, calendar: str, due: datetime | None, before: Sequence[Duration]
+    ) -> tuple[datetime, ...]:
+        """Return when to remind of something due: each duration is negative, before `due`."""
+        if due is None:
+            return ()
+        return tuple(sorted(self._calendars[calendar].add(due, each) for each in before))
 
 
 def _pick(items: dict[str, T], code: str, pointer: str, what: str) -> T:

@@ -7,6 +7,7 @@ from docflow.db import Database, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
 from docflow.people.directory import Directory
+from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
 
 
@@ -46,4 +47,5 @@ class Desk:
     shelf: Shelf
     directory: Directory
     enqueue: Enqueue
+    signers: Signers
     limits: Limits = Limits()

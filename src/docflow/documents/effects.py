@@ -83,6 +83,7 @@ def apply_effects(
                 )
             case Sign():
                 places = _places(effect.place) | check_place(place or {})
+                _require_signer(desk, uow, effect, facts.actor_id)
                 pending = _pending(uow, row, effect, decision, facts)
                 _wait_for(desk, uow, row, applied, pending, places)
             case Deliver():
@@ -119,6 +120,17 @@ def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
             satisfied_by="Choose a person of the document's unit, or route the document first.",
             fields=[FieldProblem("/asked", "no office in the document's unit")],
         )
+
+
+def _require_signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -> None:
+    """Refuse now what the job could not sign later: nobody waits for a signature that cannot come."""
+    if effect.as_ == "organisation":
+        desk.signers.seal(uow.now)
+        return
+    person = uow.connection.execute(
+        sa.select(people.c.login, people.c.name).where(people.c.id == person_id)
+    ).one()
+    desk.signers.person(person.login, person.name, uow.now)
 
 
 def _pending(

@@ -134,6 +134,7 @@ class Shown:
     files: Sequence[Row]
     recipients: Sequence[Row]
     available: Sequence[Available]
+    remind_at: Sequence[datetime]
 
 
 def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
@@ -163,7 +164,15 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
             "sealed": ("main", "released") in current,
             "recipients_count": len(given),
         }
-        return Shown(row, listed, given, _available(desk, connection, actor, full))
+        definition = rows.pinned(desk, row).compiled.definition
+        remind = definition.states[row["state"]].remind
+        return Shown(
+            row,
+            listed,
+            given,
+            _available(desk, connection, actor, full),
+            desk.catalogue.remind_at(definition.calendar, row["due_at"], remind),
+        )
 
 
 def list_files(connection: sa.Connection, document_id: str) -> list[Row]:

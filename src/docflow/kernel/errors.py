@@ -112,6 +112,12 @@ class UnsupportedContentError(DocflowError):
     default_code = "unsupported-content"
 
 
+class RangeNotSatisfiableError(DocflowError):
+    """The range that was asked for lies outside of the file."""
+
+    default_code = "bad-range"
+
+
 class TooManyAttemptsError(DocflowError):
     """Too many attempts; wait."""
 

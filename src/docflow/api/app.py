@@ -1,0 +1,64 @@
+"""The HTTP application: routes, problem documents, one envelope, and the embedded worker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI
+
+from docflow import __version__
+from docflow.api import problems
+from docflow.api.context import bearer
+from docflow.api.middleware import Envelope
+from docflow.api.routes import ROUTERS
+from docflow.api.schemas.common import Problem
+from docflow.bootstrap import Services
+
+_DESCRIPTION = (
+    "A closed document-processing workflow service. Errors are problem documents (RFC 9457) with a "
+    "stable `code`; changes need `If-Match`; lists are paged with `cursor`."
+)
+_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+_REFUSALS: dict[int | str, dict[str, object]] = {
+    400: {"description": "The request cannot be parsed.", **_PROBLEM},
+    401: {"description": "Nobody we know is asking.", **_PROBLEM},
+    403: {"description": "Known, but not allowed.", **_PROBLEM},
+    404: {"description": "No such thing, or none that the caller may know of.", **_PROBLEM},
+    409: {"description": "The state does not allow it.", **_PROBLEM},
+    412: {"description": "Based on an old version.", **_PROBLEM},
+    413: {"description": "Too large.", **_PROBLEM},
+    415: {"description": "The content's type is not accepted.", **_PROBLEM},
+    422: {"description": "A value is wrong.", **_PROBLEM},
+    428: {"description": "If-Match is missing.", **_PROBLEM},
+    503: {"description": "Something that docflow depends on does not answer.", **_PROBLEM},
+}
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application over built services; serving it does not start a worker."""
+    app = FastAPI(
+        title="docflow",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # the built-in pages load scripts from other hosts
+        redoc_url=None,
+        lifespan=_lifespan,
+        responses=_REFUSALS,
+        dependencies=[Depends(bearer)],
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Envelope, production=services.settings.production)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Bound the threads to what the connection pool can serve."""
+    services: Services = app.state.services
+    anyio.to_thread.current_default_thread_limiter().total_tokens = services.settings.threads
+    yield

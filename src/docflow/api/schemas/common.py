@@ -1,0 +1,72 @@
+"""Types that every schema uses."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+
+class Input(BaseModel):
+    """A request body: strict about names, so that a typing error is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Output(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _storable(text: str) -> str:
+    """Refuse what no database and no page can hold."""
+    if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("has a NUL character or a lone surrogate")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if any(not char.isprintable() for char in text):
+        raise ValueError("has control characters or line breaks")
+    return text
+
+
+Text = Annotated[
+    str, StringConstraints(max_length=4000, strip_whitespace=True), AfterValidator(_storable)
+]
+Line = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
+    AfterValidator(_storable),
+    AfterValidator(_one_line),
+]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100, strip_whitespace=True),
+    AfterValidator(_storable),
+    AfterValidator(_one_line),
+]
+Instant = AwareDatetime
+JsonObject = dict[str, Any]
+
+
+class FieldProblemOut(Output):
+    """One bad field."""
+
+    pointer: str = Field(description="RFC 6901 pointer into the body, or query:NAME, header:NAME.")
+    message: str
+
+
+class Problem(Output):
+    """A problem document (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable name of what went wrong; see docs/errors.md.")
+    detail: str
+    instance: str | None = None
+    rule: str | None = Field(None, description="The rule that said no.")
+    satisfied_by: str | None = Field(None, description="What would satisfy it.")
+    errors: list[FieldProblemOut] | None = None

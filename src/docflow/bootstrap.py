@@ -1,0 +1,204 @@
+"""The only composition root: settings in, services out.
+
+Rule: whatever is wrong with settings, files, keys or the database stops the start with one sentence
+that says what would be right; nothing half-made ever serves.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from docflow.audit.log_key import load_or_create_log_key
+from docflow.audit.sequencer import Sequencer
+from docflow.db import Database, idempotency, migrate
+from docflow.documents.catalogue import Catalogue
+from docflow.documents.desk import Desk, Limits
+from docflow.documents.shelf import Shelf
+from docflow.jobs.engine import JobEngine
+from docflow.kernel.clock import Clock, SystemClock
+from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning
+from docflow.people.accounts import Accounts
+from docflow.people.authenticate import Authenticator
+from docflow.people.directory import Directory
+from docflow.people.keys import ApiKeys
+from docflow.people.lookups import logins_and_names
+from docflow.people.recipients import Recipients
+from docflow.people.seed import load_seed
+from docflow.people.seed_models import OfficeSeed
+from docflow.people.seeding import Seeded, seed
+from docflow.release import deliver, failures, sign
+from docflow.release.studio import Studio
+from docflow.settings import Settings
+from docflow.signing.font import ensure_fonts
+from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.storage import LocalStore, ObjectStore, Staging
+from docflow.transparency.note import NoteSigner
+
+_STAGING_SECONDS = 24 * 3600.0
+_KEPT_JOBS = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the doors call."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    store: ObjectStore
+    staging: Staging
+    catalogue: Catalogue
+    directory: Directory
+    recipients: Recipients
+    accounts: Accounts
+    keys: ApiKeys
+    authenticator: Authenticator
+    engine: JobEngine
+    desk: Desk
+    studio: Studio
+    sequencer: Sequencer
+    log_key: NoteSigner
+
+    def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
+        """Return the recurring duties of a worker: name, interval in seconds, what to call."""
+        hours = timedelta(hours=self.settings.idempotency_hours)
+        return [
+            ("sequencer", self.settings.sequencer_seconds, self.sequencer.run),
+            ("job-sweep", 10.0, self.engine.sweep),
+            ("session-sweep", 300.0, self.accounts.sweep),
+            ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
+            ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
+            ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_JOBS)),
+        ]
+
+    def close(self) -> None:
+        """Close what holds connections."""
+        self.database.dispose()
+
+
+def open_database(settings: Settings, clock: Clock | None = None) -> Database:
+    """Return the database that the settings name, unchecked."""
+    return Database(
+        settings.resolved_database_url,
+        clock or SystemClock(),
+        pool_size=max(4, settings.threads + settings.worker_concurrency + 2),
+    )
+
+
+def migrate_database(settings: Settings, database: Database) -> None:
+    """Bring schema and job engine to this version; safe to run twice and at once."""
+    engine = _engine(settings, database)
+    with migrate.migration_lock(database):
+        migrate.upgrade(database)
+        engine.migrate()
+
+
+def seed_office(
+    settings: Settings,
+    database: Database,
+    give_password: Callable[[str], str | None] | None = None,
+) -> Seeded:
+    """Insert what the office file has and the database lacks."""
+    return seed(database, office_of(settings), give_password)
+
+
+def office_of(settings: Settings) -> OfficeSeed:
+    """Return the office that the settings name: the sample office unless told otherwise."""
+    if settings.office_file is not None:
+        return load_seed(settings.office_file)
+    if settings.production:
+        raise ConfigurationError(
+            "DOCFLOW_OFFICE_FILE is not set; production does not run on the sample office."
+        )
+    return load_seed()
+
+
+def build(settings: Settings, clock: Clock | None = None) -> Services:
+    """Make every service.
+
+    Raises:
+        ConfigurationError: if anything that the settings name is missing or wrong.
+    """
+    clock = clock or SystemClock()
+    database = open_database(settings, clock)
+    migrate.require_current(database)
+    store = LocalStore(settings.data_dir / "store")
+    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
+    catalogue = Catalogue(office_of(settings))
+    shelf = Shelf(database)
+    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    directory = Directory(database)
+    engine = _engine(settings, database)
+    signers = _signers(settings, database, catalogue)
+    desk = Desk(
+        database=database,
+        store=store,
+        staging=staging,
+        catalogue=catalogue,
+        shelf=shelf,
+        directory=directory,
+        enqueue=engine.enqueue,
+        signers=signers,
+        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+    )
+    studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
+    engine.register(sign.KIND, partial(sign.run, studio), partial(failures.on_failed, desk))
+    engine.register(deliver.KIND, partial(deliver.run, studio), partial(failures.on_failed, desk))
+    log_key = load_or_create_log_key(
+        settings.log_key_file or settings.data_dir / "log.key",
+        settings.log_origin,
+        production=settings.production,
+    )
+    return Services(
+        settings=settings,
+        clock=clock,
+        database=database,
+        store=store,
+        staging=staging,
+        catalogue=catalogue,
+        directory=directory,
+        recipients=Recipients(database),
+        accounts=Accounts(database, settings),
+        keys=ApiKeys(database),
+        authenticator=Authenticator(database),
+        engine=engine,
+        desk=desk,
+        studio=studio,
+        sequencer=Sequencer(database, store, log_key, clock),
+        log_key=log_key,
+    )
+
+
+def _engine(settings: Settings, database: Database) -> JobEngine:
+    return JobEngine(
+        database,
+        database.clock,
+        attempts=settings.job_attempts,
+        backoff_seconds=settings.job_backoff_seconds,
+        poll_seconds=settings.job_poll_seconds,
+        concurrency=settings.worker_concurrency,
+        slots_dir=settings.data_dir / "workers",
+    )
+
+
+def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:
+    now = database.clock.now()
+    if settings.signers_file is not None:
+        return signers_from_file(settings.signers_file, now=now)
+    if settings.production:
+        raise ConfigurationError(
+            "DOCFLOW_SIGNERS_FILE is not set; production does not sign with a throw-away PKI. "
+            "Name a YAML file with the PKCS#12 files of the seal and of each signer."
+        )
+    warnings.warn(
+        "signing with a throw-away PKI below the data folder; not for production",
+        DevelopmentModeWarning,
+        stacklevel=2,
+    )
+    organisation = catalogue.seed.organisation.name.vi
+    signing = {}
+    with database.read() as connection:
+        signing = logins_and_names(connection, roles=("leader",))
+    return development_signers(settings.data_dir / "pki", organisation, signing, now=now)
