@@ -274,9 +274,14 @@ def _name(common: str, organisation: str, *more: x509.NameAttribute[str]) -> x50
                 NameOID.ORGANIZATION_NAME, f"{organisation[:room].strip()} {DISCLAIMER}"
             ),
             *more,
-            x509.NameAttribute(NameOID.COMMON_NAME, common[:_LONGEST_NAME]),
+            x509.NameAttribute(NameOID.COMMON_NAME, _cut(common)),
         ]
     )
+
+
+def _cut(name: str) -> str:
+    """Return as much of `name` as a common name holds; the library counts bytes, not characters."""
+    return name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore").strip()
 
 
 def _person_subject(login: str, name: str, organisation: str) -> x509.Name:

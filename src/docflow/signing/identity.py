@@ -252,8 +252,8 @@ def _check_chain(
         reason = str(error).split("\n", 1)[0].rstrip(".")
         _wrong(
             path,
-            f"holds a certificate whose chain is not valid ({reason}); renew the authorities' "
-            "certificates in the file",
+            f"holds a certificate whose chain to a configured root is not valid ({reason}); check the "
+            "authorities' certificates in the file, and the root",
         )
 
 
