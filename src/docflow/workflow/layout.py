@@ -13,6 +13,7 @@ The method is Sugiyama's (K. Sugiyama, S. Tagawa, M. Toda, "Methods for Visual U
 Hierarchical System Structures", 1981), with labels as nodes.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +25,8 @@ GAP_Y: Final = 26.0
 _GAP_X: Final = 26.0
 _BEND_WIDTH: Final = 10.0
 _SWEEPS: Final = 24
+_SWAPPED: Final = 30  # rows with more parts are ordered by barycentres alone
+_LARGE: Final = 1500  # pictures with more parts are ordered and placed with a quarter of the care
 _RELAXATIONS: Final = 200
 _FIRM: Final = 1e9
 _PULL: Final = 0.15
@@ -220,7 +223,7 @@ def _order(rows: list[list[Part]], neighbours: _Neighbours) -> None:
     """Order each row so that few lines cross; the best order seen wins."""
     best = [list(row) for row in rows]
     fewest = _crossings(rows, neighbours)
-    for sweep in range(_SWEEPS):
+    for sweep in range(_SWEEPS // _haste(rows)):
         down = sweep % 2 == 0
         for row in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
             beside = rows[row - 1 if down else row + 1]
@@ -235,6 +238,10 @@ def _order(rows: list[list[Part]], neighbours: _Neighbours) -> None:
         rows[row][:] = order
 
 
+def _haste(rows: list[list[Part]]) -> int:
+    return 4 if sum(len(row) for row in rows) > _LARGE else 1
+
+
 def _barycentre(
     part: Part, neighbours: _Neighbours, index: Mapping[int, int], current: int
 ) -> float:
@@ -245,7 +252,7 @@ def _barycentre(
 def _swap(rows: list[list[Part]], neighbours: _Neighbours) -> None:
     """Swap neighbours within rows for as long as that removes crossings."""
     for number, row in enumerate(rows):
-        for i in range(len(row) - 1):
+        for i in range(len(row) - 1 if len(row) <= _SWAPPED else 0):
             before = _crossings_at(rows, number, neighbours)
             row[i], row[i + 1] = row[i + 1], row[i]
             if _crossings_at(rows, number, neighbours) >= before:
@@ -271,7 +278,11 @@ def _between(upper: list[Part], lower: list[Part], neighbours: _Neighbours) -> i
         for part in upper
         for place in sorted(index[id(o)] for o in neighbours[id(part)] if id(o) in index)
     ]
-    return sum(a > b for i, a in enumerate(ends) for b in ends[i + 1 :])
+    crossings, seen = 0, list[int]()
+    for end in ends:
+        crossings += len(seen) - bisect_right(seen, end)
+        insort(seen, end)
+    return crossings
 
 
 def _place(layout: Layout, neighbours: _Neighbours) -> None:
@@ -292,8 +303,9 @@ def _place(layout: Layout, neighbours: _Neighbours) -> None:
     for row in layout.rows:
         for part in row:
             lines.setdefault(_line_of(part, layout), []).append(part)
-    for turn in range(_RELAXATIONS):
-        pull = _PULL if turn < _RELAXATIONS / 2 else 0.0  # at last only straightness counts
+    turns = _RELAXATIONS // _haste(layout.rows)
+    for turn in range(turns):
+        pull = _PULL if turn < turns / 2 else 0.0  # at last only straightness counts
         aims = {
             name: _aim(parts, neighbours, max(pull, _PULL * name.startswith("state ")))
             for name, parts in lines.items()

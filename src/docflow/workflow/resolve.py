@@ -53,7 +53,7 @@ def resolve(parts: Parts) -> Iterator[Complaint]:
         yield from _field(("fields", name), field)
     for name, state in parts.states.items():
         yield from _state(("states", name), state)
-    if len(parts.states) == len(parts.state_names):
+    if parts.states and len(parts.states) == len(parts.state_names):
         yield from _ends(parts)
     for name in parts.triggers:
         yield from _ways(("transitions", name), name, parts)

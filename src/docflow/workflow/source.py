@@ -132,7 +132,7 @@ def _parser() -> YAML:
 def _decode(data: bytes, file: str) -> str:
     if len(data) > MAX_FILE_BYTES:
         raise WorkflowFileError(
-            [Problem(file, 1, f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES}")]
+            [Problem(file, 1, f"the file is larger than {MAX_FILE_BYTES} bytes; shorten it")]
         )
     try:
         return data.decode("utf-8-sig")
