@@ -23,10 +23,15 @@ FORGET_AFTER: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a wrong password led to; `locked_until` is set if this very one locked the login."""
+    """What a wrong password led to.
+
+    `locked_until` is set if the login is locked now; `locked_now` tells that this one did it, and
+    not one that was counted a moment earlier (then this one was not counted any more).
+    """
 
     count: int
     locked_until: datetime | None
+    locked_now: bool = False
 
 
 def login_digest(login: str) -> str:
@@ -64,23 +69,24 @@ def count_failure(uow: UnitOfWork, digest: str, limit: int, lockout: timedelta) 
     statement = _upsert(uow.connection, digest, uow.now)
     count, until = uow.connection.execute(statement).one()
     if count < limit or until is not None:
-        return Failure(count, None)
+        return Failure(count, until)
     until = uow.now + lockout
     uow.alter(login_attempts, None, login_attempts.c.login_hash == digest, {"locked_until": until})
-    return Failure(count, until)
+    return Failure(count, until, locked_now=True)
 
 
 def _upsert(connection: sa.Connection, digest: str, now: datetime) -> Any:
     insert: Any = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     table = login_attempts.c
-    over = sa.and_(table.locked_until.is_not(None), table.locked_until <= now)
+    over = table.locked_until <= now  # null where there is no lock, which counts as not over
+    locked = table.locked_until > now
     return (
         insert(login_attempts)
         .values(login_hash=digest, failures=1, last_failure_at=now, locked_until=None)
         .on_conflict_do_update(
             index_elements=["login_hash"],
             set_={
-                "failures": sa.case((over, 1), else_=table.failures + 1),
+                "failures": sa.case((over, 1), (locked, table.failures), else_=table.failures + 1),
                 "locked_until": sa.case((over, sa.null()), else_=table.locked_until),
                 "last_failure_at": now,
             },

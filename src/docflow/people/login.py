@@ -24,13 +24,13 @@ from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import TooManyAttemptsError, UnauthenticatedError
 from docflow.people import attempts
 from docflow.people.passwords import Passwords
-from docflow.people.records import as_mapping, fetch
+from docflow.people.records import as_mapping, fetch, is_form
 from docflow.people.tables import accounts, people, recipients, sessions
 from docflow.people.tokens import kind_of, new_token, token_digest
 from docflow.people.views import Session
 from docflow.settings import Settings
 
-_MAX_LOGIN: Final = 64  # characters; longer ones exist nowhere
+_NOBODY: Final = "-"  # no login has this form, so it stands for all that cannot be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,9 @@ class Logins:
             TooManyAttemptsError: with code `account-locked`, known login or not; its
                 `retry_after_seconds` tells how long to wait.
         """
-        login = login.strip().lower()[: _MAX_LOGIN + 1]
-        digest = attempts.login_digest(login)
+        asked = login.strip().lower()
+        digest = attempts.login_digest(asked)
+        login = asked if is_form("login", asked) else _NOBODY
         checked = self._check(login, digest, password)
         token = new_token("session")
         opened: Session | None = None
@@ -72,7 +73,7 @@ class Logins:
                 self._renew_hash(uow, account, checked)
                 opened = self._open(uow, account, token)
             elif until is None:
-                self._fail(uow, login, digest)
+                until = self._fail(uow, login, digest)
         if until is not None:
             raise _locked(until, self._database.clock.now())
         if opened is None:
@@ -103,7 +104,7 @@ class Logins:
         with self._database.unit_of_work(SERVICE) as uow:
             until = attempts.locked_until(uow.connection, digest, uow.now, lock=True)
             if until is None and checked.account is None:
-                self._fail(uow, login, digest)
+                until = self._fail(uow, login, digest)
             elif until is None:
                 attempts.forget(uow, digest)
         if until is not None:
@@ -124,16 +125,18 @@ class Logins:
         outdated = self._passwords.outdated(stored)
         return _Checked(row, self._passwords.hash(password) if outdated else None)
 
-    def _fail(self, uow: UnitOfWork, login: str, digest: str) -> None:
+    def _fail(self, uow: UnitOfWork, login: str, digest: str) -> datetime | None:
+        """Count a wrong password; return the end of a lock that fell before it could be counted."""
         failure = attempts.count_failure(uow, digest, self._limit, self._lockout)
-        if failure.locked_until is None:
-            return
+        if not failure.locked_now or failure.locked_until is None:
+            return failure.locked_until
         known = sa.select(accounts.c.id).where(accounts.c.login == login)
         account_id = uow.connection.execute(known).scalar_one_or_none()
         if account_id is not None:
             row = fetch(uow.connection, accounts, account_id, lock=True)
             data = {"failures": failure.count, "until": rfc3339(failure.locked_until)}
             uow.note(accounts, row, Draft("account.locked", data))
+        return None
 
     def _renew_hash(self, uow: UnitOfWork, account: Mapping[str, Any], checked: _Checked) -> None:
         if checked.new_hash is not None:

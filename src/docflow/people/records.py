@@ -62,6 +62,14 @@ def clean(field: str, value: str, *, form: str | None = None) -> str:
         ) from None
 
 
+def is_form(field: str, value: str) -> bool:
+    """Tell whether a value has exactly the form that `clean` returns."""
+    try:
+        return clean(field, value) == value
+    except InvalidInputError:
+        return False
+
+
 def fetch(
     connection: sa.Connection, table: sa.Table, row_id: str, *, lock: bool = False
 ) -> Mapping[str, Any]:
