@@ -34,7 +34,7 @@ from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
 from docflow.storage import LocalStore, ObjectStore, Staging
-from docflow.transparency.note import NoteSigner
+from docflow.transparency.note import SigningKey
 
 _STAGING_SECONDS = 24 * 3600.0
 _KEPT_JOBS = timedelta(days=400)
@@ -59,14 +59,13 @@ class Services:
     desk: Desk
     studio: Studio
     sequencer: Sequencer
-    log_key: NoteSigner
+    log_key: SigningKey
 
     def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
         """Return the recurring duties of a worker: name, interval in seconds, what to call."""
         hours = timedelta(hours=self.settings.idempotency_hours)
         return [
             ("sequencer", self.settings.sequencer_seconds, self.sequencer.run),
-            ("job-sweep", 10.0, self.engine.sweep),
             ("session-sweep", 300.0, self.accounts.sweep),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),

@@ -1,0 +1,176 @@
+"""Prepare, serve and work an instance: init, migrate, serve, worker."""
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from docflow.cli.output import CONSOLE, announce_development, fail, log_to_stderr
+from docflow.settings import Settings
+
+CREDENTIALS = "credentials.txt"
+_DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Overrides DOCFLOW_DATA_DIR (default: var).")
+]
+
+
+def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings, with what the command line says on top."""
+    if data_dir is not None:
+        overrides["data_dir"] = data_dir
+    return Settings.load(**overrides)
+
+
+def init(
+    data_dir: _DataDir = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is new.")] = False,
+) -> None:
+    """Prepare an instance: schema, office, accounts. Safe to run again.
+
+    First passwords are written to credentials.txt in the data folder, readable by its owner only.
+    """
+    announce_development()
+    settings = settings_for(data_dir)
+    made = prepare(settings)
+    if made:
+        CONSOLE.print(
+            f"{made} accounts made; their first passwords are in {settings.data_dir / CREDENTIALS}."
+        )
+    if not quiet:
+        CONSOLE.print(f"The instance in {settings.data_dir} is ready; `docflow serve` runs it.")
+
+
+def prepare(settings: Settings) -> int:
+    """Migrate, load the office, make accounts with first passwords; return how many are new."""
+    from docflow import bootstrap
+    from docflow.cli.credentials import FirstPasswords
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = bootstrap.open_database(settings)
+    try:
+        bootstrap.migrate_database(settings, database)
+        with FirstPasswords(settings.data_dir / CREDENTIALS) as passwords:
+            seeded = bootstrap.seed_office(settings, database, passwords.give)
+        return seeded.accounts
+    finally:
+        database.dispose()
+
+
+def migrate(
+    data_dir: _DataDir = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell whether the schema is this version's.")
+    ] = False,
+) -> None:
+    """Bring the database to this version; safe to run twice and at once."""
+    from docflow import bootstrap
+    from docflow.db import migrate as schema
+
+    settings = settings_for(data_dir)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = bootstrap.open_database(settings)
+    try:
+        if check:
+            schema.require_current(database)
+            if differences := schema.drift(database):
+                fail(f"The schema is not what the code says: {differences}")
+        else:
+            bootstrap.migrate_database(settings, database)
+        CONSOLE.print(f"The database is at revision {schema.current(database)}.")
+    finally:
+        database.dispose()
+
+
+def serve(
+    data_dir: _DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Overrides DOCFLOW_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Overrides DOCFLOW_PORT.")] = None,
+) -> None:
+    """Serve the API and, unless DOCFLOW_EMBEDDED_WORKER is false, run the jobs too."""
+    announce_development()
+    overrides = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
+    settings = settings_for(data_dir, **overrides)
+    log_to_stderr(settings.log_level)
+    with listening(settings.host, settings.port) as listener:
+        run_server(settings, listener)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Take the address, or say clearly that it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            fail(
+                f"Port {port} on {host} is taken by another program; "
+                f"choose another, as `docflow serve --port {port + 1}`."
+            )
+        fail(f"Cannot listen on {host} port {port}: {error.strerror}.")
+    listener.listen(2048)
+    return listener
+
+
+def run_server(settings: Settings, listener: socket.socket) -> None:
+    """Build the services and serve until a signal; the worker runs around the server."""
+    import uvicorn
+
+    from docflow.api.app import create_app
+    from docflow.bootstrap import build
+    from docflow.worker import Worker
+
+    services = build(settings)
+    worker = Worker(services.engine, duties(services)) if settings.embedded_worker else None
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(services),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )
+    host, bound = listener.getsockname()[:2]
+    ended = True
+    try:
+        if worker is not None:
+            worker.start()
+        CONSOLE.print(f"docflow serves http://{host}:{bound} (data in {settings.data_dir})")
+        server.run(sockets=[listener])
+    finally:
+        if worker is not None:
+            ended = worker.stop()
+        services.close()
+    if not ended:
+        os._exit(0)  # a step that still runs is resumed by the next worker
+
+
+def duties(services: Any) -> list[Any]:
+    """Return the recurring duties as the worker takes them."""
+    from docflow.worker import Periodic
+
+    return [Periodic(*duty) for duty in services.duties()]
+
+
+def worker(data_dir: _DataDir = None) -> None:
+    """Run the jobs alone, until a signal."""
+    from docflow.bootstrap import build
+    from docflow.worker import run_worker
+
+    announce_development()
+    settings = settings_for(data_dir)
+    log_to_stderr(settings.log_level)
+    services = build(settings)
+    CONSOLE.print("docflow works on jobs; stop it with Ctrl-C")
+    ended = run_worker(services.engine, duties(services))
+    services.close()
+    if not ended:
+        os._exit(0)

@@ -1,0 +1,68 @@
+"""How the command line speaks: errors to stderr, tables that fit a terminal, quiet logs."""
+
+import logging
+import sys
+import warnings
+from typing import NoReturn
+
+import structlog
+from rich.console import Console
+
+from docflow.kernel.errors import DevelopmentModeWarning
+
+CONSOLE = Console(highlight=False)
+_STDERR = Console(stderr=True, highlight=False)
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and end with status 1."""
+    _STDERR.print(f"[bold red]docflow:[/] {_escaped(message)}")
+    sys.exit(1)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def announce_development() -> None:
+    """Show each insecure stand-in once, as one line, instead of Python's own warning format."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if issubclass(category, DevelopmentModeWarning):
+            _STDERR.print(f"[bold yellow]DEVELOPMENT ONLY:[/] {_escaped(str(message))}")
+        else:
+            _STDERR.print(f"[yellow]warning:[/] {_escaped(str(message))}")
+
+    warnings.showwarning = show  # type: ignore[assignment]
+
+
+def log_to_stderr(level: str) -> None:
+    """Write logs as JSON lines to stderr: docflow's own, and what libraries log."""
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_LEVELS[level])
+    for noisy in ("alembic", "dbos", "uvicorn.access", "fontTools", "httpcore2", "httpx2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
