@@ -56,7 +56,11 @@ _SUSPECT = re.compile(
 )
 _NO_PAGE = "The PDF has no page; at least one is needed."
 _MAGIC = b"%PDF-"
-_HARMLESS_WARNING = "reported number of objects"  # a wrong /Size, which sloppy producers write
+# What sloppy producers do and no two readers understand differently.
+_HARMLESS_WARNINGS = (
+    "reported number of objects",  # a wrong /Size
+    "Resources is missing or invalid",  # on a page that draws nothing from them
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,11 @@ def _examined(pdf: pikepdf.Pdf, size_bytes: int, max_objects: int) -> tuple[PdfF
         _look_at(thing, found)
     _look_deeper(_as_dictionary(pdf.trailer), found)
     pages = len(pdf.pages)
-    warnings = [w for w in map(str, pdf.get_warnings()) if _HARMLESS_WARNING not in w]
+    warnings = [
+        warning
+        for warning in map(str, pdf.get_warnings())
+        if not any(harmless in warning for harmless in _HARMLESS_WARNINGS)
+    ]
     if warnings:
         _refuse(
             "pdf-broken",
@@ -289,5 +297,5 @@ def _refuse(code: str, detail: str) -> NoReturn:
 def _short(problem: object) -> str:
     """Return the parser's complaint in one line without the path of the file."""
     text = " ".join(str(problem).split()) or type(problem).__name__
-    text = re.sub(r"^(?:stream <[^>]*>|/\S*/[^/\s]*?)(?: \([^)]*\))?: ", "", text)
+    text = re.sub(r"^(?:stream <[^>]*>|/[^:]*?)(?:,? \(?object [^:]*)?: ", "", text)
     return text[:200].rstrip(".")

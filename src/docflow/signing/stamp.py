@@ -103,10 +103,9 @@ def _flatten(pdf: pikepdf.Pdf) -> None:
     """Draw forms and annotations into the pages: nothing may stay that a reader could alter."""
     if "/AcroForm" in pdf.Root:
         pdf.generate_appearance_streams()
-        pdf.flatten_annotations("print")
+    pdf.flatten_annotations("print")
+    if "/AcroForm" in pdf.Root:  # fields without a place on a page
         del pdf.Root.AcroForm
-    else:
-        pdf.flatten_annotations("print")
 
 
 def _draw(pdf: pikepdf.Pdf, plan: StampPlan) -> dict[int, bytes]:
