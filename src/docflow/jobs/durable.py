@@ -9,7 +9,8 @@ socket; DBOS logs through Python's logging and prints nothing. There is one DBOS
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +23,7 @@ from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
 
 from docflow.db import Database
-from docflow.jobs.model import EngineTroubleError
+from docflow.jobs.model import EngineTroubleError, JobFailedError
 from docflow.kernel.errors import ConfigurationError
 
 _NAME = "docflow"
@@ -35,8 +36,16 @@ _PENDING_LIMIT = 1000
 _POOL_RESERVE = 4  # connections besides one for each running job: queue, delays, recovery, lock
 _LISTENER_SECONDS = 0.2  # nothing listens; this is how long stopping waits for the idle thread
 
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop the engine's traceback of a job that failed: docflow has logged that already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], JobFailedError))
+
+
 _logger = logging.getLogger("dbos")
 _logger.addHandler(logging.NullHandler())  # DBOS adds its own to stderr where it finds none
+_logger.addFilter(_is_news)
+_logger.setLevel(logging.WARNING)
 
 Body = Callable[[str, int, float], None]
 """Runs an execution: job id, its number, seconds to pause first."""
@@ -72,6 +81,11 @@ class Durable:
 
     def migrate(self) -> None:
         """Create or update the engine's own tables; the caller holds the migration lock."""
+        with self._system() as system:
+            system.run_migrations()
+
+    @contextmanager
+    def _system(self) -> Iterator[SystemDatabase]:
         system = SystemDatabase.create(
             system_database_url=self._database.url,
             engine_kwargs={"pool_size": 2, "max_overflow": 0},
@@ -83,7 +97,7 @@ class Durable:
             app_name=_NAME,
         )
         try:
-            system.run_migrations()
+            yield system
         finally:
             system.destroy()
 
@@ -112,8 +126,14 @@ class Durable:
 
     # -- running ---------------------------------------------------------------------------------
 
-    def start(self, executor_id: str, body: Body, *, concurrency: int, poll_seconds: float) -> None:
+    def start(self, executor_id: str, body: Body, *, claims: int, poll_seconds: float) -> None:
         """Begin to take executions, first those that this executor left behind.
+
+        Args:
+            executor_id: the worker's name.
+            body: runs an execution, in a thread of its own.
+            claims: executions that this process may have taken and not ended.
+            poll_seconds: how often to look for more.
 
         Raises:
             ConfigurationError: if the engine's tables are missing or of another version.
@@ -123,30 +143,33 @@ class Durable:
             body(job_id, execution, pause)
 
         def launch() -> None:
+            with self._system() as system:
+                system.verify_migrations()
             self._client.register_queue(
-                _QUEUE, worker_concurrency=concurrency, polling_interval_sec=poll_seconds
+                _QUEUE, worker_concurrency=claims, polling_interval_sec=poll_seconds
             )
             DBOS.destroy(destroy_registry=True)
-            self._dbos = DBOS(config=self._config(executor_id, concurrency))
+            self._dbos = DBOS(config=self._config(executor_id, claims))
             DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=_MOST_DEATHS)(execute)
             DBOS.launch()
 
         try:
             _in_thread(launch)
-        except BaseException as error:
+        except dbos_error.DBOSInitializationError as error:
             self.stop()
-            if not isinstance(error, (dbos_error.DBOSInitializationError, sa.exc.ProgrammingError)):
-                raise
             raise ConfigurationError(
                 "The tables of the job engine are missing or of another version; "
                 "run `docflow migrate`."
             ) from error
+        except BaseException:
+            self.stop()
+            raise
 
-    def _config(self, executor_id: str, concurrency: int) -> DBOSConfig:
+    def _config(self, executor_id: str, claims: int) -> DBOSConfig:
         return {
             "name": _NAME,
             "system_database_url": self._database.url,
-            "sys_db_pool_size": concurrency + _POOL_RESERVE,
+            "sys_db_pool_size": claims + _POOL_RESERVE,
             "dbos_system_schema": _SCHEMA,
             "application_version": _VERSION,
             "executor_id": executor_id,

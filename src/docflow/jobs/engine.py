@@ -25,6 +25,9 @@ from docflow.kernel.errors import InvalidInputError, UnavailableError
 
 _LAPSE_SECONDS = 30.0
 _MOST_PAGE = 500
+_CLAIM_FACTOR = (
+    2  # claims for each job that may run, so that none waits for the next look at the queue
+)
 _SWEEP_LIMIT = 500
 
 _logger = logging.getLogger("docflow.jobs")
@@ -201,13 +204,14 @@ class JobEngine:
                 self._database,
                 self._durable,
                 self._registered,
+                concurrency=self._concurrency,
                 attempts=self._attempts,
                 backoff_seconds=self._backoff_seconds,
             )
             self._durable.start(
                 self._name,
                 executions.run,
-                concurrency=self._concurrency,
+                claims=_CLAIM_FACTOR * self._concurrency,
                 poll_seconds=self._poll_seconds,
             )
             self._running = executions

@@ -9,7 +9,8 @@ the old one again changes nothing; a job is `done` or `failed` in the row before
 import functools
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from docflow.jobs.model import (
     LIVE,
     EngineTroubleError,
     Job,
+    JobFailedError,
     JobRun,
     StepFailedError,
     backoff,
@@ -28,7 +30,7 @@ from docflow.jobs.model import (
     sentence,
 )
 from docflow.kernel.actor import SERVICE
-from docflow.kernel.errors import UnavailableError
+from docflow.kernel.errors import DocflowError, UnavailableError
 
 Handler = Callable[[JobRun], None]
 OnFailed = Callable[[JobRun, str], None]
@@ -49,10 +51,6 @@ class Registered:
     on_failed: OnFailed | None
 
 
-class JobFailedError(Exception):
-    """Ends an execution in the engine's own books when its job has failed."""
-
-
 class InterruptedRunError(BaseException):
     """Ends an execution because the worker stops; not an `Exception`, so the engine keeps it open."""
 
@@ -66,6 +64,7 @@ class Executions:
         durable: Durable,
         registered: Mapping[str, Registered],
         *,
+        concurrency: int,
         attempts: int,
         backoff_seconds: float,
     ) -> None:
@@ -76,6 +75,7 @@ class Executions:
         self._backoff_seconds = backoff_seconds
         self._stopping = threading.Event()
         self._active: set[str] = set()
+        self._free = concurrency
         self._changed = threading.Condition()
 
     def active(self) -> frozenset[str]:
@@ -85,8 +85,9 @@ class Executions:
 
     def stop(self, wait_seconds: float) -> bool:
         """Let each execution end its step; tell whether all did in time."""
-        self._stopping.set()
         with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._active, timeout=wait_seconds)
 
     def run(self, job_id: str, execution: int, pause: float) -> None:
@@ -100,12 +101,27 @@ class Executions:
             self._active.add(key)
         try:
             self._wait(pause)
-            job = self._write(lambda uow: records.begin(uow, job_id, execution))
-            if job is not None:
-                self._try(job)
+            with self._turn():
+                job = self._write(lambda uow: records.begin(uow, job_id, execution))
+                if job is not None:
+                    self._try(job)
         finally:
             with self._changed:
                 self._active.discard(key)
+                self._changed.notify_all()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until fewer jobs than allowed run: the engine claims a few more, to have them ready."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0 or self._stopping.is_set())
+            self._stop_here()
+            self._free -= 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
                 self._changed.notify_all()
 
     def give_up(self, job: Job) -> None:
@@ -188,20 +204,24 @@ class Executions:
             return {"error": failed.sentence, "permanent": failed.permanent}
 
     def _failure(self, job: Job, step: str | None, error: Exception) -> StepFailedError:
+        known = isinstance(error, DocflowError)
+        text = sentence(error)
         _logger.warning(
-            "job %s (%s): step %s raised %s",
+            "job %s (%s), execution %d, step %s: %s",
             job.id,
             job.kind,
-            step or "-",
-            type(error).__name__,
-            exc_info=error,
+            job.execution,
+            step or "none",
+            text,
+            exc_info=None if known else error,
         )
-        return StepFailedError(step, sentence(error), permanent=is_permanent(error))
+        return StepFailedError(step, text, permanent=is_permanent(error))
 
     def _settle(self, job: Job, run: JobRun, failed: StepFailedError) -> None:
         tries = job.attempts + 1 if job.step == failed.step else 1
         if failed.permanent or tries >= self._attempts:
             if self._fail(job, run, failed.step, tries, failed.sentence):
+                _logger.error("job %s (%s) failed: %s", job.id, job.kind, failed.sentence)
                 raise JobFailedError(failed.sentence)
             return
         wait_seconds = backoff(self._backoff_seconds, tries)

@@ -85,6 +85,10 @@ class EngineTroubleError(BaseException):
     """The engine itself, not the job's code, raised while a step was run; see `__cause__`."""
 
 
+class JobFailedError(Exception):
+    """Ends an execution in the engine's own books when its job has failed."""
+
+
 class JobRun:
     """One execution of a job's handler."""
 
