@@ -39,8 +39,9 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("history_entries", schema=None) as batch_op:
-        batch_op.create_index("ix_history_entries_action", ["action", "id"], unique=False)
-        batch_op.create_index("ix_history_entries_actor", ["actor_id", "id"], unique=False)
+        batch_op.create_index("ix_history_entries_action", ["action", "at", "id"], unique=False)
+        batch_op.create_index("ix_history_entries_actor", ["actor_id", "at", "id"], unique=False)
+        batch_op.create_index("ix_history_entries_at", ["at", "id"], unique=False)
 
     op.create_table(
         "idempotency_keys",
@@ -612,6 +613,7 @@ def downgrade() -> None:
 
     op.drop_table("idempotency_keys")
     with op.batch_alter_table("history_entries", schema=None) as batch_op:
+        batch_op.drop_index("ix_history_entries_at")
         batch_op.drop_index("ix_history_entries_actor")
         batch_op.drop_index("ix_history_entries_action")
 

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from docflow.db import guard
 from docflow.db.base import dumps
+from docflow.db.exclusive import exclusive
 from docflow.db.uow import UnitOfWork
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock
@@ -55,6 +56,32 @@ class Database:
         """
         with _translated(), self._reader.begin() as connection:
             yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """Give a connection that sees one moment of the whole database, however long it reads.
+
+        Raises:
+            UnavailableError: if the database does not answer.
+        """
+        with self.read() as connection:
+            if not self.is_sqlite:  # SQLite's read transactions are such already
+                connection.execute(
+                    sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                )
+            yield connection
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[bool]:
+        """Try to take a lock that one holder at a time can have, outside of any transaction.
+
+        Gives whether it was free; it is held until the block, or the process, ends.
+
+        Raises:
+            UnavailableError: if the database does not answer.
+        """
+        with _translated(), exclusive(self.engine, name) as free:
+            yield free
 
     @contextmanager
     def unit_of_work(self, actor: Actor) -> Iterator[UnitOfWork]:

@@ -25,8 +25,10 @@ history_entries = sa.Table(
     sa.Column("details", JsonColumn, nullable=True),
     sa.Column("details_key", sa.String(64), nullable=True),
     sa.UniqueConstraint("subject_kind", "subject_id", "subject_seq"),
-    sa.Index("ix_history_entries_action", "action", "id"),
-    sa.Index("ix_history_entries_actor", "actor_id", "id"),
+    # lists run newest first by time, then id: ids of two machines may disagree with their clocks
+    sa.Index("ix_history_entries_at", "at", "id"),
+    sa.Index("ix_history_entries_action", "action", "at", "id"),
+    sa.Index("ix_history_entries_actor", "actor_id", "at", "id"),
 )
 
 history_pending = sa.Table(
