@@ -141,6 +141,41 @@ def test_a_worker_asked_to_end_ends_its_step_first(workers: Workers) -> None:
     assert all(count == 1 for count in workers.marks().values())
 
 
+def test_a_job_that_kills_its_worker_every_time_fails_in_the_end(workers: Workers) -> None:
+    workers.ask("j", die="two")
+    child = workers.start()
+    assert child.wait(40) == -signal.SIGKILL
+    # as after many more deaths; each costs a process start
+    schema = "" if workers.database.is_sqlite else "dbos."
+    with workers.database.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {schema}workflow_status SET recovery_attempts = 21")  # noqa: S608
+    workers.ask("other")
+    workers.start()
+    assert settled(workers.engine, "other").state == "done"
+    job = settled(workers.engine, "j")
+    assert job.state == "failed"
+    assert "stopped again and again" in (job.error or "")
+    assert workers.marks()["j failed end"] == 1
+    assert workers.marks()["j two begin"] == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_worker_whose_connections_are_cut_goes_on(workers: Workers) -> None:
+    workers.ask("j", hang="two")
+    workers.start()
+    until(lambda: workers.marks()["j two begin"] == 1, "step two begins")
+    with workers.database.engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    workers.go()
+    assert settled(workers.engine, "j").state == "done"
+    assert workers.marks()["j two end"] == 1
+    workers.ask("after")
+    assert settled(workers.engine, "after").state == "done"
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_two_workers_run_a_hundred_jobs_once_each(workers: Workers) -> None:
     for child in ("first", "second"):

@@ -13,10 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from docflow.db import Database
-from docflow.jobs import JobRun
+from docflow.jobs import JobEngine, JobRun
 from docflow.jobs.identity import WorkerSlot
+from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import ManualClock, SystemClock
 from docflow.kernel.errors import ConfigurationError
 from docflow.worker import Periodic, Worker, run_worker
@@ -79,7 +81,6 @@ def test_only_one_engine_runs_in_a_process(sqlite: Database) -> None:
 def test_a_database_without_the_engines_tables_is_refused_with_what_to_do(
     sqlite: Database, clock: ManualClock
 ) -> None:
-    from docflow.jobs import JobEngine
 
     engine = JobEngine(sqlite, clock, attempts=1, backoff_seconds=1, poll_seconds=1, concurrency=1)
     with pytest.raises(ConfigurationError, match="docflow migrate"):
@@ -229,8 +230,6 @@ def test_a_job_whose_execution_is_lost_fails_visibly_and_can_be_run_again(
     with started(make_engine(database)):
         pass
     # as after a restore of docflow's tables without the engine's
-    from dbos import DBOSClient, DBOSPortableJSONSerializer
-
     client = DBOSClient(
         system_database_engine=database.engine, serializer=DBOSPortableJSONSerializer()
     )
@@ -243,10 +242,26 @@ def test_a_job_whose_execution_is_lost_fails_visibly_and_can_be_run_again(
         job = engine.get("n")
         assert job.state == "failed"
         assert told == [job.error]
-        from docflow.kernel.actor import SERVICE
-
         with database.unit_of_work(SERVICE) as uow:
             engine.retry(uow, "n")
+        assert settled(engine, "n").state == "done"
+
+
+def test_an_execution_claimed_and_never_begun_is_queued_again(database: Database) -> None:
+    ran: list[str] = []
+    engine = make_engine(database, executor_id="me", poll_seconds=0.5)
+    engine.register("note", lambda run: ran.append(run.job_id))
+    schema = "" if database.is_sqlite else "dbos."
+    with started(engine):
+        with database.unit_of_work(SERVICE) as uow:
+            engine.enqueue(uow, kind="note", job_id="n", subject_id="s", payload={})
+            uow.connection.exec_driver_sql(  # what the engine writes just before it fails to begin
+                f"UPDATE {schema}workflow_status SET status = 'PENDING', executor_id = 'me', "  # noqa: S608
+                "started_at_epoch_ms = 1"
+            )
+        time.sleep(1.0)
+        assert ran == []
+        assert engine.sweep() == 1
         assert settled(engine, "n").state == "done"
 
 

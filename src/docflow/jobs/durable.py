@@ -84,6 +84,21 @@ class Durable:
         with self._system() as system:
             system.run_migrations()
 
+    def require_current(self) -> None:
+        """Refuse to work without those tables.
+
+        Raises:
+            ConfigurationError: if they are missing or of another version.
+        """
+        with self._system() as system:
+            try:
+                system.verify_migrations()
+            except dbos_error.DBOSInitializationError as error:
+                raise ConfigurationError(
+                    "The tables of the job engine are missing or of another version; "
+                    "run `docflow migrate`."
+                ) from error
+
     @contextmanager
     def _system(self) -> Iterator[SystemDatabase]:
         system = SystemDatabase.create(
@@ -143,8 +158,6 @@ class Durable:
             body(job_id, execution, pause)
 
         def launch() -> None:
-            with self._system() as system:
-                system.verify_migrations()
             self._client.register_queue(
                 _QUEUE, worker_concurrency=claims, polling_interval_sec=poll_seconds
             )
@@ -153,14 +166,9 @@ class Durable:
             DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=_MOST_DEATHS)(execute)
             DBOS.launch()
 
+        self.require_current()
         try:
             _in_thread(launch)
-        except dbos_error.DBOSInitializationError as error:
-            self.stop()
-            raise ConfigurationError(
-                "The tables of the job engine are missing or of another version; "
-                "run `docflow migrate`."
-            ) from error
         except BaseException:
             self.stop()
             raise

@@ -175,6 +175,14 @@ class JobEngine:
         """Create or update the engine's own tables; the caller holds the migration lock."""
         self._durable.migrate()
 
+    def require_current(self) -> None:
+        """Refuse to work without the engine's own tables; `start` does so too.
+
+        Raises:
+            ConfigurationError: if they are missing or of another version.
+        """
+        self._durable.require_current()
+
     # -- for the worker ----------------------------------------------------------------------------
 
     @property
@@ -291,7 +299,8 @@ class JobEngine:
 
     def _take_over(self, executions: Executions, silent_since: datetime) -> int:
         with self._database.read() as connection:
-            living = identity.living(connection, silent_since)
+            beats = identity.beats(connection)
+        living = {name for name, beat_at in beats.items() if beat_at >= silent_since}
         lapsed_ms = int((time.time() - self._lapse.total_seconds()) * 1000)
         active = executions.active()
         taken = 0
@@ -307,15 +316,15 @@ class JobEngine:
                 taken += self._durable.give_back(claimed)
         if taken:
             _logger.warning("took over %d job executions that their workers left", taken)
-        with self._database.unit_of_work(SERVICE) as uow:
-            identity.forget_silent(uow, silent_since)
+        if len(living) < len(beats):
+            with self._database.unit_of_work(SERVICE) as uow:
+                identity.forget_silent(uow, silent_since)
         return taken
 
     def _fail_lost(self, executions: Executions, silent_since: datetime) -> int:
         with self._database.read() as connection:
             stale = records.stale(connection, silent_since, _SWEEP_LIMIT)
         ended = self._durable.ended(key_of(job.id, job.execution) for job in stale)
-        lost = [job for job in stale if key_of(job.id, job.execution) in ended]
-        for job in lost:
-            executions.give_up(job)
-        return len(lost)
+        return sum(
+            executions.give_up(job) for job in stale if key_of(job.id, job.execution) in ended
+        )

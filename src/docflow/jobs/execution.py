@@ -124,12 +124,15 @@ class Executions:
                 self._free += 1
                 self._changed.notify_all()
 
-    def give_up(self, job: Job) -> None:
-        """Fail a job whose execution the engine will not go on with.
+    def give_up(self, job: Job) -> bool:
+        """Fail a job whose execution the engine will not go on with; False if it has ended well.
 
         Raises:
             UnavailableError: if the database does not answer; then nothing has changed.
         """
+        # a job's row is written before the engine ends its execution, so this reading decides
+        if not self._is_current(job):
+            return False
         _logger.error("job %s (%s): its execution %d is lost", job.id, job.kind, job.execution)
         error = "The worker stopped again and again while it ran this job, or its record was lost."
         on_failed = self._on_failed(job)
@@ -142,7 +145,8 @@ class Executions:
                 self._failure(job, "on_failed", raised)
                 error += _UNTOLD
         with self._database.unit_of_work(SERVICE) as uow:
-            records.fail(uow, job, step=job.step, tries=job.attempts, error=error)
+            failed = records.fail(uow, job, step=job.step, tries=job.attempts, error=error)
+        return failed is not None
 
     # -- one try -----------------------------------------------------------------------------------
 

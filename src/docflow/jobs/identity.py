@@ -83,10 +83,10 @@ def beat(uow: UnitOfWork, name: str) -> None:
         uow.put(workers, {"executor_id": name, "beat_at": uow.now})
 
 
-def living(connection: sa.Connection, since: datetime) -> set[str]:
-    """Return the workers that have beaten since an instant."""
-    rows = connection.execute(sa.select(workers.c.executor_id).where(workers.c.beat_at >= since))
-    return set(rows.scalars())
+def beats(connection: sa.Connection) -> dict[str, datetime]:
+    """Return every worker on the list and when it last beat."""
+    rows = connection.execute(sa.select(workers))
+    return {row.executor_id: row.beat_at for row in rows}
 
 
 def forget(uow: UnitOfWork, name: str) -> None:
