@@ -479,7 +479,7 @@ def test_definitions_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         definition.states["new"] = definition.states["start"]  # type: ignore[index]
     with pytest.raises(ValueError, match="frozen"):
-        definition.version = 2
+        definition.version = 2  # type: ignore[misc]
 
 
 def test_the_identity_of_a_version_is_the_digest_of_its_bytes() -> None:
