@@ -56,6 +56,7 @@ class SignatureReport:
     certifies: bool = False
     permits: Literal["no-changes", "form-filling", "annotations"] | None = None
     locks_all_fields: bool = False
+    padding_is_empty: bool = False  # nothing hides in the room kept free behind the signature
     reasons: tuple[str, ...] = ()
 
 

@@ -156,6 +156,7 @@ def _signature_rules(
     )
     yield one.indication == PASSED, f"The {what} is {one.indication}."
     yield one.intact and one.valid and one.trusted and one.ours, f"The {what} is not one of ours."
+    yield one.padding_is_empty, f"Something hides in the room behind the {what}."
     yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
 
 

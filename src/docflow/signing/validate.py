@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from asn1crypto import parser
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import FieldMDPAction, MDPPerm, enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import (
@@ -171,6 +172,7 @@ def _description(embedded: EmbeddedPdfSignature) -> dict[str, Any]:
         "signed_at": judgement.aware(embedded.self_reported_timestamp),
         "permits": _PERMITS.get(embedded.docmdp_level) if embedded.docmdp_level else None,
         "locks_all_fields": locks is not None and locks.action == FieldMDPAction.ALL,
+        "padding_is_empty": _padding_is_empty(embedded.pkcs7_content),
         "certifies": "/DocMDP" in _certified(embedded),
         **judgement.describe_certificate(embedded.signer_cert),
         **judgement.describe_algorithm(embedded),
@@ -183,6 +185,11 @@ def _certified(embedded: EmbeddedPdfSignature) -> Iterator[str]:
     for key in permissions:
         if permissions.raw_get(key) == embedded.sig_field.raw_get("/V"):
             yield key
+
+
+def _padding_is_empty(content: bytes) -> bool:
+    """Tell whether only zeros follow the signature's own DER: no signature covers that room."""
+    return not content[parser.peek(content) :].strip(b"\0")
 
 
 def _text(dictionary: Any, key: str) -> str:
