@@ -114,11 +114,11 @@ class TestLogin:
         assert not stronger.outdated(stored)
 
     def test_an_unknown_login_costs_one_hash_like_a_known_one(self, office: SampleOffice) -> None:
-        checked: list[bool] = []
+        checked: list[str] = []
 
         class Counting(PasswordHasher):
             def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]  # noqa: A002
-                checked.append(True)
+                checked.append(str(hash))
                 return super().verify(hash, password)
 
         counting = Passwords(Counting(time_cost=1, memory_cost=8, parallelism=1))
@@ -127,6 +127,7 @@ class TestLogin:
             with pytest.raises(UnauthenticatedError):
                 counted.login(login, WRONG)
         assert len(checked) == 2
+        assert not any(counting.outdated(stored) for stored in checked)
 
 
 class TestLockOut:

@@ -4,11 +4,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from docflow.db import Database
-from docflow.kernel.actor import Office
+from docflow.db import Database, Draft
+from docflow.kernel.actor import SERVICE, Office
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import UnauthenticatedError
 from docflow.people.authenticate import Authenticator
+from docflow.people.tables import accounts, people, recipients
 from docflow.people.tokens import new_token
 from tests.service.people_office import (
     CLERK,
@@ -122,6 +123,23 @@ def test_logging_out_ends_the_session_in_every_process_at_once(office: SampleOff
 @pytest.mark.parametrize("token", ["", "dfs_" + "a" * 43, "dfk_" + "a" * 43, "\ud800"])
 def test_logging_out_what_is_no_session_is_no_error(embedded: SampleOffice, token: str) -> None:
     embedded.accounts.logout(token)
+
+
+@pytest.mark.parametrize(
+    ("table", "login"), [(accounts, CLERK), (people, CLERK), (recipients, OUTSIDER)]
+)
+def test_a_session_that_outlived_its_account_or_owner_is_no_use(
+    office: SampleOffice, table: sa.Table, login: str
+) -> None:
+    """Deactivating ends sessions; one opened in that very moment must not get in either."""
+    token = office.token(login)
+    column = table.c.code if table is recipients else table.c.login
+    value = "X-TANHOA" if table is recipients else login
+    with office.database.unit_of_work(SERVICE) as uow:
+        found = uow.connection.execute(sa.select(table).where(column == value))
+        row = {str(name): item for name, item in found.mappings().one().items()}
+        uow.change(table, row, {"active": False}, Draft("test.deactivated", {}))
+    assert code_of(office, token) == "invalid-token"
 
 
 def test_a_moved_unit_counts_with_the_next_request_in_every_process(office: SampleOffice) -> None:

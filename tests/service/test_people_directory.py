@@ -98,22 +98,28 @@ class TestUnits:
     def test_two_moves_at_once_make_no_circle(self, office: SampleOffice) -> None:
         first, second = office.unit_id("VP-TC"), office.unit_id("VP-KT")
         admin = office.admin
+        top = office.unit_id("VP")
         refused: list[str] = []
+        start = threading.Barrier(2)
 
         def move(unit_id: str, parent_id: str) -> None:
+            start.wait()
             try:
                 office.directory.change_unit(admin, unit_id, parent_id=parent_id)
             except DocflowError as error:
                 refused.append(error.code)
 
-        threads = [
-            threading.Thread(target=move, args=pair) for pair in ((first, second), (second, first))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert refused == ["unit-circle"]
+        rounds = 6
+        for _ in range(rounds):
+            pairs = ((first, second), (second, first))
+            threads = [threading.Thread(target=move, args=pair) for pair in pairs]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            for unit_id in (first, second):
+                office.directory.change_unit(admin, unit_id, parent_id=top)
+        assert refused == ["unit-circle"] * rounds
 
     def test_the_top_stays_the_top_and_alone(self, office: SampleOffice) -> None:
         with pytest.raises(ConflictError) as caught:
