@@ -12,6 +12,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime-ready
 DEV := .venv/.dev-ready
 LOCKS := requirements
+OPENAPI := openapi/docflow.v1.json
 # Between 2 and 4 test processes: each keeps a PostgreSQL of its own.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n > 4 ? 4 : n )))
 # What is passed on to the program: make demo ARGS="--port 9000", make test ARGS="tests/unit -k number"
@@ -24,7 +25,8 @@ demo: $(RUNTIME) ## Play both procedures over HTTP, from a bare clone; results i
 	@$(BIN)/docflow demo $(ARGS)
 
 .PHONY: run
-run: $(RUNTIME) ## Serve the embedded instance in ./var
+run: $(RUNTIME) ## Serve the embedded instance in ./var (prepared first if it is new)
+	@$(BIN)/docflow init --quiet
 	@exec $(BIN)/docflow serve $(ARGS)
 
 .PHONY: migrate
@@ -55,7 +57,7 @@ imports: $(DEV) ## Floors: imports only go down (import-linter)
 
 .PHONY: openapi-check
 openapi-check: $(DEV) ## The committed OpenAPI document is what the code says
-	$(BIN)/docflow openapi --check
+	$(BIN)/docflow openapi --check $(OPENAPI)
 
 .PHONY: migrations-check
 migrations-check: $(DEV) ## The migrations make the tables that the code has, on both databases
@@ -74,7 +76,7 @@ fmt: $(DEV) ## Format the code and repair what ruff can
 
 .PHONY: openapi
 openapi: $(DEV) ## Write the OpenAPI document anew
-	$(BIN)/docflow openapi
+	$(BIN)/docflow openapi --out $(OPENAPI)
 
 # --no-emit-index-url: a lock names packages and their hashes, never the host they came from.
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes \
