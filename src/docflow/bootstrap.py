@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 from docflow.audit.log_key import load_or_create_log_key
+from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
 from docflow.db import Database, idempotency, migrate
 from docflow.documents.catalogue import Catalogue
@@ -59,6 +60,7 @@ class Services:
     desk: Desk
     studio: Studio
     sequencer: Sequencer
+    proofs: Proofs
     log_key: SigningKey
 
     def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
@@ -83,6 +85,24 @@ def open_database(settings: Settings, clock: Clock | None = None) -> Database:
         settings.resolved_database_url,
         clock or SystemClock(),
         pool_size=max(4, settings.threads + settings.worker_concurrency + 2),
+    )
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """Return the object store that the settings name."""
+    return LocalStore(settings.data_dir / "store")
+
+
+def log_key(settings: Settings) -> SigningKey:
+    """Return the history log's signing key; made on first use in development.
+
+    Raises:
+        ConfigurationError: if it is missing in production, or is not this log's key.
+    """
+    return load_or_create_log_key(
+        settings.log_key_file or settings.data_dir / "log.key",
+        settings.log_origin,
+        production=settings.production,
     )
 
 
@@ -123,7 +143,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = LocalStore(settings.data_dir / "store")
+    store = open_store(settings)
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
@@ -145,11 +165,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
     engine.register(sign.KIND, partial(sign.run, studio), partial(failures.on_failed, desk))
     engine.register(deliver.KIND, partial(deliver.run, studio), partial(failures.on_failed, desk))
-    log_key = load_or_create_log_key(
-        settings.log_key_file or settings.data_dir / "log.key",
-        settings.log_origin,
-        production=settings.production,
-    )
+    signing_key = log_key(settings)
     return Services(
         settings=settings,
         clock=clock,
@@ -165,8 +181,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         engine=engine,
         desk=desk,
         studio=studio,
-        sequencer=Sequencer(database, store, log_key, clock),
-        log_key=log_key,
+        sequencer=Sequencer(database, store, signing_key, clock),
+        proofs=Proofs(database, signing_key.verifier),
+        log_key=signing_key,
     )
 
 

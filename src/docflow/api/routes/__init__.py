@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from docflow.api.routes import documents, files, inbox, jobs, system, verifications
+from docflow.api.routes import documents, files, history, inbox, jobs, system, verifications
 
 ROUTERS: tuple[APIRouter, ...] = (
     documents.router,
     files.router,
+    history.router,
     inbox.router,
     jobs.router,
     verifications.router,
