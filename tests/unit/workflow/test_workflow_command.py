@@ -31,8 +31,11 @@ class TestCheck:
     def test_a_problem_is_told_with_file_and_line_and_fails(self, broken: Path) -> None:
         result = RUN.invoke(app, ["check", str(FOLDER / "incoming.yaml"), str(broken)])
         assert result.exit_code == 1
-        assert f"{broken}:75: transitions.sign.by: 'leeder' is no role; did you mean 'leader'?" in (
-            result.stdout
+        lines = broken.read_text(encoding="utf-8").splitlines()
+        line = lines.index("    by: leeder") + 1
+        assert (
+            f"{broken}:{line}: transitions.sign.by: 'leeder' is no role; did you mean 'leader'?"
+            in (result.stdout)
         )
         assert "incoming version 1" in result.stdout
 
