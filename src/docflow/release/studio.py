@@ -79,10 +79,9 @@ def record(
         studio.desk.store.put(content_key(item.staged.sha256), item.staged)
     with studio.desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, document_id)
-        _require_waiting(row, job_id)
-        first = _recorded(uow.connection, job_id, step)
-        if first:
+        if first := _recorded(uow.connection, job_id, step):
             return first
+        _require_waiting(row, job_id)
         uow.put(signature_steps, *(_step_row(uow, document_id, job_id, step, m) for m in made))
         uow.change(
             documents,
@@ -112,9 +111,9 @@ def record_evidence(
     """Record a step that judged stored files and made no new ones."""
     with studio.desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, document_id)
-        _require_waiting(row, job_id)
         if _recorded(uow.connection, job_id, step):
             return
+        _require_waiting(row, job_id)
         kept = ("file_id", "storage_key", "sha256", "size")
         uow.put(
             signature_steps,
