@@ -37,12 +37,10 @@ _FILES = {
 }
 _NOTICE_FILE = "NOTICE.txt"
 _NOTICE = """\
-NotoSans-subset.ttf, NotoSans-Bold-subset.ttf and NotoSans-Italic-subset.ttf are subsets of
-Noto Sans.
-Copyright 2012-2022 Google LLC and the Noto Project Authors (https://github.com/notofonts).
+The fonts in this folder are subsets of Noto Sans, version 2.000.
+Copyright 2015 Google Inc. All Rights Reserved.
+They are licensed under the SIL Open Font License, Version 1.1:
 
-This Font Software is licensed under the SIL Open Font License, Version 1.1.
-The licence is available with a FAQ at https://openfontlicense.org.
 """
 
 # Inclusive ranges of Unicode. What the face lacks is left out without complaint.
@@ -71,9 +69,8 @@ _RANGES = (
     (0x25A0, 0x25CF),
     (0xFFFD, 0xFFFD),
 )
-_CHECKSUM = (
-    0xB1B0AFBA  # what all 32-bit words of a TrueType file add up to (OpenType, table `head`)
-)
+# What all 32-bit words of a TrueType file add up to (OpenType, table `head`).
+_CHECKSUM = 0xB1B0AFBA
 _SMALLEST_BYTES = 10_000
 
 # reportlab keeps fonts, a reading position in each, and per-document state in module-level tables:
@@ -115,7 +112,12 @@ def build_subset(target_dir: Path) -> tuple[Path, ...]:
     """Cut the faces into `target_dir`, with their licence notice; return the paths written.
 
     Equal inputs give equal bytes. Needs the packages pymupdf-fonts and fonttools.
+
+    Raises:
+        FileNotFoundError: if pymupdf-fonts is installed without its licence.
     """
+    from importlib.metadata import distribution
+
     from pymupdf_fonts import myfont
 
     target_dir.mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,11 @@ def build_subset(target_dir: Path) -> tuple[Path, ...]:
         _write_atomically(path, _cut(myfont(key)))
         written.append(path)
     notice = target_dir / _NOTICE_FILE
-    _write_atomically(notice, _NOTICE.encode())
+    licence = distribution("pymupdf-fonts").read_text("LICENSE.txt")
+    if licence is None:
+        raise FileNotFoundError("the package pymupdf-fonts lacks the licence that its fonts demand")
+    _, title, text = licence.partition("SIL OPEN FONT LICENSE")  # before it: other faces' makers
+    _write_atomically(notice, (_NOTICE + title + text).encode())
     return (*written, notice)
 
 

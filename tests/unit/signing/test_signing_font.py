@@ -27,7 +27,13 @@ def test_equal_inputs_give_equal_bytes(fonts: Fonts, tmp_path: Path) -> None:
     font.build_subset(tmp_path)
     assert (tmp_path / "NotoSans-subset.ttf").read_bytes() == fonts.regular.read_bytes()
     assert (tmp_path / "NotoSans-Bold-subset.ttf").read_bytes() == fonts.bold.read_bytes()
-    assert "SIL Open Font License" in (tmp_path / "NOTICE.txt").read_text()
+
+
+def test_the_licence_goes_with_the_fonts(fonts: Fonts) -> None:
+    notice = (fonts.regular.parent / "NOTICE.txt").read_text()
+    assert "Copyright 2015 Google Inc." in notice
+    assert "SIL OPEN FONT LICENSE Version 1.1" in notice
+    assert "PERMISSION & CONDITIONS" in notice
 
 
 def test_the_subset_is_small(fonts: Fonts) -> None:
