@@ -28,7 +28,6 @@ from docflow.workflow.effects import (
     VoidNumber,
 )
 from docflow.workflow.facts import Decision, Facts
-from docflow.workflow.places import Anchor, SignPlace
 
 _PLACED = ("number", "date", "qr")
 _JOB_KINDS = {"person": "sign", "organisation": "release"}
@@ -82,7 +81,8 @@ def apply_effects(
                     {"current": False},
                 )
             case Sign():
-                places = _places(effect.place) | check_place(place or {})
+                placed = effect.place.as_plain() if effect.place else {}
+                places = placed | check_place(place or {})
                 _require_signer(desk, uow, effect, facts.actor_id)
                 pending = _pending(uow, row, effect, decision, facts)
                 _wait_for(desk, uow, row, applied, pending, places)
@@ -176,19 +176,6 @@ def _wait_for(
             "place": place,
         },
     )
-
-
-def _places(place: SignPlace | None) -> dict[str, Any]:
-    """Return a workflow's places as plain values."""
-    given = {name: getattr(place, name) for name in _PLACED} if place else {}
-    return {name: _plain(anchor) for name, anchor in given.items() if anchor is not None}
-
-
-def _plain(anchor: Anchor) -> dict[str, Any]:
-    page = {"first": 1, "last": -1}.get(str(anchor.page), anchor.page)
-    if anchor.corner is not None:
-        return {"name": anchor.corner, "page": page}
-    return {"x": anchor.x_mm, "y": anchor.y_mm, "page": page}
 
 
 def check_place(place: Mapping[str, Any]) -> dict[str, Any]:
