@@ -228,8 +228,13 @@ class TestPeople:
         assert SYSTEM in logins(kind="system")
         assert CLERK not in logins(kind="system")
         assert logins(active=False) == set()
+
+    @pytest.mark.parametrize("filters", [{"role": "king"}, {"kind": "x"}, {"unit_id": "a\x00"}])
+    def test_a_filter_that_can_match_nothing_is_refused(
+        self, office: SampleOffice, filters: dict[str, str]
+    ) -> None:
         with pytest.raises(InvalidInputError):
-            logins(role="king")
+            office.directory.list_people(office.admin, **filters)  # type: ignore[arg-type]
 
     def test_a_name_is_changed_and_kept_out_of_the_leaf(self, office: SampleOffice) -> None:
         person_id = office.person_id(CLERK)

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Database, Draft, UnitOfWork
+from docflow.db.idempotency import Claim
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError, FieldProblem, ForbiddenError, InvalidInputError
 from docflow.kernel.ids import new_id
@@ -21,6 +22,7 @@ from docflow.people.passwords import Passwords, check_new_password
 from docflow.people.records import (
     as_mapping,
     check_version,
+    claim_id,
     clean,
     fetch,
     page_of,
@@ -71,6 +73,7 @@ class Accounts:
         person_id: str | None = None,
         recipient_id: str | None = None,
         login: str | None = None,
+        claim: Claim | None = None,
     ) -> Account:
         """Create the account of a person, who signs in with their own login, or of a recipient.
 
@@ -93,6 +96,7 @@ class Accounts:
             "password_hash": self._passwords.hash(password),
         }
         with unique("login"), self._database.unit_of_work(actor) as uow:
+            claim_id(uow, claim, account_id)
             _refuse_second(uow.connection, person_id, recipient_id)
             add_account(uow, row)
             return account_of(fetch(uow.connection, accounts, account_id))
@@ -179,6 +183,20 @@ class Accounts:
             if not active:
                 _end_sessions(uow, account_id, None)
             return account_of(fetch(uow.connection, accounts, account_id))
+
+    def get(self, actor: Actor, account_id: str) -> Account:
+        """Return one account, with the end of its lock-out if it is locked out now.
+
+        Raises:
+            ForbiddenError: if the actor is no administrator.
+            NotFoundError: if there is no such account.
+        """
+        require_recorded(self._database, actor, Permission.ACCOUNT_MANAGE)
+        now = self._database.clock.now()
+        with self._database.read() as connection:
+            row = fetch(connection, accounts, account_id)
+            digest = attempts.login_digest(row["login"])
+            return account_of(row, attempts.locked_until(connection, digest, now))
 
     def list(self, actor: Actor, *, cursor: str | None = None, limit: int = 50) -> Page[Account]:
         """Return a page of the accounts, with who is locked out now.

@@ -6,14 +6,15 @@ transaction. Each change is one transaction with its entry; entries hold ids, co
 names only as details.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from docflow.db import Database, Draft, UnitOfWork
+from docflow.db.idempotency import Claim
 from docflow.kernel.actor import Actor, Office
-from docflow.kernel.errors import ConflictError, FieldProblem, InvalidInputError
+from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.kernel.ids import new_id
 from docflow.people.access import require
 from docflow.people.offices import (
@@ -27,6 +28,7 @@ from docflow.people.records import (
     Change,
     change_row,
     check_version,
+    claim_id,
     clean,
     fetch,
     page_of,
@@ -34,7 +36,7 @@ from docflow.people.records import (
     unique,
 )
 from docflow.people.tables import accounts, api_keys, offices, people, sessions, units
-from docflow.people.tree import UnitTree
+from docflow.people.unit_rules import locked_tree, refuse_circle, refuse_second_root
 from docflow.people.views import Page, Person, Unit, person_of, unit_of
 from docflow.people.vocabulary import Permission, Role
 from docflow.people.writing import add_person, add_unit
@@ -50,7 +52,15 @@ class Directory:
 
     # -- units -----------------------------------------------------------------------------------
 
-    def create_unit(self, actor: Actor, *, code: str, name: str, parent_id: str | None) -> Unit:
+    def create_unit(
+        self,
+        actor: Actor,
+        *,
+        code: str,
+        name: str,
+        parent_id: str | None,
+        claim: Claim | None = None,
+    ) -> Unit:
         """Add a unit below another; without a parent, the top one, of which there is one.
 
         Raises:
@@ -62,8 +72,9 @@ class Directory:
         require_recorded(self._database, actor, Permission.DIRECTORY_MANAGE)
         with unique("code"), self._database.unit_of_work(actor) as uow:
             row = {"id": new_id(), "code": clean("code", code), "name": clean("name", name)}
+            claim_id(uow, claim, row["id"])
             if parent_id is None:
-                _refuse_second_root(uow.connection)
+                refuse_second_root(uow.connection)
             else:
                 fetch(uow.connection, units, parent_id)
             add_unit(uow, {**row, "parent_id": parent_id})
@@ -88,7 +99,7 @@ class Directory:
         """
         require_recorded(self._database, actor, Permission.DIRECTORY_MANAGE)
         with self._database.unit_of_work(actor) as uow:
-            tree = _locked_tree(uow.connection) if parent_id is not None else None
+            tree = locked_tree(uow.connection) if parent_id is not None else None
             row = fetch(uow.connection, units, unit_id, lock=True)
             check_version(row, version)
             values: dict[str, Any] = {}
@@ -96,7 +107,7 @@ class Directory:
                 values["name"] = clean("name", name)
             if parent_id is not None and tree is not None:
                 fetch(uow.connection, units, parent_id)
-                _refuse_circle(tree, row, parent_id)
+                refuse_circle(tree, row, parent_id)
                 values["parent_id"] = parent_id
             change_row(uow, units, row, values, Change("unit.changed", public=("parent_id",)))
             return unit_of(fetch(uow.connection, units, unit_id))
@@ -111,11 +122,23 @@ class Directory:
         with self._database.read() as connection:
             return unit_of(fetch(connection, units, unit_id))
 
-    def list_units(self, actor: Actor, *, cursor: str | None = None, limit: int = 50) -> Page[Unit]:
-        """Return a page of the units."""
+    def list_units(
+        self,
+        actor: Actor,
+        *,
+        code: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Unit]:
+        """Return a page of the units, or of the one with a code.
+
+        Raises:
+            InvalidInputError: if the cursor or limit is wrong.
+        """
         require(actor, Permission.DIRECTORY_READ)
+        conditions = [units.c.code == clean("code", code)] if code is not None else []
         with self._database.read() as connection:
-            rows, following = page_of(connection, units, [], cursor, limit)
+            rows, following = page_of(connection, units, conditions, cursor, limit)
         return Page(tuple(unit_of(row) for row in rows), following)
 
     def unit_heads(self, connection: sa.Connection, unit_id: str) -> frozenset[str]:
@@ -136,6 +159,7 @@ class Directory:
         name: str,
         kind: str = "person",
         held: Iterable[Office] = (),
+        claim: Claim | None = None,
     ) -> Person:
         """Add a person or a system, with the offices held from the start.
 
@@ -146,13 +170,10 @@ class Directory:
             ConflictError: with code `login-taken` or `separation-of-duties`.
         """
         require_recorded(self._database, actor, Permission.DIRECTORY_MANAGE)
-        if kind not in _KINDS:
-            raise InvalidInputError(
-                f"{kind[:40]!r} is neither person nor system.",
-                fields=[FieldProblem("/kind", "person or system")],
-            )
+        kind = _known_kind(kind)
         person_id = new_id()
         with unique("login"), self._database.unit_of_work(actor) as uow:
+            claim_id(uow, claim, person_id)
             granted: list[Office] = []
             for office in dict.fromkeys(held):
                 role = check_office(uow.connection, kind, granted, office.unit_id, office.role)
@@ -192,6 +213,7 @@ class Directory:
         self,
         actor: Actor,
         *,
+        login: str | None = None,
         kind: str | None = None,
         active: bool | None = None,
         unit_id: str | None = None,
@@ -206,8 +228,10 @@ class Directory:
         """
         require(actor, Permission.DIRECTORY_READ)
         conditions: list[sa.ColumnElement[bool]] = []
+        if login is not None:
+            conditions.append(people.c.login == clean("login", login))
         if kind is not None:
-            conditions.append(people.c.kind == kind)
+            conditions.append(people.c.kind == _known_kind(kind))
         if active is not None:
             conditions.append(people.c.active == active)
         if unit_id is not None or role is not None:
@@ -322,36 +346,18 @@ class Directory:
             return _person(uow.connection, person_id)
 
 
+def _known_kind(kind: str) -> str:
+    if kind not in _KINDS:
+        raise InvalidInputError(
+            f"{kind[:40]!r} is neither person nor system.",
+            fields=[FieldProblem("/kind", "person or system")],
+        )
+    return kind
+
+
 def _person(connection: sa.Connection, person_id: str) -> Person:
     row = fetch(connection, people, person_id)
     return person_of(row, offices_of(connection, [person_id]).get(person_id, ()))
-
-
-def _locked_tree(connection: sa.Connection) -> UnitTree:
-    """Return the tree with every unit locked, so that two moves cannot make a circle together."""
-    statement = sa.select(units.c.id, units.c.parent_id).order_by(units.c.id).with_for_update()
-    return UnitTree((row.id, row.parent_id) for row in connection.execute(statement))
-
-
-def _refuse_circle(tree: UnitTree, row: Mapping[str, Any], parent_id: str) -> None:
-    if row["parent_id"] is None or parent_id in tree.below(row["id"]):
-        raise ConflictError(
-            f"{row['code']} cannot be moved there: a unit does not lie below itself.",
-            code="unit-circle",
-            rule="units-are-a-tree",
-            satisfied_by="Choose a parent outside the unit.",
-        )
-
-
-def _refuse_second_root(connection: sa.Connection) -> None:
-    top = connection.execute(sa.select(units.c.code).where(units.c.parent_id.is_(None))).first()
-    if top is not None:
-        raise ConflictError(
-            f"There is a top unit already, {top.code}; name a parent.",
-            code="second-root",
-            rule="units-are-a-tree",
-            satisfied_by=f"Put the unit below {top.code} or one of its units.",
-        )
 
 
 def _end_sessions(uow: UnitOfWork, person_id: str) -> None:

@@ -12,11 +12,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from docflow.db import Database, Draft
+from docflow.db.idempotency import Claim
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError, FieldProblem, InvalidInputError
 from docflow.kernel.ids import new_id
-from docflow.people.records import clean, fetch, page_of, require_recorded
+from docflow.people.records import claim_id, clean, fetch, page_of, require_recorded
 from docflow.people.tables import api_keys, people, recipients
 from docflow.people.tokens import new_token, token_digest
 from docflow.people.views import ApiKey, NewApiKey, Page, key_of
@@ -45,8 +46,11 @@ class ApiKeys:
         person_id: str | None = None,
         recipient_id: str | None = None,
         expires_at: datetime | None = None,
+        claim: Claim | None = None,
     ) -> NewApiKey:
         """Create a key for a person or system, or for a recipient; its token is shown only here.
+
+        With a claim, its id alone is remembered: a repeated request never gets the token again.
 
         Raises:
             ForbiddenError: if the actor is no administrator.
@@ -57,7 +61,9 @@ class ApiKeys:
         """
         require_recorded(self._database, actor, Permission.KEY_MANAGE)
         token = new_token("key")
+        key_id = new_id()
         with self._database.unit_of_work(actor) as uow:
+            claim_id(uow, claim, key_id)
             owner = _active_owner(uow.connection, person_id, recipient_id)
             wanted = _scopes(scopes, RECIPIENT_SCOPES if recipient_id else frozenset(Scope))
             if expires_at is not None and expires_at <= uow.now:
@@ -65,7 +71,6 @@ class ApiKeys:
                     "The key would have expired already; name a later instant.",
                     fields=[FieldProblem("/expires_at", "in the past")],
                 )
-            key_id = new_id()
             row = {
                 "id": key_id,
                 "name": clean("name", name, form="key name"),

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from docflow.kernel.actor import Office
 from docflow.kernel.errors import ConflictError, FieldProblem, InvalidInputError
+from docflow.kernel.ids import is_id
 from docflow.people.records import fetch
 from docflow.people.tables import offices, people, units
 from docflow.people.vocabulary import Role
@@ -108,6 +109,10 @@ def holding(unit_id: str | None, role: str | None) -> sa.ColumnElement[bool]:
     """Return the condition on `people` of holding an office in this unit and of this role."""
     conditions = [offices.c.person_id == people.c.id]
     if unit_id is not None:
+        if not is_id(unit_id):
+            raise InvalidInputError(
+                "The unit is not an id.", fields=[FieldProblem("/unit_id", "not an id")]
+            )
         conditions.append(offices.c.unit_id == unit_id)
     if role is not None:
         conditions.append(offices.c.role == _role(role).value)

@@ -10,15 +10,16 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from docflow.db import Database
+from docflow.db.idempotency import Claim
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.kernel.ids import new_id
-from docflow.kernel.text import normalise
 from docflow.people.access import require
 from docflow.people.records import (
     Change,
     change_row,
     check_version,
+    claim_id,
     clean,
     fetch,
     page_of,
@@ -50,6 +51,7 @@ class Recipients:
         external: bool,
         unit_id: str | None = None,
         person_id: str | None = None,
+        claim: Claim | None = None,
     ) -> Recipient:
         """Add a recipient; an internal one may be a unit or a person of this office.
 
@@ -70,6 +72,7 @@ class Recipients:
             "person_id": person_id,
         }
         with unique("code"), self._database.unit_of_work(actor) as uow:
+            claim_id(uow, claim, row["id"])
             _check_links(uow.connection, row)
             add_recipient(uow, row)
             return recipient_of(fetch(uow.connection, recipients, row["id"]))
@@ -139,7 +142,7 @@ class Recipients:
         require(actor, Permission.DIRECTORY_READ)
         conditions: list[sa.ColumnElement[bool]] = []
         if code is not None:
-            conditions.append(recipients.c.code == clean("code", normalise(code)))
+            conditions.append(recipients.c.code == clean("code", code))
         if active is not None:
             conditions.append(recipients.c.active == active)
         if external is not None:

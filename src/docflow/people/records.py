@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from docflow.db import Database, Draft, UnitOfWork
+from docflow.db.idempotency import Claim, remember
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import (
     ConflictError,
@@ -161,6 +162,18 @@ def page_of(
     rows = [as_mapping(row) for row in connection.execute(statement).mappings()]
     more = len(rows) > limit
     return rows[:limit], rows[limit - 1]["id"] if more else None
+
+
+def claim_id(uow: UnitOfWork, claim: Claim | None, row_id: str) -> None:
+    """Remember what a creating request with an Idempotency-Key makes; first in the unit of work.
+
+    First, so that the same request at the same moment is told to repeat, not that a code is taken.
+
+    Raises:
+        ConflictError: with code `idempotency-in-flight`.
+    """
+    if claim is not None:
+        remember(uow, claim, row_id)
 
 
 @contextmanager
