@@ -63,3 +63,10 @@ def link_next(request: Request, response: Response, cursor: str | None) -> None:
     if cursor is not None:
         following = request.url.include_query_params(cursor=cursor)
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+
+
+def follow(request: Request, response: Response, key: str | None) -> str | None:
+    """Say where the page after `key` is, and return its cursor; None after the last page."""
+    cursor = encode(key) if key is not None else None
+    link_next(request, response, cursor)
+    return cursor

@@ -2,14 +2,40 @@
 
 from fastapi import APIRouter
 
-from docflow.api.routes import documents, files, history, inbox, jobs, system, verifications
+from docflow.api.routes import (
+    accounts,
+    api_keys,
+    catalogue,
+    documents,
+    files,
+    history,
+    inbox,
+    jobs,
+    people,
+    recipients,
+    registers,
+    sessions,
+    system,
+    units,
+    verifications,
+    workflows,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
+    sessions.router,
     documents.router,
     files.router,
-    history.router,
     inbox.router,
-    jobs.router,
+    registers.router,
+    history.router,
     verifications.router,
+    jobs.router,
+    workflows.router,
+    catalogue.router,
+    units.router,
+    people.router,
+    recipients.router,
+    accounts.router,
+    api_keys.router,
     system.router,
 )

@@ -1,5 +1,6 @@
 """Types that every schema uses."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -45,7 +46,16 @@ Name = Annotated[
     AfterValidator(_storable),
     AfterValidator(_one_line),
 ]
-Instant = AwareDatetime
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside of the years 1 to 9999 in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 JsonObject = dict[str, Any]
 
 
