@@ -193,18 +193,15 @@ class TestIsolated:
         report = verify_isolated(released, NOBODY, now=NOW, own_roots=office.roots)
         assert report.indication == "TOTAL-PASSED"
 
-    def test_a_killed_process_costs_one_answer_and_no_more(
+    def test_a_killed_process_costs_nobody_an_answer(
         self, office: SigningOffice, released: Path
     ) -> None:
         verify_isolated(released, NOBODY, now=NOW, own_roots=office.roots)
         for judge in isolated._idle:
             judge._process.kill()
             judge._process.wait()
-        reports = [
-            verify_isolated(released, NOBODY, now=NOW, own_roots=office.roots)
-            for _ in range(len(isolated._idle) + 1)
-        ]
-        assert reports[-1].indication == "TOTAL-PASSED"
+        report = verify_isolated(released, NOBODY, now=NOW, own_roots=office.roots)
+        assert report.indication == "TOTAL-PASSED"
 
     def test_several_at_once(self, office: SigningOffice, released: Path) -> None:
         with ThreadPoolExecutor(6) as pool:

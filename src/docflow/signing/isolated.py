@@ -98,9 +98,7 @@ atexit.register(close)
 
 def _ask(request: bytes, wait_s: float) -> bytes:
     """Return the answer line of a judge, or nothing if it failed; a failed one is not used again."""
-    with _lock:
-        judge = _idle.pop() if _idle else None
-    judge = judge or _Judge()
+    judge = _take()
     answer = judge.ask(request, wait_s)
     if answer:
         with _lock:
@@ -108,6 +106,18 @@ def _ask(request: bytes, wait_s: float) -> bytes:
     else:
         judge.end()
     return answer
+
+
+def _take() -> "_Judge":
+    """Return a judge that lives: one that waits, else a new one."""
+    while True:
+        with _lock:
+            judge = _idle.pop() if _idle else None
+        if judge is None:
+            return _Judge()
+        if judge.lives():
+            return judge
+        judge.end()
 
 
 class _Judge:
@@ -123,6 +133,10 @@ class _Judge:
             start_new_session=True,
             env={key: value for key, value in os.environ.items() if not key.startswith("DOCFLOW_")},
         )
+
+    def lives(self) -> bool:
+        """Tell whether the process still runs."""
+        return self._process.poll() is None
 
     def ask(self, request: bytes, wait_s: float) -> bytes:
         """Send one line, and return one line; nothing if the process is gone or too slow."""
