@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,6 +140,9 @@ def run_server(settings: Settings, listener: socket.socket) -> None:
         )
     )
     host, bound = listener.getsockname()[:2]
+    # uvicorn stops on SIGTERM and then raises it again, which would end the process here, before the
+    # worker signs off: so that second one is only asked to stop what has stopped
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     ended = True
     try:
         if worker is not None:

@@ -11,7 +11,9 @@ from rich.console import Console
 from docflow.kernel.errors import DevelopmentModeWarning
 
 CONSOLE = Console(highlight=False)
-_STDERR = Console(stderr=True, highlight=False)
+_STDERR = Console(
+    stderr=True, highlight=False, soft_wrap=True
+)  # a log keeps a sentence in one line
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
