@@ -9,7 +9,7 @@ from docflow.db import Database, UnitOfWork
 from docflow.jobs import Job, JobEngine
 from docflow.kernel.actor import SERVICE
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 def make_engine(database: Database, **options: Any) -> JobEngine:

@@ -100,7 +100,7 @@ def test_another_worker_takes_over_after_the_lapse(workers: Workers) -> None:
 def test_a_worker_killed_while_it_tells_of_a_failure_tells_again(workers: Workers) -> None:
     workers.ask("j", kind="refused", die="on_failed")
     child = workers.start()
-    child.wait(40)
+    child.wait(90)
     assert workers.engine.get("j").state == "running"
     workers.go()
     workers.start()
@@ -118,7 +118,7 @@ def test_a_failed_job_is_run_again_by_another_process_from_where_it_failed(
     first = workers.start("first")
     assert settled(workers.engine, "j").state == "failed"
     first.terminate()
-    assert first.wait(40) == 0
+    assert first.wait(90) == 0
     with workers.database.unit_of_work(SERVICE) as uow:
         workers.engine.retry(uow, "j")
     workers.start("second")
@@ -134,7 +134,7 @@ def test_a_worker_asked_to_end_ends_its_step_first(workers: Workers) -> None:
     until(lambda: workers.marks()["j two begin"] == 1, "step two begins")
     child.terminate()
     workers.go()
-    assert child.wait(40) == 0
+    assert child.wait(90) == 0
     assert workers.marks()["j two end"] == 1
     workers.start()
     assert settled(workers.engine, "j").state == "done"
@@ -144,7 +144,7 @@ def test_a_worker_asked_to_end_ends_its_step_first(workers: Workers) -> None:
 def test_a_job_that_kills_its_worker_every_time_fails_in_the_end(workers: Workers) -> None:
     workers.ask("j", die="two")
     child = workers.start()
-    assert child.wait(40) == -signal.SIGKILL
+    assert child.wait(90) == -signal.SIGKILL
     # as after many more deaths; each costs a process start
     schema = "" if workers.database.is_sqlite else "dbos."
     with workers.database.engine.begin() as connection:
