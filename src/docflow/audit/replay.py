@@ -1,0 +1,220 @@
+"""What history says that a row must be: its entries played again from the first. Pure.
+
+Rules: only what entries say is expected; what none of them tells (a password's hash, a free field)
+cannot be. Every action that docflow writes is in `ACTIONS`; a test holds the two together.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NOTES = frozenset(
+    {
+        "account.locked",
+        "account.unlocked",
+        "delivery.acknowledged",
+        "delivery.downloaded",
+        "document.refused",
+        "person.refused",
+    }
+)
+"""Actions that tell something about a subject without changing its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A number that a document was given."""
+
+    book: str
+    period: str
+    series: str
+    number: int
+    symbol: str
+    numbered_on: str
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a subject's entries make of it.
+
+    Attributes:
+        columns: expected values of its row's columns; a column that is not here is not known.
+        offices: of a person: (unit, role).
+        files: of a document: file id → (role, form, SHA-256, size in bytes).
+        recipients: of a document: recipient ids in order.
+        numbers: of a document: each number it was given → whether it was voided.
+        deliveries: of a document: delivery id → recipient id.
+        steps: of a document: (job, step) → SHA-256 of every file that the step made or judged.
+        changes: entries that each raise the row's version by one.
+        unknown: actions that this version does not know; nothing can be expected after one.
+    """
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    offices: set[tuple[str, str]] = field(default_factory=set)
+    files: dict[str, tuple[str, str, str, int]] = field(default_factory=dict)
+    recipients: list[str] = field(default_factory=list)
+    numbers: dict[Numbered, bool] = field(default_factory=dict)
+    deliveries: dict[str, str] = field(default_factory=dict)
+    steps: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    changes: int = 0
+    unknown: set[str] = field(default_factory=set)
+
+    def play(self, action: str, data: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+        """Take the next entry.
+
+        Raises:
+            LookupError, TypeError, ValueError: if its data is not what its action has.
+        """
+        handler = ACTIONS.get(action)
+        if handler is None:
+            self.unknown.add(action)
+            return
+        if action not in NOTES:
+            self.changes += 1
+        handler(self, action, data, details)
+
+
+Handler = Callable[[Replayed, str, Mapping[str, Any], Mapping[str, Any]], None]
+
+
+def _nothing(_: Replayed, _action: str, _data: Mapping[str, Any], _details: object) -> None:
+    """Play an entry that no column shows."""
+
+
+def _told(
+    *columns: str,
+    named: tuple[str, ...] = (),
+    renamed: Mapping[str, str] | None = None,
+    **fixed: Any,
+) -> Handler:
+    """Play an entry that tells columns: `columns` in its data, `named` in its details."""
+
+    def play(
+        subject: Replayed, _action: str, data: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> None:
+        subject.columns |= {name: data[name] for name in columns if name in data}
+        subject.columns |= {name: details[name] for name in named if name in details}
+        for source, column in (renamed or {}).items():
+            subject.columns[column] = data[source]
+        subject.columns |= fixed
+
+    return play
+
+
+def _person_created(
+    subject: Replayed, _action: str, data: Mapping[str, Any], details: Mapping[str, Any]
+) -> None:
+    subject.columns |= {"kind": data["kind"], "active": True}
+    subject.columns |= {name: details[name] for name in ("login", "name") if name in details}
+    subject.offices = {(office["unit_id"], office["role"]) for office in data["offices"]}
+
+
+def _office(subject: Replayed, action: str, data: Mapping[str, Any], _details: object) -> None:
+    office = (data["unit_id"], data["role"])
+    if action == "person.office-granted":
+        subject.offices.add(office)
+    else:
+        subject.offices.discard(office)
+
+
+def _posted(
+    subject: Replayed, _action: str, data: Mapping[str, Any], details: Mapping[str, Any]
+) -> None:
+    told = ("direction", "workflow_id", "state", "classification", "unit_id")
+    subject.columns |= {name: data[name] for name in told}
+    subject.columns |= dict.fromkeys(("assignee_id", "book", "number", "symbol"))
+    subject.columns |= {name: details[name] for name in ("subject", "issuer") if name in details}
+    subject.recipients = list(data["recipients"])
+    _add_files(subject, data["files"])
+
+
+def _edited(
+    subject: Replayed, _action: str, data: Mapping[str, Any], details: Mapping[str, Any]
+) -> None:
+    for name in data["changed"]:
+        subject.columns.pop(name, None)  # that it changed is told, to what may be content
+    subject.columns |= {name: details[name] for name in ("subject", "issuer") if name in details}
+    if "recipients" in data:
+        subject.recipients = list(data["recipients"])
+
+
+def _file_put(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    _add_files(subject, [data["file"]])
+
+
+def _add_files(subject: Replayed, listed: list[Mapping[str, Any]]) -> None:
+    for item in listed:
+        subject.files[item["id"]] = (item["role"], item["form"], item["sha256"], item["size"])
+
+
+def _fired(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    subject.columns["state"] = data["to"]
+    if "unit_id" in data:
+        subject.columns |= {"unit_id": data["unit_id"], "assignee_id": None}
+    if "assignee_id" in data:
+        subject.columns["assignee_id"] = data["assignee_id"]
+    if "voided" in data:
+        _voided(subject, _action, data, _details)
+    if "number" in data:
+        told = ("book", "period", "series", "number", "symbol", "numbered_on")
+        subject.numbers[Numbered(**{name: data[name] for name in told})] = False
+        subject.columns |= {name: data[name] for name in ("book", "number", "symbol")}
+    if "files" in data:
+        _add_files(subject, data["files"])
+    for delivery in data.get("deliveries", ()):
+        subject.deliveries[delivery["id"]] = delivery["recipient_id"]
+
+
+def _voided(subject: Replayed, _action: str, _data: Mapping[str, Any], _details: object) -> None:
+    subject.numbers = dict.fromkeys(subject.numbers, True)
+    subject.columns |= dict.fromkeys(("book", "number", "symbol"))
+
+
+def _step(subject: Replayed, action: str, data: Mapping[str, Any], _details: object) -> None:
+    made = {item if isinstance(item, str) else item["sha256"] for item in data["files"]}
+    subject.steps[data["job"], action.removeprefix("document.")] = made
+
+
+ACTIONS: Mapping[str, Handler] = {
+    "account.activated": _told(active=True),
+    "account.created": _told("person_id", "recipient_id", named=("login",), active=True),
+    "account.deactivated": _told(active=False),
+    "account.locked": _nothing,
+    "account.password-changed": _nothing,
+    "account.password-reset": _nothing,
+    "account.rehashed": _nothing,
+    "account.unlocked": _nothing,
+    "api_key.created": _told("scopes", named=("name",), revoked=False),
+    "api_key.revoked": _told(revoked=True),
+    "delivery.acknowledged": _nothing,
+    "delivery.downloaded": _nothing,
+    "document.edited": _edited,
+    "document.file-put": _file_put,
+    "document.file-removed": _nothing,
+    "document.fired": _fired,
+    "document.job-failed": _nothing,
+    "document.job-retried": _nothing,
+    "document.number-voided": _voided,
+    "document.posted": _posted,
+    "document.refused": _nothing,
+    "document.sealed": _step,
+    "document.signed": _step,
+    "document.signing-requested": _fired,
+    "document.staged": _step,
+    "document.validated": _step,
+    "person.activated": _told(active=True),
+    "person.changed": _told(named=("name",)),
+    "person.created": _person_created,
+    "person.deactivated": _told(active=False),
+    "person.office-granted": _office,
+    "person.office-revoked": _office,
+    "person.refused": _nothing,
+    "recipient.changed": _told("unit_id", "person_id", "active", named=("name",)),
+    "recipient.created": _told(
+        "code", "kind", "external", "unit_id", "person_id", named=("name",), active=True
+    ),
+    "unit.changed": _told("parent_id", named=("name",)),
+    "unit.created": _told("code", "parent_id", named=("name",)),
+    "workflow.loaded": _told("name", "sha256", renamed={"version": "workflow_version"}),
+}
+"""What each action says; the closed vocabulary of history."""
