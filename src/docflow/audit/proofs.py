@@ -70,11 +70,6 @@ class Proofs:
         """The log's public key, as a C2SP vkey: what a stranger must know to verify."""
         return str(self._key)
 
-    @property
-    def origin(self) -> str:
-        """The log's name."""
-        return self._key.name
-
     def proof(self, actor: Actor, entry_id: str) -> Proof:
         """Return the proof that an entry is in the log, under its newest checkpoint.
 

@@ -64,13 +64,6 @@ class EntryPage(Output):
     next_cursor: str | None
 
 
-class LogKey(Output):
-    """The log's public key."""
-
-    origin: str
-    vkey: str
-
-
 @router.get(
     "/v1/documents/{document_id}/history",
     response_model=EntryPage,
@@ -161,11 +154,16 @@ def get_checkpoint(caller: CallerDep) -> Response:
     return Response(caller.services.proofs.checkpoint(), media_type=proof_file.MEDIA_TYPE)
 
 
-@router.get("/v1/log/key", response_model=LogKey, summary="Get the log's public key")
-def get_key(caller: CallerDep) -> LogKey:
-    """Return the key that proofs and checkpoints verify against (a C2SP vkey)."""
+@router.get(
+    "/v1/log/key",
+    response_class=PlainTextResponse,
+    responses=_NOTE,
+    summary="Get the log's public key",
+)
+def get_key(caller: CallerDep) -> Response:
+    """Return the key that proofs and checkpoints verify against: one line, a C2SP vkey."""
     caller.actor  # noqa: B018 - anyone we know may have it
-    return LogKey(origin=caller.services.proofs.origin, vkey=caller.services.proofs.vkey)
+    return Response(f"{caller.services.proofs.vkey}\n", media_type=proof_file.MEDIA_TYPE)
 
 
 @router.get(
