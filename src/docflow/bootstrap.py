@@ -38,7 +38,7 @@ from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 
 _STAGING_SECONDS = 24 * 3600.0
-_KEPT_JOBS = timedelta(days=400)
+_KEPT_EXECUTIONS = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Services:
             ("session-sweep", 300.0, self.accounts.sweep),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
-            ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_JOBS)),
+            ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
         ]
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from docflow.cli.credentials import read_credentials
 from docflow.cli.demo_stage import Player, log_in, running_service, tell
 from docflow.cli.instance import CREDENTIALS, prepare, settings_for
-from docflow.cli.output import CONSOLE, announce_development, fail
+from docflow.cli.output import CONSOLE, fail
 from docflow.cli.samples import write_decision, write_scan
 from docflow.settings import Settings
 from docflow.signing.font import Fonts, ensure_fonts
@@ -23,10 +23,10 @@ from docflow.signing.font import Fonts, ensure_fonts
 _CAST = {
     "hanh.nt": "clerk",
     "khoa.ld": "specialist",
-    "dung.tq": "head of unit",
+    "dung.tq": "head",
     "son.nh": "leader",
     "tam.ht": "auditor",
-    "duc.ph": "administrator",
+    "duc.ph": "admin",
 }
 _SYSTEM = "cong-dich-vu-cong"
 _RECIPIENT = "STC"
@@ -36,7 +36,6 @@ _LOG_SECONDS = 30.0
 def play(data_dir: Path, port: int) -> None:
     """Prepare the instance, start the service, play, and tell how to go on."""
     started = time.perf_counter()
-    announce_development()
     settings = settings_for(data_dir)
     if settings.production:
         fail("The demo does not play with DOCFLOW_ENVIRONMENT=production.")
@@ -116,8 +115,8 @@ def _portal(administrator: Player) -> Player:
             "expires_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
         },
     ).json()
-    tell(administrator.name, "give an API key", f"to {_SYSTEM}, for a day", started)
-    return Player(administrator.address, f"{_SYSTEM} (system)", key["token"])
+    tell(administrator.name, "give a key", "API key for the portal, one day", started)
+    return Player(administrator.address, f"{_SYSTEM}", key["token"])
 
 
 def _outgoing(people: dict[str, Player], folder: Path, fonts: Fonts) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def _outgoing(people: dict[str, Player], folder: Path, fonts: Fonts) -> dict[str
             "Content-Disposition": 'attachment; filename="quyet-dinh.pdf"',
         },
     ).json()
-    tell(author.name, "draft, put file", f"→ {draft['state']}", started)
+    tell(author.name, "draft", f"→ {draft['state']}", started)
     author.fire(draft, "submit")
     people["dung.tq"].fire(draft, "approve")
     people["son.nh"].fire(draft, "sign")
@@ -167,7 +166,7 @@ def _delivered(
     started = time.perf_counter()
     inbox = recipient.get("/v1/inbox", acknowledged=False)["items"]
     delivery = next(item for item in inbox if item["symbol"] == document["symbol"])
-    tell(recipient.name, "list the inbox", f"{len(inbox)} new, {delivery['symbol']}", started)
+    tell(recipient.name, "list inbox", f"{len(inbox)} new: {delivery['symbol']}", started)
     started = time.perf_counter()
     copy = recipient.call("GET", f"/v1/inbox/{delivery['id']}/content").content
     released = folder / "released.pdf"
@@ -197,7 +196,7 @@ def _proven(people: dict[str, Player], document: dict[str, Any], folder: Path) -
     auditor = people["tam.ht"]
     started = time.perf_counter()
     entries = auditor.get(f"/v1/documents/{document['id']}/history")["items"]
-    tell(auditor.name, "read the history", f"{len(entries)} entries", started)
+    tell(auditor.name, "read history", f"{len(entries)} entries", started)
     released = next(
         entry
         for entry in entries
@@ -209,7 +208,7 @@ def _proven(people: dict[str, Player], document: dict[str, Any], folder: Path) -
     (folder / "log.vkey").write_text(
         auditor.call("GET", "/v1/log/key").text.strip() + "\n", "utf-8"
     )
-    tell(auditor.name, "take a proof", "release.tlog-proof, log.vkey", started)
+    tell(auditor.name, "take proof", "release.tlog-proof, log.vkey", started)
 
 
 def _proof(auditor: Player, entry_id: str) -> str:
@@ -240,7 +239,7 @@ def _summary(
     shown = _relative(folder)
     CONSOLE.print(f"  {shown}/released.pdf          the recipient's copy")
     CONSOLE.print(f"  {shown}/verification.json     what the service says of it")
-    CONSOLE.print(f"  {shown}/release.tlog-proof    proof that its release is in the history")
+    CONSOLE.print(f"  {shown}/release.tlog-proof    proof that its release is history")
     CONSOLE.print("Check it with tools that no one here wrote:")
     if shutil.which("pdfsig") is None:
         CONSOLE.print("  [dim](pdfsig is in the Debian package poppler-utils)[/]")

@@ -1,13 +1,13 @@
 """What the demo plays with: a real service in its own process, and clients that narrate."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,10 @@ _OK = 300
 def running_service(settings: Settings, port: int) -> Iterator[str]:
     """Start `docflow serve` on loopback, give its address when it is ready, stop it at the end."""
     log = settings.data_dir / "demo" / "service.log"
-    environment = {**os.environ, "DOCFLOW_PUBLIC_URL": f"http://127.0.0.1:{port}"}
     command = [sys.executable, "-m", "docflow", "serve", "--data-dir", str(settings.data_dir)]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [*command, "--port", str(port)], stdout=output, stderr=output, env=environment
+            [*command, "--port", str(port)], stdout=output, stderr=output
         )
         try:
             address = f"http://127.0.0.1:{port}"
@@ -97,7 +96,7 @@ class Player:
             headers={"If-Match": f'"{before["version"]}"'},
         ).json()
         after = self._settled(outcome)
-        number = f", number {after['symbol']}" if after["symbol"] != before["symbol"] else ""
+        number = f", no. {after['symbol']}" if after["symbol"] != before["symbol"] else ""
         tell(self.name, trigger, f"{before['state']} → {after['state']}{number}", started)
         return after
 
@@ -123,7 +122,8 @@ class Player:
 def tell(who: str, what: str, how: str, started: float) -> None:
     """Print one step: who, what, state before and after, and how long it took."""
     taken = (time.perf_counter() - started) * 1000
-    CONSOLE.print(f"  [bold]{who:<26}[/] {what:<22} {how}  [dim]{taken:.0f} ms[/]")
+    at = datetime.now().astimezone()
+    CONSOLE.print(f"  [bold]{who:<21}[/] {what:<13} {how} [dim]({taken:.0f} ms)[/]", soft_wrap=True)
 
 
 def log_in(address: str, login: str, password: str, role: str) -> Player:
@@ -133,4 +133,4 @@ def log_in(address: str, login: str, password: str, role: str) -> Player:
     )
     if answer.status_code >= _OK:
         fail(f"{login} cannot log in: {answer.json().get('detail', answer.text)}")
-    return Player(address, f"{login} ({role})", answer.json()["token"])
+    return Player(address, f"{login}, {role}", answer.json()["token"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from docflow.cli.output import CONSOLE, announce_development, fail, log_to_stderr
+from docflow.cli.output import CONSOLE, fail, log_to_stderr
 from docflow.settings import Settings
 
 CREDENTIALS = "credentials.txt"
@@ -33,7 +33,6 @@ def init(
 
     First passwords are written to credentials.txt in the data folder, readable by its owner only.
     """
-    announce_development()
     settings = settings_for(data_dir)
     made = prepare(settings)
     if made:
@@ -91,7 +90,6 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Overrides DOCFLOW_PORT.")] = None,
 ) -> None:
     """Serve the API and, unless DOCFLOW_EMBEDDED_WORKER is false, run the jobs too."""
-    announce_development()
     overrides = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
     settings = settings_for(data_dir, **overrides)
     log_to_stderr(settings.log_level)
@@ -169,7 +167,6 @@ def worker(data_dir: _DataDir = None) -> None:
     from docflow.bootstrap import build
     from docflow.worker import run_worker
 
-    announce_development()
     settings = settings_for(data_dir)
     log_to_stderr(settings.log_level)
     services = build(settings)

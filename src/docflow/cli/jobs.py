@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, announce_development, fail
+from docflow.cli.output import CONSOLE, fail
 
 app = typer.Typer(help="Background jobs.", no_args_is_help=True, add_completion=False)
 _DataDir = Annotated[
@@ -27,7 +27,6 @@ def list_jobs(
 
     if state is not None and state not in _STATES:
         fail(f"There is no state {state!r}; one of {', '.join(_STATES)}.")
-    announce_development()
     services = build(settings_for(data_dir))
     page = services.engine.list(state=state, limit=limit)  # type: ignore[arg-type]
     table = Table("job", "state", "step", "tries", "changed (UTC)", "error", box=None)
@@ -55,7 +54,6 @@ def retry(job_id: str, data_dir: _DataDir = None) -> None:
     from docflow.kernel.actor import SERVICE
     from docflow.release import failures
 
-    announce_development()
     services = build(settings_for(data_dir))
     job = failures.retry(services.desk, services.engine, SERVICE, job_id)
     CONSOLE.print(f"{job.id} is {job.state} again (run {job.runs}).")

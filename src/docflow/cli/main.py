@@ -12,7 +12,7 @@ import typer
 
 from docflow import __version__
 from docflow.cli import audit, instance, jobs, workflow
-from docflow.cli.output import fail
+from docflow.cli.output import announce_development, fail
 from docflow.kernel.errors import DocflowError
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ def _root(
     ] = False,
 ) -> None:
     """Take the options that come before a command."""
+    announce_development()
 
 
 @app.command()
