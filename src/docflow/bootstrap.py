@@ -148,7 +148,6 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
-    directory = Directory(database)
     engine = _engine(settings, database)
     signers = _signers(settings, database, catalogue)
     desk = Desk(
@@ -157,14 +156,14 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         staging=staging,
         catalogue=catalogue,
         shelf=shelf,
-        directory=directory,
+        directory=Directory(database),
         enqueue=engine.enqueue,
         signers=signers,
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    engine.register(sign.KIND, partial(sign.run, studio), partial(failures.on_failed, desk))
-    engine.register(deliver.KIND, partial(deliver.run, studio), partial(failures.on_failed, desk))
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -173,7 +172,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         store=store,
         staging=staging,
         catalogue=catalogue,
-        directory=directory,
+        directory=desk.directory,
         recipients=Recipients(database),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),

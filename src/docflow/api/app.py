@@ -34,8 +34,11 @@ _REFUSALS: dict[int | str, dict[str, object]] = {
 }
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the application over built services; serving it does not start a worker."""
+def create_app(services: Services | None) -> FastAPI:
+    """Return the application over built services; serving it does not start a worker.
+
+    Without services it can only describe itself (OpenAPI).
+    """
     app = FastAPI(
         title="docflow",
         version=__version__,
@@ -52,7 +55,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(Envelope, production=services.settings.production)
+    app.add_middleware(Envelope, production=services is not None and services.settings.production)
     return app
 
 

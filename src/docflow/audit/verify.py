@@ -59,12 +59,7 @@ def verify_everything(
         heads = Heads(connection, state, verifier, kept, notebook)
         root = LogCheck(connection, state, heads, published, notebook).run(progress)
         published.checkpoint(connection, verifier)
-        entries = EntryCheck(connection, notebook)
-        rows = RowCheck(connection, notebook)
-        for subject in entries.subjects(progress):
-            rows.add(subject)
-        rows.flush()
-        rows.unrecorded()
+        pending = _check_subjects(connection, notebook, progress)
         _orphans(connection, notebook)
         check_register(connection, notebook, progress)
         if contents:
@@ -76,10 +71,21 @@ def verify_everything(
         origin=state.origin,
         size=state.size,
         root=root,
-        pending=entries.pending,
+        pending=pending,
         started_at=started_at,
         finished_at=database.clock.now(),
     )
+
+
+def _check_subjects(connection: sa.Connection, notebook: Notebook, progress: Progress) -> int:
+    """Check every subject's entries against its row; return how many wait for the log."""
+    entries = EntryCheck(connection, notebook)
+    rows = RowCheck(connection, notebook)
+    for subject in entries.subjects(progress):
+        rows.add(subject)
+    rows.flush()
+    rows.unrecorded()
+    return entries.pending
 
 
 def _state(connection: sa.Connection, verifier: VerifierKey, notebook: Notebook) -> LogState:

@@ -123,7 +123,10 @@ def tell(who: str, what: str, how: str, started: float) -> None:
     """Print one step: who, what, state before and after, and how long it took."""
     taken = (time.perf_counter() - started) * 1000
     at = datetime.now().astimezone()
-    CONSOLE.print(f"  [bold]{who:<21}[/] {what:<13} {how} [dim]({taken:.0f} ms)[/]", soft_wrap=True)
+    CONSOLE.print(
+        f"{at:%H:%M:%S} [bold]{who:<21}[/] {what:<13} {how} [dim]({taken:.0f} ms)[/]",
+        soft_wrap=True,
+    )
 
 
 def log_in(address: str, login: str, password: str, role: str) -> Player:

@@ -36,12 +36,12 @@ def announce_development() -> None:
         else:
             _STDERR.print(f"[yellow]warning:[/] {_escaped(str(message))}")
 
-    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.showwarning = show
 
 
 def log_to_stderr(level: str) -> None:
     """Write logs as JSON lines to stderr: docflow's own, and what libraries log."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -132,29 +132,36 @@ def write_decision(
         story.append(Paragraph(f"<b>Điều {number}.</b> {escape(article)}", _INDENTED))
     story.append(_signature_block(signer_title, signer, recipients))
 
-    def head(canvas: Canvas, _: Any) -> None:
-        canvas.setFont(REGULAR, 11)
-        canvas.drawCentredString(_HEAD_LEFT, _HEIGHT - 24 * mm, superior)
-        canvas.setFont(BOLD, 11)
-        canvas.drawCentredString(_HEAD_LEFT, _HEIGHT - 29 * mm, organisation)
-        canvas.drawCentredString(
-            _HEAD_RIGHT, _HEIGHT - 24 * mm, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM"
-        )
-        canvas.setFont(BOLD, 12)
-        canvas.drawCentredString(_HEAD_RIGHT, _HEIGHT - 29.5 * mm, "Độc lập - Tự do - Hạnh phúc")
-        motto = canvas.stringWidth("Độc lập - Tự do - Hạnh phúc", BOLD, 12)
-        canvas.setLineWidth(0.7)
-        canvas.line(
-            _HEAD_RIGHT - motto / 2,
-            _HEIGHT - 31.5 * mm,
-            _HEAD_RIGHT + motto / 2,
-            _HEIGHT - 31.5 * mm,
-        )
-        canvas.line(
-            _HEAD_LEFT - 10 * mm, _HEIGHT - 31.5 * mm, _HEAD_LEFT + 10 * mm, _HEIGHT - 31.5 * mm
-        )
+    _typeset(
+        path,
+        story,
+        title=about,
+        author=organisation,
+        lang="vi",
+        first_page=lambda canvas, _: _state_head(canvas, superior, organisation),
+    )
 
-    _typeset(path, story, title=about, author=organisation, lang="vi", first_page=head)
+
+def _state_head(canvas: Canvas, superior: str, organisation: str) -> None:
+    """Draw the head of a state document: who writes at the left, the motto at the right [ND30]."""
+    canvas.setFont(REGULAR, 11)
+    canvas.drawCentredString(_HEAD_LEFT, _HEIGHT - 24 * mm, superior)
+    canvas.setFont(BOLD, 11)
+    canvas.drawCentredString(_HEAD_LEFT, _HEIGHT - 29 * mm, organisation)
+    canvas.drawCentredString(_HEAD_RIGHT, _HEIGHT - 24 * mm, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM")
+    canvas.setFont(BOLD, 12)
+    canvas.drawCentredString(_HEAD_RIGHT, _HEIGHT - 29.5 * mm, "Độc lập - Tự do - Hạnh phúc")
+    motto = canvas.stringWidth("Độc lập - Tự do - Hạnh phúc", BOLD, 12)
+    canvas.setLineWidth(0.7)
+    canvas.line(
+        _HEAD_RIGHT - motto / 2,
+        _HEIGHT - 31.5 * mm,
+        _HEAD_RIGHT + motto / 2,
+        _HEIGHT - 31.5 * mm,
+    )
+    canvas.line(
+        _HEAD_LEFT - 10 * mm, _HEIGHT - 31.5 * mm, _HEAD_LEFT + 10 * mm, _HEIGHT - 31.5 * mm
+    )
 
 
 def write_letter(

@@ -66,11 +66,7 @@ class ApiKeys:
             claim_id(uow, claim, key_id)
             owner = _active_owner(uow.connection, person_id, recipient_id)
             wanted = _scopes(scopes, RECIPIENT_SCOPES if recipient_id else frozenset(Scope))
-            if expires_at is not None and expires_at <= uow.now:
-                raise InvalidInputError(
-                    "The key would have expired already; name a later instant.",
-                    fields=[FieldProblem("/expires_at", "in the past")],
-                )
+            _require_future(expires_at, uow.now)
             row = {
                 "id": key_id,
                 "name": clean("name", name, form="key name"),
@@ -144,6 +140,14 @@ def _active_owner(
             "The owner of the key is deactivated; activate it first.", code="owner-inactive"
         )
     return owner
+
+
+def _require_future(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInputError(
+            "The key would have expired already; name a later instant.",
+            fields=[FieldProblem("/expires_at", "in the past")],
+        )
 
 
 def _scopes(scopes: Iterable[str], possible: frozenset[Scope]) -> list[str]:

@@ -323,7 +323,7 @@ class WorkingCalendar(_Frozen):
 
     def office_calendar(self) -> OfficeCalendar:
         """The calendar that deadlines are counted with."""
-        week = {
+        week: dict[str, list[list[str]]] = {
             day: [[f"{opens:%H:%M}", f"{closes:%H:%M}"] for opens, closes in spans]
             for day, spans in self.week.items()
         }
