@@ -17,6 +17,8 @@ from docflow.kernel.actor import Actor
 from docflow.kernel.ids import new_id
 from docflow.transparency.entry import DETAILS_KEY_BYTES, EntryFields, commit_details, make_entry
 
+_INSERT = sa.insert(history_entries).execution_options(**{guard.TOKEN: True})
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -94,9 +96,5 @@ class Ledger:
     def write(self, connection: sa.Connection) -> None:
         """Insert the collected entries."""
         if self._rows:
-            connection.execute(
-                sa.insert(history_entries),
-                self._rows,
-                execution_options={guard.TOKEN: True},
-            )
+            connection.execute(_INSERT, self._rows)
             self._rows = []

@@ -1,5 +1,6 @@
 """Rows as plain dictionaries, so that services are typed and hold no cursor."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,12 +8,20 @@ import sqlalchemy as sa
 Row = dict[str, Any]
 
 
-def all_rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[Row]:
+def all_rows(
+    connection: sa.Connection,
+    statement: sa.Select[Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> list[Row]:
     """Run a statement and return every row."""
-    return [row._asdict() for row in connection.execute(statement)]
+    return [row._asdict() for row in connection.execute(statement, parameters)]
 
 
-def one_row(connection: sa.Connection, statement: sa.Select[Any]) -> Row | None:
+def one_row(
+    connection: sa.Connection,
+    statement: sa.Select[Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> Row | None:
     """Run a statement and return its only row, None if there is none."""
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(statement, parameters).one_or_none()
     return None if row is None else row._asdict()

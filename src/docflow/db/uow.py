@@ -7,6 +7,7 @@ that changes it without. Parts of a subject (files, deliveries, register entries
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,31 @@ from docflow.kernel.errors import StaleVersionError
 __all__ = ["Draft", "UnitOfWork", "UnrecordedChangeError"]
 
 _OPTIONS = {guard.TOKEN: True}
+_NEW = "new_"  # before the names of bound values, so that no column meets another one's
+_LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("number", type_=sa.BigInteger)))
+
+
+@cache
+def _insert_into(table: sa.Table) -> sa.Insert:
+    """Return the guarded INSERT of a table, composed once: composing costs as much as running."""
+    return sa.insert(table).execution_options(**_OPTIONS)
+
+
+@cache
+def _update_from(table: sa.Table, columns: frozenset[str]) -> sa.Update:
+    """Return the guarded UPDATE of these columns of the row that was seen, composed once."""
+    return (
+        sa.update(table)
+        .where(
+            table.c.id == sa.bindparam("seen_id"),
+            table.c.history_seq == sa.bindparam("seen_seq"),
+            table.c.history_hash == sa.bindparam("seen_hash"),
+        )
+        .values(
+            {name: sa.bindparam(_NEW + name, type_=table.c[name].type) for name in sorted(columns)}
+        )
+        .execution_options(**_OPTIONS)
+    )
 
 
 class UnrecordedChangeError(RuntimeError):
@@ -47,9 +73,7 @@ class UnitOfWork:
         head = self._ledger.append(kind, row["id"], Head(0, 0, NO_PREVIOUS), draft)
         self._heads[kind, row["id"]] = head
         self._recorded.add((kind, row["id"]))
-        self.connection.execute(
-            sa.insert(table), {**row, **head.columns()}, execution_options=_OPTIONS
-        )
+        self.connection.execute(_insert_into(table), {**row, **head.columns()})
 
     def change(
         self, table: sa.Table, current: Mapping[str, Any], values: Mapping[str, Any], draft: Draft
@@ -94,16 +118,16 @@ class UnitOfWork:
             if before
             else (current["history_seq"], current["history_hash"])
         )
-        statement = (
-            sa.update(table)
-            .where(
-                table.c.id == current["id"],
-                table.c.history_seq == seen[0],
-                table.c.history_hash == seen[1],
-            )
-            .values(**values, **head.columns())
+        values |= head.columns()
+        result = self.connection.execute(
+            _update_from(table, frozenset(values)),
+            {
+                **{_NEW + name: value for name, value in values.items()},
+                "seen_id": current["id"],
+                "seen_seq": seen[0],
+                "seen_hash": seen[1],
+            },
         )
-        result = self.connection.execute(statement, execution_options=_OPTIONS)
         if result.rowcount != 1:
             raise StaleVersionError(
                 f"This {key[0]} was changed by someone else meanwhile; read it again.",
@@ -122,7 +146,7 @@ class UnitOfWork:
             return
         for key in sorted(keys):
             number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True)
-            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+            self.connection.execute(_LOCK, {"number": number})
 
     # -- parts of subjects, and tables that history does not tell ---------------------------------
 
@@ -131,9 +155,7 @@ class UnitOfWork:
         if not rows:
             return
         self._touch(table, rows)
-        self.connection.execute(
-            sa.insert(table), [dict(row) for row in rows], execution_options=_OPTIONS
-        )
+        self.connection.execute(_insert_into(table), [dict(row) for row in rows])
 
     def alter(
         self, table: sa.Table, subject_id: str | None, where: Any, values: Mapping[str, Any]

@@ -4,6 +4,8 @@ Two documents are taken for the same if issuer, symbol and date agree, or if the
 """
 
 from datetime import date
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -37,24 +39,36 @@ def find_duplicates(
     besides: str | None = None,
 ) -> list[Row]:
     """Return the incoming documents that this one duplicates, oldest first, at most 20."""
-    same = []
+    origin = {}
     if issuer and symbol and day:
+        origin = {"issuer": fold(issuer), "symbol": symbol, "day": day}
+    if not origin and not sha256:
+        return []
+    statement = _same(by_origin=bool(origin), by_bytes=bool(sha256))
+    values = {**origin, "sha256": sha256} if sha256 else origin
+    return all_rows(connection, statement, {**values, "besides": besides or ""})
+
+
+@cache
+def _same(*, by_origin: bool, by_bytes: bool) -> sa.Select[Any]:
+    """Return the statement that finds duplicates by one mark or both, composed once."""
+    same = []
+    if by_origin:
         same.append(
             sa.and_(
-                documents.c.issuer_folded == fold(issuer),
-                documents.c.issuer_symbol == symbol,
-                documents.c.issuer_date == day,
+                documents.c.issuer_folded == sa.bindparam("issuer"),
+                documents.c.issuer_symbol == sa.bindparam("symbol"),
+                documents.c.issuer_date == sa.bindparam("day"),
             )
         )
-    if sha256:
-        same.append(documents.c.main_sha256 == sha256)
-    if not same:
-        return []
-    condition = sa.and_(documents.c.direction == "incoming", sa.or_(*same))
-    if besides is not None:
-        condition = sa.and_(condition, documents.c.id != besides)
-    statement = sa.select(documents).where(condition).order_by(documents.c.id).limit(_MOST)
-    return all_rows(connection, statement)
+    if by_bytes:
+        same.append(documents.c.main_sha256 == sa.bindparam("sha256"))
+    condition = sa.and_(
+        documents.c.direction == "incoming",
+        documents.c.id != sa.bindparam("besides"),
+        sa.or_(*same),
+    )
+    return sa.select(documents).where(condition).order_by(documents.c.id).limit(_MOST)
 
 
 def report(actor: Actor, found: list[Row]) -> ConflictError:

@@ -29,6 +29,16 @@ from docflow.workflow.effects import (
 )
 from docflow.workflow.facts import Decision, Facts
 
+_ASSIGNABLE = (
+    sa.select(people.c.id)
+    .join(offices, offices.c.person_id == people.c.id)
+    .where(
+        people.c.id == sa.bindparam("person_id"),
+        people.c.active,
+        offices.c.unit_id == sa.bindparam("unit_id"),
+    )
+    .limit(1)
+)
 _PLACED = ("number", "date", "qr")
 _JOB_KINDS = {"person": "sign", "organisation": "release"}
 
@@ -107,10 +117,7 @@ def _number(row: Row, applied: Applied, given: registers.Allocated) -> None:
 
 def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
     found = uow.connection.execute(
-        sa.select(people.c.id)
-        .join(offices, offices.c.person_id == people.c.id)
-        .where(people.c.id == person_id, people.c.active, offices.c.unit_id == unit_id)
-        .limit(1)
+        _ASSIGNABLE, {"person_id": person_id, "unit_id": unit_id}
     ).one_or_none()
     if found is None:
         raise InvalidInputError(

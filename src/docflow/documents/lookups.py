@@ -8,6 +8,12 @@ from docflow.documents.catalogue import hint
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.tables import people, recipients, units
 
+_UNIT = sa.select(units.c.id).where(
+    sa.or_(units.c.id == sa.bindparam("written"), units.c.code == sa.bindparam("written"))
+)
+_PERSON = sa.select(people.c.id).where(
+    sa.or_(people.c.id == sa.bindparam("written"), people.c.login == sa.bindparam("written"))
+)
 _MANY = 500  # names shown in a hint are chosen among so many
 
 
@@ -17,7 +23,7 @@ def unit_id(connection: sa.Connection, written: str, pointer: str = "/unit") -> 
     Raises:
         InvalidInputError: naming the nearest unit there is.
     """
-    return _one(connection, units, units.c.code, written, pointer, "unit")
+    return _one(connection, _UNIT, units.c.code, written, pointer, "unit")
 
 
 def person_id(connection: sa.Connection, written: str, pointer: str = "/person") -> str:
@@ -26,20 +32,18 @@ def person_id(connection: sa.Connection, written: str, pointer: str = "/person")
     Raises:
         InvalidInputError: naming the nearest login there is.
     """
-    return _one(connection, people, people.c.login, written, pointer, "person")
+    return _one(connection, _PERSON, people.c.login, written, pointer, "person")
 
 
 def _one(
     connection: sa.Connection,
-    table: sa.Table,
+    statement: sa.Select[tuple[str]],
     name: sa.Column[str],
     written: str,
     pointer: str,
     what: str,
 ) -> str:
-    found = connection.execute(
-        sa.select(table.c.id).where(sa.or_(table.c.id == written, name == written))
-    ).scalar_one_or_none()
+    found = connection.execute(statement, {"written": written}).scalar_one_or_none()
     if found is None:
         raise _unknown(connection, name, [written], pointer, what)
     return str(found)

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,25 +81,31 @@ def allocate(uow: UnitOfWork, desk: Desk, row: Row, book_code: str, day: date | 
     return allocated
 
 
-def _next(
-    uow: UnitOfWork, organisation: str, book: Book, period: str, series: str, on: date
-) -> int:
-    insert = sqlite.insert if uow.connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(register_counters).values(
-        organisation=organisation,
-        book=book.code,
-        period=period,
-        series=series,
-        last=book.first_number,
-        last_on=on,
-    )
-    statement = statement.on_conflict_do_update(
+@cache
+def _count_on(dialect: str) -> sa.Executable:
+    """Return the statement that takes the next number, composed once."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(register_counters)
+    return statement.on_conflict_do_update(
         index_elements=list(register_counters.primary_key.columns),
         set_={"last": register_counters.c.last + 1, "last_on": statement.excluded.last_on},
         where=register_counters.c.last_on <= statement.excluded.last_on,
-    )
+    ).returning(register_counters.c.last)
+
+
+def _next(
+    uow: UnitOfWork, organisation: str, book: Book, period: str, series: str, on: date
+) -> int:
     number = uow.connection.execute(
-        statement.returning(register_counters.c.last)
+        _count_on(uow.connection.dialect.name),
+        {
+            "organisation": organisation,
+            "book": book.code,
+            "period": period,
+            "series": series,
+            "last": book.first_number,
+            "last_on": on,
+        },
     ).scalar_one_or_none()
     if number is None:
         raise InvalidInputError(

@@ -38,7 +38,9 @@ _DOCUMENT = sa.select(
     .label("recipients_count"),
 ).join(units, units.c.id == documents.c.unit_id)
 
-_LOCKED = _DOCUMENT.with_for_update(of=documents)
+# composed once: composing a statement costs as much as running it
+_BY_ID = _DOCUMENT.where(documents.c.id == sa.bindparam("document_id"))
+_LOCKED = _BY_ID.with_for_update(of=documents)
 
 
 def no_document() -> NotFoundError:
@@ -52,7 +54,7 @@ def read(connection: sa.Connection, document_id: str) -> Row:
     Raises:
         NotFoundError: if there is none.
     """
-    row = one_row(connection, _DOCUMENT.where(documents.c.id == document_id))
+    row = one_row(connection, _BY_ID, {"document_id": document_id})
     if row is None:
         raise no_document()
     return row
@@ -64,7 +66,7 @@ def lock(uow: UnitOfWork, document_id: str) -> Row:
     Raises:
         NotFoundError: if there is none.
     """
-    row = one_row(uow.connection, _LOCKED.where(documents.c.id == document_id))
+    row = one_row(uow.connection, _LOCKED, {"document_id": document_id})
     if row is None:
         raise no_document()
     return row

@@ -119,27 +119,34 @@ def holding(unit_id: str | None, role: str | None) -> sa.ColumnElement[bool]:
     return sa.exists().where(*conditions)
 
 
+def _heads_above() -> sa.Select[tuple[str, str, int]]:
+    up = (
+        sa.select(units.c.id, units.c.parent_id, sa.literal(0).label("distance"))
+        .where(units.c.id == sa.bindparam("unit_id"))
+        .cte("up", recursive=True)
+    )
+    above = sa.select(units.c.id, units.c.parent_id, up.c.distance + 1)
+    up = up.union_all(above.join(up, units.c.id == up.c.parent_id))
+    return (
+        sa.select(people.c.id, offices.c.role, up.c.distance)
+        .join(offices, offices.c.person_id == people.c.id)
+        .join(up, up.c.id == offices.c.unit_id)
+        .where(people.c.active, offices.c.role.in_([Role.HEAD.value, Role.LEADER.value]))
+    )
+
+
+_HEADS_ABOVE = _heads_above()  # composed once; a transition by a head or leader asks it
+
+
 def unit_heads(connection: sa.Connection, unit_id: str) -> frozenset[str]:
     """Return the ids of those who act as head of a unit.
 
     These are its active heads; if it has none, those of the nearest unit above that has some; if
     none has, the leaders of the nearest unit that has leaders.
     """
-    up = (
-        sa.select(units.c.id, units.c.parent_id, sa.literal(0).label("distance"))
-        .where(units.c.id == unit_id)
-        .cte("up", recursive=True)
-    )
-    above = sa.select(units.c.id, units.c.parent_id, up.c.distance + 1)
-    up = up.union_all(above.join(up, units.c.id == up.c.parent_id))
-    statement = (
-        sa.select(people.c.id, offices.c.role, up.c.distance)
-        .join(offices, offices.c.person_id == people.c.id)
-        .join(up, up.c.id == offices.c.unit_id)
-        .where(people.c.active, offices.c.role.in_([Role.HEAD.value, Role.LEADER.value]))
-    )
     ranked = [
-        ((row.role != Role.HEAD, row.distance), row.id) for row in connection.execute(statement)
+        ((row.role != Role.HEAD, row.distance), row.id)
+        for row in connection.execute(_HEADS_ABOVE, {"unit_id": unit_id})
     ]
     nearest = min((rank for rank, _ in ranked), default=None)
     return frozenset(person_id for rank, person_id in ranked if rank == nearest)
