@@ -92,10 +92,8 @@ class Settings(BaseSettings):
         default=30.0, gt=0, le=600, description="Longest time for verifying one foreign file."
     )
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    insecure_development_keys: bool = Field(
-        default=False,
-        description="Marks an instance whose keys are throw-away; refused in production.",
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least weight of what is logged."
     )
 
     @field_validator("data_dir")
