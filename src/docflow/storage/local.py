@@ -1,7 +1,8 @@
 """The local folder: fsync, then an atomic link, then fsync of the folder.
 
 A crash before the link leaves a staged file (swept later); after it the object is whole. Objects are
-read-only files, so that a slip of the hand needs a second one.
+read-only files, so that a slip of the hand needs a second one. A folder counts as there only when
+this process has seen its entry made durable: another's may not be yet.
 """
 
 import contextlib
@@ -21,16 +22,16 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._durable = {root}  # folders; sets take additions from several threads
 
     def put(self, key: str, staged: StagedFile) -> None:
         """See `ObjectStore.put`."""
         target = self._path(key)
         try:
-            _sync_file(staged.path)
+            _seal_file(staged.path)
             self._make_folder(target.parent)
             with contextlib.suppress(FileExistsError):
                 os.link(staged.path, target)
-                target.chmod(0o400)
             _sync_folder(target.parent)
             staged.discard()
         except OSError as error:
@@ -78,16 +79,19 @@ class LocalStore:
         return self._root / check_key(key)
 
     def _make_folder(self, folder: Path) -> None:
-        if folder.is_dir():
+        if folder in self._durable:
             return
         self._make_folder(folder.parent)
         folder.mkdir(exist_ok=True, mode=0o700)
         _sync_folder(folder.parent)
+        self._durable.add(folder)
 
 
-def _sync_file(path: Path) -> None:
+def _seal_file(path: Path) -> None:
+    """Make a file read-only, and its bytes and that durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        os.fchmod(descriptor, 0o400)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

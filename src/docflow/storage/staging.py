@@ -5,6 +5,7 @@ crash leaves behind is swept by age.
 """
 
 import hashlib
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ class Staging:
         for path in self.folder.glob("*.part"):
             try:
                 if path.stat().st_mtime < limit:
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
                     swept += 1
             except FileNotFoundError:
                 continue

@@ -1,0 +1,142 @@
+"""What production refuses to start with, each with a sentence that says what would be right."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from docflow import bootstrap
+from docflow.cli.instance import listening
+from docflow.kernel.clock import ManualClock
+from docflow.kernel.errors import ConfigurationError
+from docflow.settings import Settings
+from docflow.signing.devpki import ensure_devpki
+from docflow.signing.signers import signers_from_file
+from tests.office_support import Instance, development
+
+
+@pytest.fixture
+def office_file(instance: Instance) -> Path:
+    from docflow.people.seed import BUILTIN
+
+    path = instance.folder / "office.yaml"
+    shutil.copy(BUILTIN, path)
+    return path
+
+
+@pytest.fixture
+def signers_file(instance: Instance, clock: ManualClock) -> Path:
+    """A signers file over PKCS#12 files that the operator has (here: made for the test)."""
+    folder = instance.folder / "keys"
+    with development():
+        pki = ensure_devpki(folder, "Văn phòng", {"son.nh": "Nguyễn Hữu Sơn"}, now=clock.now())
+    path = folder / "signers.yaml"
+
+    def files(credential: object) -> str:
+        return (
+            f"{{pkcs12: {credential.pkcs12.relative_to(folder)}, "  # type: ignore[attr-defined]
+            f"passphrase_file: {credential.passphrase_file.relative_to(folder)}}}"  # type: ignore[attr-defined]
+        )
+
+    path.write_text(
+        f"roots: [{pki.root.name}]\nseal: {files(pki.organisation)}\n"
+        f"people:\n  son.nh: {files(pki.people['son.nh'])}\n",
+        "utf-8",
+    )
+    return path
+
+
+def production(instance: Instance, **values: object) -> Settings:
+    return Settings.load(
+        data_dir=instance.folder,
+        database_url=instance.database.url,
+        environment="production",
+        **values,
+    )
+
+
+def test_production_does_not_run_on_stand_ins(
+    instance: Instance, office_file: Path, signers_file: Path, clock: ManualClock
+) -> None:
+    with pytest.raises(ConfigurationError, match="DOCFLOW_OFFICE_FILE"):
+        bootstrap.build(production(instance), clock)
+    with pytest.raises(ConfigurationError, match="DOCFLOW_SIGNERS_FILE"):
+        bootstrap.build(production(instance, office_file=office_file), clock)
+    with pytest.raises(ConfigurationError, match="log"):
+        bootstrap.build(
+            production(
+                instance,
+                office_file=office_file,
+                signers_file=signers_file,
+                log_key_file=instance.folder / "none.key",
+            ),
+            clock,
+        )
+
+
+def test_production_starts_with_what_the_operator_names(
+    instance: Instance, office_file: Path, signers_file: Path, clock: ManualClock
+) -> None:
+    settings = production(
+        instance,
+        office_file=office_file,
+        signers_file=signers_file,
+        log_key_file=instance.folder / "log.key",
+    )
+    services = bootstrap.build(settings, clock)
+    assert services.desk.signers.person("son.nh", "Sơn", clock.now()).kind == "person"
+    services.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("seal.p12", "lost.p12", "lost.p12"),
+        ("roots: [root.pem]", "roots: []", "roots"),
+        ("roots: [root.pem]", "roots: [none.pem]", "none.pem"),
+        ("people:", "peoples:", "people"),
+        ("passphrase_file", "passphrase", "passphrase_file"),
+        ("seal: {", "seal: [{", "cannot be read"),
+    ],
+)
+def test_a_wrong_signers_file_stops_the_start(
+    signers_file: Path, clock: ManualClock, old: str, new: str, told: str
+) -> None:
+    text = signers_file.read_text("utf-8")
+    assert old in text
+    signers_file.write_text(text.replace(old, new), "utf-8")
+    with pytest.raises(ConfigurationError, match=told):
+        signers_from_file(signers_file, now=clock.now())
+
+
+def test_a_database_that_is_not_migrated_stops_the_start(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = Settings.load(data_dir=tmp_path)
+    with pytest.raises(ConfigurationError, match="docflow migrate"), development():
+        bootstrap.build(settings, clock)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "99999"),
+        ("ENVIRONMENT", "prod"),
+        ("THREADS", "none"),
+        ("PUBLIC_URL", "office"),
+        ("MAX_FILE_BYTES", "1"),
+    ],
+)
+def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"DOCFLOW_{name}", value)
+    with pytest.raises(ConfigurationError, match=f"DOCFLOW_{name}"):
+        Settings.load()
+
+
+def test_a_taken_port_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with listening("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(SystemExit) as ended:
+            listening("127.0.0.1", port)
+    assert ended.value.code == 1
+    assert f"Port {port} on 127.0.0.1 is taken" in capsys.readouterr().err.replace("\n", " ")
