@@ -30,9 +30,7 @@ _OPEN: tuple[JobState, ...] = ("queued", "running", "retrying")
 class Door:
     """The HTTP door as one caller uses it: with a bearer token, or none."""
 
-    def __init__(
-        self, client: httpx2.Client, token: str | None = None, login: str = ""
-    ) -> None:
+    def __init__(self, client: httpx2.Client, token: str | None = None, login: str = "") -> None:
         self.client = client
         self.token = token
         self.login = login
@@ -115,6 +113,11 @@ class Office:
         if login not in self._doors:
             self._doors[login] = self.session(login)
         return self._doors[login]
+
+    def again(self, login: str) -> Door:
+        """The door as someone who logs in once more, after the old session expired."""
+        self._doors.clear()
+        return self.login(login)
 
     def key(self, login: str, *scopes: str) -> Door:
         """The door with a new API key of a person or system."""

@@ -1,0 +1,453 @@
+"""Registers over HTTP: reading, printing and voiding, and what those see who may not see everything."""
+
+import csv
+import threading
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import pikepdf
+import pytest
+
+from docflow.db import Draft
+from docflow.documents import registers, rows
+from docflow.documents.tables import documents
+from docflow.kernel.actor import SERVICE
+from docflow.kernel.clock import ManualClock
+from docflow.release import register_print
+from tests.api_support import Door, Office, answered, if_match, refused
+from tests.office_support import (
+    ADMINISTRATOR,
+    AUDITOR,
+    CLERK,
+    HEAD,
+    LEADER,
+    OTHER_HEAD,
+    RECIPIENT,
+    SPECIALIST,
+    SYSTEM,
+)
+
+ENTRIES = "/v1/books/incoming/entries"
+OUTGOING = "/v1/books/outgoing/entries"
+VOID_1 = f"{OUTGOING}/1/void"
+BECAUSE = {"reason": "Cấp nhầm"}
+
+
+def register(office: Office, count: int, first: int = 1, door: Door | None = None) -> list[str]:
+    """Post and register incoming documents as the clerk; return their ids."""
+    clerk = door or office.login(CLERK)
+    ids = [office.incoming(number)["id"] for number in range(first, first + count)]
+    for document_id in ids:
+        clerk.fire(document_id, "register")
+    return ids
+
+
+def numbers(door: Door, url: str = ENTRIES, **query: Any) -> list[int]:
+    return [item["number"] for item in door.read(url, **query)["items"]]
+
+
+def printed(door: Door, book: str, **query: Any) -> list[dict[str, str]]:
+    """The printed register as rows by column title."""
+    answer = door.get(f"/v1/books/{book}/print", format="csv", **query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    text = answer.content.decode("utf-8-sig")
+    return list(csv.DictReader(text.splitlines(keepends=True)))
+
+
+def returned(office: Office) -> str:
+    """A draft that was numbered 1 when it was approved, and then returned to its author."""
+    document_id = office.approved()
+    office.login(HEAD).fire(document_id, "return", reason="Sai căn cứ")
+    return document_id
+
+
+# -- reading -----------------------------------------------------------------------------------------
+
+
+class TestReading:
+    def test_numbers_come_in_order_page_by_page(self, any_office: Office) -> None:
+        ids = register(any_office, 5)
+        clerk = any_office.login(CLERK)
+        page = clerk.read(ENTRIES)
+        assert (page["book"], page["period"]) == ("incoming", "2026")
+        assert [item["document"]["id"] for item in page["items"]] == ids
+        assert [item["symbol"] for item in page["items"]] == ["01", "02", "03", "04", "05"]
+        assert page["items"][0] == {
+            "series": "shared", "number": 1, "hidden": None, "symbol": "01",
+            "numbered_on": "2026-03-02", "voided": None,
+            "document": {
+                "id": ids[0], "direction": "incoming", "type": "CV",
+                "subject": "Công văn số 1", "state": "registered",
+            },
+        }  # fmt: skip
+        seen: list[int] = []
+        url: str | None = f"{ENTRIES}?limit=2"
+        while url is not None:
+            answer = clerk.get(url)
+            seen += [item["number"] for item in answered(answer, 200)["items"]]
+            url = answer.links["next"]["url"] if "next" in answer.links else None
+        assert seen == [1, 2, 3, 4, 5]
+
+    def test_a_period_and_days_narrow_it(self, any_office: Office, clock: ManualClock) -> None:
+        register(any_office, 2)
+        clock.advance(timedelta(days=1))
+        clerk = any_office.again(CLERK)
+        register(any_office, 1, first=3)
+        assert numbers(clerk) == numbers(clerk, period="2026") == [1, 2, 3]
+        assert numbers(clerk, **{"from": "2026-03-03"}) == [3]
+        assert numbers(clerk, to="2026-03-02") == [1, 2]
+        assert numbers(clerk, **{"from": "2026-03-02", "to": "2026-03-03"}) == [1, 2, 3]
+        assert numbers(clerk, period="2025") == []
+        clock.advance(timedelta(days=365))
+        clerk = any_office.again(CLERK)
+        assert clerk.read(ENTRIES)["period"] == "2027"
+        register(any_office, 1, first=4)
+        assert numbers(clerk) == [1]
+        assert numbers(clerk, period="2026") == [1, 2, 3]
+
+    def test_the_day_is_the_offices(self, office: Office, clock: ManualClock) -> None:
+        clock.advance(timedelta(hours=16))  # 17:30 UTC: already tomorrow in Hà Nội
+        office.again(CLERK)
+        register(office, 1)
+        (entry,) = office.login(CLERK).read(ENTRIES)["items"]
+        assert entry["numbered_on"] == "2026-03-03"
+
+    def test_who_has_no_reason_to_know_a_document_sees_its_number_only(
+        self, any_office: Office
+    ) -> None:
+        first, second = register(any_office, 2)
+        leader = any_office.login(LEADER)
+        leader.fire(first, "route", unit="VP-TH", instruction="Xử lý")
+        shown, hidden = any_office.login(HEAD).read(ENTRIES)["items"]
+        assert shown["document"]["id"] == first
+        assert hidden == {
+            "series": "shared", "number": 2, "hidden": "not-readable", "symbol": None,
+            "numbered_on": None, "document": None, "voided": None,
+        }  # fmt: skip
+        assert second not in any_office.login(HEAD).get(ENTRIES).text
+        everything = any_office.login(AUDITOR).read(ENTRIES)["items"]
+        assert all(item["hidden"] is None for item in everything)
+
+    def test_a_classified_document_shows_its_number_only(self, any_office: Office) -> None:
+        (document_id,) = register(any_office, 1)
+        classify(any_office, document_id)
+        (hidden,) = any_office.login(CLERK).read(ENTRIES)["items"]
+        assert (hidden["number"], hidden["hidden"]) == (1, "classified")
+        assert hidden["document"] is hidden["symbol"] is None
+
+    @pytest.mark.parametrize("url", [ENTRIES, "/v1/books/outgoing/print"])
+    def test_registers_are_for_those_who_keep_them(self, office: Office, url: str) -> None:
+        for who in (SPECIALIST, ADMINISTRATOR, RECIPIENT):
+            problem = refused(office.login(who).get(url), 403, "forbidden")
+            assert problem["satisfied_by"] == "Hold the office of clerk, head, leader or auditor."
+        refused(office.nobody.get(url), 401, "unauthenticated")
+        refused(office.key(CLERK, "documents:read").get(url), 403, "forbidden")
+        refused(office.key(SYSTEM, "registers:read").get(url), 403, "forbidden")
+        assert office.key(CLERK, "registers:read").get(url).status_code == 200
+
+    def test_a_key_shows_no_more_than_its_scopes(self, office: Office) -> None:
+        register(office, 1)
+        (hidden,) = office.key(CLERK, "registers:read").read(ENTRIES)["items"]
+        assert hidden["hidden"] == "not-readable"
+        (shown,) = office.key(CLERK, "registers:read", "documents:read").read(ENTRIES)["items"]
+        assert shown["hidden"] is None
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ({"period": "26"}, "unknown-period"),
+            ({"period": "0000"}, "unknown-period"),
+            ({"period": "٢٠٢٦"}, "unknown-period"),
+            ({"period": "2025-2030"}, "unknown-period"),
+            ({"from": "yesterday"}, "invalid-input"),
+            ({"from": "2026-02-30"}, "invalid-input"),
+            ({"from": "2026-03-02", "to": "2026-03-01"}, "invalid-input"),
+            ({"cursor": "x"}, "bad-cursor"),
+            ({"cursor": "c2hhcmVk"}, "bad-cursor"),
+            ({"cursor": "LTE6c2hhcmVk"}, "bad-cursor"),
+            ({"limit": "0"}, "invalid-input"),
+        ],
+    )
+    def test_what_cannot_be_read_is_refused(
+        self, office: Office, query: dict[str, str], code: str
+    ) -> None:
+        refused(office.login(CLERK).get(ENTRIES, **query), 422, code)
+
+    def test_a_book_that_is_not_there(self, office: Office) -> None:
+        answer = office.login(CLERK).get("/v1/books/incomming/entries")
+        assert "did you mean incoming" in refused(answer, 404, "book-not-found")["detail"]
+
+    def test_a_book_of_terms_has_its_terms(self, office: Office) -> None:
+        clerk = office.login(CLERK)
+        assert clerk.read("/v1/books/party-outgoing/entries")["period"] == "2025-2030"
+        answer = clerk.get("/v1/books/party-outgoing/entries", period="2026")
+        assert "2025-2030" in refused(answer, 422, "unknown-period")["detail"]
+
+
+# -- printing ----------------------------------------------------------------------------------------
+
+
+class TestPrinting:
+    def test_the_incoming_register_tells_where_each_document_went(self, any_office: Office) -> None:
+        clerk = any_office.login(CLERK)
+        any_office.incoming(7, issuer_date="2026-02-27", urgency="urgent", subject="=1+1 kinh phí")
+        document_id = clerk.read("/v1/documents")["items"][0]["id"]
+        clerk.fire(document_id, "register")
+        register(any_office, 1, first=8)
+        any_office.login(LEADER).fire(document_id, "route", unit="VP-TH")
+        any_office.login(HEAD).fire(document_id, "assign", assignee=SPECIALIST)
+        routed, waiting = printed(clerk, "incoming")
+        assert list(routed.values()) == [
+            "02/03/2026", "01", "Sở Tài chính", "7/STC-QLNS", "27/02/2026",
+            "Công văn: =1+1 kinh phí", "Phòng Tổng hợp, Lê Đăng Khoa", "02/03/2026", "", "Khẩn",
+        ]  # fmt: skip
+        assert (waiting["Số đến"], waiting["Ngày chuyển"], waiting["Ghi chú"]) == ("02", "", "")
+        assert printed(any_office.login(OTHER_HEAD), "incoming")[0] == {
+            "Ngày đến": "", "Số đến": "01", "Tác giả": "", "Số, ký hiệu văn bản": "",
+            "Ngày tháng văn bản": "",
+            "Tên loại và trích yếu nội dung văn bản": "(Không thuộc phạm vi được xem)",
+            "Đơn vị hoặc người nhận": "", "Ngày chuyển": "", "Ký nhận": "", "Ghi chú": "",
+        }  # fmt: skip
+
+    def test_the_outgoing_register_tells_signer_recipients_and_receipts(
+        self, any_office: Office
+    ) -> None:
+        clerk = any_office.login(CLERK)
+        any_office.released(fields={"copies": 3})
+        any_office.approved(subject="Về việc thứ hai", type="CV")
+        inbox = any_office.login(RECIPIENT)
+        (delivery,) = inbox.read("/v1/inbox")["items"]
+        receipt = {"sha256": delivery["sha256"]}
+        answered(inbox.post(f"/v1/inbox/{delivery['id']}/receipt", receipt), 200)
+        released, approved = printed(clerk, "outgoing")
+        assert list(released.values()) == [
+            "01/QĐ-VPUB", "02/03/2026", "Quyết định: Ban hành Quy chế", "Nguyễn Hữu Sơn",
+            "Sở Tài chính; Sở Nội vụ", "Phòng Tổng hợp", "03", "02/03/2026", "Đã nhận 1/2", "",
+        ]  # fmt: skip
+        assert list(approved.values()) == [
+            "02/VPUB-TH", "02/03/2026", "Công văn: Về việc thứ hai", "",
+            "Sở Tài chính; Sở Nội vụ", "Phòng Tổng hợp", "", "", "", "",
+        ]  # fmt: skip
+
+    def test_a_voided_number_stays_with_its_reason(self, any_office: Office) -> None:
+        document_id = returned(any_office)
+        clerk = any_office.login(CLERK)
+        answered(clerk.post(VOID_1, BECAUSE), 200)
+        any_office.login(SPECIALIST).fire(document_id, "submit")
+        any_office.login(HEAD).fire(document_id, "approve")
+        voided, new = printed(clerk, "outgoing")
+        assert voided["Số, ký hiệu văn bản"] == "01/QĐ-VPUB"
+        assert voided["Ghi chú"] == "Đã hủy: Cấp nhầm"
+        assert (new["Số, ký hiệu văn bản"], new["Ghi chú"]) == ("02/QĐ-VPUB", "")
+
+    def test_a_pdf_is_printed_and_leaves_nothing_behind(self, any_office: Office) -> None:
+        register(any_office, 2)
+        answer = any_office.login(CLERK).get("/v1/books/incoming/print")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/pdf"
+        assert 'filename="incoming-2026.pdf"' in answer.headers["content-disposition"]
+        assert len(answer.content) == int(answer.headers["content-length"])
+        with pikepdf.open(BytesIO(answer.content)) as pdf:
+            assert len(pdf.pages) == 1
+            assert "Sổ đăng ký văn bản đến, Năm 2026" in str(pdf.docinfo["/Title"])
+        assert list(any_office.services.staging.folder.iterdir()) == []
+
+    def test_an_empty_register_is_printed_too(self, office: Office) -> None:
+        clerk = office.login(CLERK)
+        assert printed(clerk, "party-outgoing") == []
+        answer = clerk.get("/v1/books/party-outgoing/print", format="pdf")
+        assert answer.content.startswith(b"%PDF-")
+
+    @pytest.mark.parametrize("form", ["csv", "pdf"])
+    def test_a_register_that_is_too_long_is_printed_in_parts(
+        self, any_office: Office, form: str, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+    ) -> None:
+        monkeypatch.setattr(register_print, "MOST_ROWS", 2)
+        register(any_office, 2)
+        clock.advance(timedelta(days=1))
+        clerk = any_office.again(CLERK)
+        register(any_office, 1, first=3)
+        url = "/v1/books/incoming/print"
+        problem = refused(clerk.get(url, format=form), 422, "register-too-long")
+        assert "`from` and `to`" in problem["satisfied_by"]
+        assert problem["limit_rows"] == 2
+        assert clerk.get(url, format=form, to="2026-03-02").status_code == 200
+
+    def test_a_register_of_many_chunks_has_every_number_once(
+        self, any_office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("docflow.documents.register_views.CHUNK", 2)
+        register(any_office, 5)
+        found = printed(any_office.login(CLERK), "incoming")
+        assert [row["Số đến"] for row in found] == ["01", "02", "03", "04", "05"]
+
+    def test_there_are_two_forms(self, office: Office) -> None:
+        answer = office.login(CLERK).get("/v1/books/incoming/print", format="docx")
+        assert refused(answer, 422, "invalid-input")["errors"][0]["pointer"] == "query:format"
+
+
+# -- voiding -----------------------------------------------------------------------------------------
+
+
+class TestVoiding:
+    def test_a_returned_draft_gives_its_number_back_for_good(self, any_office: Office) -> None:
+        document_id = returned(any_office)
+        clerk, url = any_office.login(CLERK), f"/v1/documents/{document_id}"
+        before = clerk.read(url)
+        assert before["symbol"] == "01/QĐ-VPUB"
+        entry = answered(clerk.post(VOID_1, {"reason": "  Cấp nhầm  "}), 200)
+        assert entry["voided"] == {
+            "at": "2026-03-02T01:30:00Z",
+            "by": {
+                "id": any_office.person(CLERK)["id"], "login": CLERK, "name": "Nguyễn Thị Hạnh",
+            },
+            "reason": "Cấp nhầm",
+        }  # fmt: skip
+        assert clerk.read(OUTGOING)["items"] == [entry]
+        after = clerk.read(url)
+        assert after["book"] is after["number"] is after["symbol"] is after["numbered_on"] is None
+        assert after["version"] == before["version"] + 1
+        assert last_action(any_office, document_id) == "document.number-voided"
+
+        any_office.login(SPECIALIST).fire(document_id, "submit")
+        any_office.login(HEAD).fire(document_id, "approve")
+        assert clerk.read(url)["symbol"] == "02/QĐ-VPUB"
+        refused(clerk.post(VOID_1, BECAUSE), 409, "already-voided")
+        assert clerk.read(url)["symbol"] == "02/QĐ-VPUB"
+
+    def test_a_number_that_the_workflow_needs_stays(self, any_office: Office) -> None:
+        any_office.approved()
+        (incoming,) = register(any_office, 1)
+        clerk = any_office.login(CLERK)
+        for url in (VOID_1, f"{ENTRIES}/1/void"):
+            assert refused(clerk.post(url, BECAUSE), 409, "number-needed")["state"]
+        assert clerk.read(f"/v1/documents/{incoming}")["symbol"] == "01"
+
+    def test_a_number_on_a_released_file_stays(self, any_office: Office) -> None:
+        document_id = any_office.released()
+        problem = refused(any_office.login(CLERK).post(VOID_1, BECAUSE), 409, "number-on-file")
+        assert problem["rule"] == "void-only-unsigned"
+        shown = any_office.login(CLERK).read(f"/v1/documents/{document_id}")
+        assert shown["symbol"] == "01/QĐ-VPUB"
+
+    def test_a_number_that_is_being_signed_stays(self, office: Office) -> None:
+        document_id = office.approved()
+        office.login(LEADER).fire(document_id, "sign")  # nobody runs the job
+        refused(office.login(CLERK).post(VOID_1, BECAUSE), 409, "signing-in-progress")
+
+    def test_only_a_clerk_voids_and_who_tried_is_history(self, any_office: Office) -> None:
+        document_id = returned(any_office)
+        for who in (HEAD, LEADER, AUDITOR):
+            problem = refused(any_office.login(who).post(VOID_1, BECAUSE), 403, "forbidden")
+            assert problem["rule"] == "register:void"
+            assert last_action(any_office, document_id) == "document.refused"
+        for who in (SPECIALIST, ADMINISTRATOR, RECIPIENT):
+            refused(any_office.login(who).post(VOID_1, BECAUSE), 403, "forbidden")
+        answer = any_office.login(OTHER_HEAD).post(VOID_1, BECAUSE)
+        refused(answer, 404, "not-found")  # reads registers, but has no reason to know this one
+        key = any_office.key(CLERK, "registers:read", "documents:read")
+        assert refused(key.post(VOID_1, BECAUSE), 403, "forbidden")["rule"] == "key-scope"
+        refused(any_office.nobody.post(VOID_1, BECAUSE), 401, "unauthenticated")
+        shown = any_office.login(CLERK).read(f"/v1/documents/{document_id}")
+        assert shown["symbol"] == "01/QĐ-VPUB"
+
+    @pytest.mark.parametrize(
+        ("url", "body", "status", "code"),
+        [
+            (f"{OUTGOING}/2/void", BECAUSE, 404, "entry-not-found"),
+            (f"{OUTGOING}/1/void", BECAUSE | {"period": "2025"}, 404, "entry-not-found"),
+            (f"{OUTGOING}/1/void", BECAUSE | {"series": "QĐ"}, 404, "entry-not-found"),
+            (f"{OUTGOING}/1/void", BECAUSE | {"period": "x"}, 422, "unknown-period"),
+            (f"{OUTGOING}/0/void", BECAUSE, 422, "invalid-input"),
+            (f"{OUTGOING}/9999999999/void", BECAUSE, 422, "invalid-input"),
+            (f"{OUTGOING}/one/void", BECAUSE, 422, "invalid-input"),
+            ("/v1/books/none/entries/1/void", BECAUSE, 404, "book-not-found"),
+            (VOID_1, {}, 422, "invalid-input"),
+            (VOID_1, {"reason": ""}, 422, "invalid-input"),
+            (VOID_1, {"reason": "   "}, 422, "invalid-input"),
+            (VOID_1, {"reason": 5}, 422, "invalid-input"),
+            (VOID_1, {"reason": "a\x00b"}, 422, "invalid-input"),
+            (VOID_1, {"reason": "x" * 4001}, 422, "invalid-input"),
+            (VOID_1, BECAUSE | {"force": True}, 422, "invalid-input"),
+        ],
+    )
+    def test_what_cannot_be_voided_is_refused(
+        self, office: Office, url: str, body: dict[str, Any], status: int, code: str
+    ) -> None:
+        returned(office)
+        refused(office.login(CLERK).post(url, body), status, code)
+        (entry,) = office.login(CLERK).read(OUTGOING)["items"]
+        assert entry["voided"] is None
+
+    def test_the_series_is_named_where_several_gave_the_number(self, any_office: Office) -> None:
+        ids = [any_office.draft(subject=f"Văn bản {n}")["id"] for n in (1, 2)]
+        for document_id, kind in zip(ids, ("NQ", "QĐ"), strict=True):
+            give_number(any_office, document_id, kind)
+        clerk, url = any_office.login(CLERK), "/v1/books/party-outgoing/entries/1/void"
+        problem = refused(clerk.post(url, BECAUSE), 422, "series-required")
+        assert problem["errors"] == [{"pointer": "/series", "message": "one of NQ, QĐ"}]
+        voided = answered(clerk.post(url, BECAUSE | {"series": "QĐ"}), 200)
+        assert (voided["series"], voided["document"]["id"]) == ("QĐ", ids[1])
+        entries = clerk.read("/v1/books/party-outgoing/entries")["items"]
+        assert [(e["series"], bool(e["voided"])) for e in entries] == [("NQ", False), ("QĐ", True)]
+        pages = [
+            numbers(clerk, "/v1/books/party-outgoing/entries", limit=1),
+            numbers(clerk, "/v1/books/party-outgoing/entries", limit=2),
+        ]
+        assert pages == [[1], [1, 1]]
+
+    def test_of_two_who_void_at_once_one_does(self, any_office: Office) -> None:
+        returned(any_office)
+        doors = [any_office.login(CLERK), any_office.login("linh.pn")]
+        gate = threading.Barrier(2)
+        codes: list[int] = []
+
+        def void(door: Door) -> None:
+            gate.wait()
+            codes.append(door.post(VOID_1, {"reason": door.login}).status_code)
+
+        threads = [threading.Thread(target=void, args=(door,)) for door in doors]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(codes) == [200, 409]
+        (entry,) = doors[0].read(OUTGOING)["items"]
+        assert entry["voided"]["reason"] == entry["voided"]["by"]["login"]
+
+    def test_a_change_based_on_the_number_is_stale_afterwards(self, office: Office) -> None:
+        document_id = returned(office)
+        url = f"/v1/documents/{document_id}"
+        seen = office.login(SPECIALIST).read(url)["version"]
+        answered(office.login(CLERK).post(VOID_1, BECAUSE), 200)
+        answer = office.login(SPECIALIST).post(
+            f"{url}/transitions", {"trigger": "submit"}, headers=if_match(seen)
+        )
+        refused(answer, 412, "stale-version")
+
+
+# -- helpers that reach below the door ---------------------------------------------------------------
+
+
+def last_action(office: Office, document_id: str) -> str:
+    entries = office.instance.rows("history_entries", subject_id=document_id)
+    return str(max(entries, key=lambda entry: entry["subject_seq"])["action"])
+
+
+def classify(office: Office, document_id: str) -> None:
+    """Give a document a classification that this version refuses at the door."""
+    with office.services.database.unit_of_work(SERVICE) as uow:
+        row = rows.lock(uow, document_id)
+        draft = Draft("document.edited", {"changed": ["classification"]})
+        uow.change(documents, row, {"classification": "secret"}, draft)
+
+
+def give_number(office: Office, document_id: str, kind: str) -> None:
+    """Number a draft in the Party's book, as a workflow that names it would."""
+    desk = office.services.desk
+    with desk.database.unit_of_work(SERVICE) as uow:
+        row = rows.lock(uow, document_id)
+        given = registers.allocate(uow, desk, row | {"type_code": kind}, "party-outgoing", None)
+        uow.change(documents, row, given.columns(), Draft("document.edited", {"changed": []}))
