@@ -248,14 +248,14 @@ class Sequencer:
             first, end = index * TILE_WIDTH * unit, (index + 1) * TILE_WIDTH * unit
             if width == 0 or state.size < end:
                 continue
-            widths = sa.select(sa.distinct(log_checkpoints.c.size // unit)).where(
+            widths = sa.select(log_checkpoints.c.size // unit % TILE_WIDTH).where(
                 log_checkpoints.c.size >= first + unit,
                 log_checkpoints.c.size < end,
                 log_checkpoints.c.size <= state.published_size,
             )
             with self._database.read() as connection:
-                found = list(connection.execute(widths).scalars())
-            paths += [Tile(level, index, int(units) % TILE_WIDTH).path for units in found]
+                found = list(connection.execute(widths.distinct()).scalars())
+            paths += [Tile(level, index, int(each)).path for each in found]
         return paths
 
 
