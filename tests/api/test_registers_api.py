@@ -356,9 +356,9 @@ class TestVoiding:
     @pytest.mark.parametrize(
         ("url", "body", "status", "code"),
         [
-            (f"{OUTGOING}/2/void", BECAUSE, 404, "entry-not-found"),
-            (f"{OUTGOING}/1/void", BECAUSE | {"period": "2025"}, 404, "entry-not-found"),
-            (f"{OUTGOING}/1/void", BECAUSE | {"series": "QĐ"}, 404, "entry-not-found"),
+            (f"{OUTGOING}/2/void", BECAUSE, 404, "number-not-found"),
+            (f"{OUTGOING}/1/void", BECAUSE | {"period": "2025"}, 404, "number-not-found"),
+            (f"{OUTGOING}/1/void", BECAUSE | {"series": "QĐ"}, 404, "number-not-found"),
             (f"{OUTGOING}/1/void", BECAUSE | {"period": "x"}, 422, "unknown-period"),
             (f"{OUTGOING}/0/void", BECAUSE, 422, "invalid-input"),
             (f"{OUTGOING}/9999999999/void", BECAUSE, 422, "invalid-input"),
