@@ -29,7 +29,7 @@ from docflow.documents import change, create, queries
 from docflow.documents.content import ReceivedFile
 from docflow.documents.fire import fire
 from docflow.documents.queries import Filters
-from docflow.kernel.errors import InvalidInputError, MalformedError
+from docflow.kernel.errors import ConflictError, InvalidInputError, MalformedError
 from docflow.storage import StagedFile
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -118,9 +118,14 @@ def _post(
     claim = caller.claim(key, content)
     document_id = recall(caller.services.database, actor, claim) if claim else None
     if document_id is None:
-        document_id = create.create(
-            caller.services.desk, actor, new, main=main, annexes=annexes, claim=claim
-        )
+        try:
+            document_id = create.create(
+                caller.services.desk, actor, new, main=main, annexes=annexes, claim=claim
+            )
+        except ConflictError:  # perhaps with this very request, carried out a moment ago
+            document_id = recall(caller.services.database, actor, claim) if claim else None
+            if document_id is None:
+                raise
     shown = document_of(queries.show(caller.services.desk, actor, document_id))
     headers = {"Location": f"/v1/documents/{document_id}", "ETag": etag(shown.version)}
     return JSONResponse(shown.model_dump(mode="json"), 201, headers)
