@@ -9,6 +9,7 @@ from typing import Any
 import pikepdf
 import pytest
 
+from docflow.audit.verify import verify_everything
 from docflow.db import Draft
 from docflow.documents import registers, rows
 from docflow.documents.tables import documents
@@ -316,6 +317,7 @@ class TestVoiding:
         assert clerk.read(url)["symbol"] == "02/QĐ-VPUB"
         refused(clerk.post(VOID_1, BECAUSE), 409, "already-voided")
         assert clerk.read(url)["symbol"] == "02/QĐ-VPUB"
+        assert unexplained(any_office) == []
 
     def test_a_number_that_the_workflow_needs_stays(self, any_office: Office) -> None:
         any_office.approved()
@@ -434,6 +436,14 @@ class TestVoiding:
 def last_action(office: Office, document_id: str) -> str:
     entries = office.instance.rows("history_entries", subject_id=document_id)
     return str(max(entries, key=lambda entry: entry["subject_seq"])["action"])
+
+
+def unexplained(office: Office) -> list[object]:
+    """What an audit of the whole database finds that history does not tell."""
+    services = office.services
+    services.sequencer.run()
+    report = verify_everything(services.database, services.store, services.log_key.verifier)
+    return list(report.findings)
 
 
 def classify(office: Office, document_id: str) -> None:
