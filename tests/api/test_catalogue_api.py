@@ -30,17 +30,17 @@ def workflow_file(name: str) -> Path:
 
 
 @pytest.mark.parametrize("url", LISTS)
-def test_the_lists_are_for_those_inside(office: Office, url: str) -> None:
-    assert office.login(SPECIALIST).get(url).status_code == 200
-    assert office.key(SYSTEM, "directory:read").get(url).status_code == 200
-    narrow = refused(office.key(SYSTEM, "documents:create").get(url), 403, "forbidden")
+def test_the_lists_are_for_those_inside(shared_office: Office, url: str) -> None:
+    assert shared_office.login(SPECIALIST).get(url).status_code == 200
+    assert shared_office.key(SYSTEM, "directory:read").get(url).status_code == 200
+    narrow = refused(shared_office.key(SYSTEM, "documents:create").get(url), 403, "forbidden")
     assert narrow["satisfied_by"] == "Use an API key with the scope directory:read."
-    refused(office.login(RECIPIENT).get(url), 403, "forbidden")
-    refused(office.nobody.get(url), 401, "unauthenticated")
+    refused(shared_office.login(RECIPIENT).get(url), 403, "forbidden")
+    refused(shared_office.nobody.get(url), 401, "unauthenticated")
 
 
-def test_document_types_are_those_of_the_office(office: Office) -> None:
-    types = {item["code"]: item for item in office.login(CLERK).read("/v1/document-types")}
+def test_document_types_are_those_of_the_office(shared_office: Office) -> None:
+    types = {item["code"]: item for item in shared_office.login(CLERK).read("/v1/document-types")}
     assert len(types) == 29
     assert types["QĐ"] == {
         "code": "QĐ",
@@ -50,14 +50,14 @@ def test_document_types_are_those_of_the_office(office: Office) -> None:
     assert types["CV"]["symbol"] is None
 
 
-def test_urgencies_have_their_marks(office: Office) -> None:
-    normal, *others = office.login(CLERK).read("/v1/urgencies")
+def test_urgencies_have_their_marks(shared_office: Office) -> None:
+    normal, *others = shared_office.login(CLERK).read("/v1/urgencies")
     assert (normal["code"], normal["mark"]) == ("normal", None)
     assert [item["mark"]["text"] for item in others] == ["KHẨN", "THƯỢNG KHẨN", "HỎA TỐC"]
 
 
-def test_a_classification_that_is_offered_is_accepted_and_no_other(office: Office) -> None:
-    clerk = office.login(CLERK)
+def test_a_classification_that_is_offered_is_accepted_and_no_other(shared_office: Office) -> None:
+    clerk = shared_office.login(CLERK)
     levels = clerk.read("/v1/classifications")
     assert [item["code"] for item in levels if item["allowed"]] == ["public", "internal"]
     for number, level in enumerate(levels):
@@ -71,8 +71,8 @@ def test_a_classification_that_is_offered_is_accepted_and_no_other(office: Offic
         assert answer.status_code == (201 if level["allowed"] else 422), level
 
 
-def test_books_tell_how_they_count(office: Office) -> None:
-    books = {item["code"]: item for item in office.login(CLERK).read("/v1/books")}
+def test_books_tell_how_they_count(shared_office: Office) -> None:
+    books = {item["code"]: item for item in shared_office.login(CLERK).read("/v1/books")}
     assert books["outgoing"]["period"] == {
         "key": "2026", "starts": "2026-01-01", "ends": "2026-12-31",
     }  # fmt: skip
@@ -91,8 +91,8 @@ def test_a_book_outside_of_every_term_has_no_period(office: Office, clock: Manua
     refused(answer, 422, "no-period")
 
 
-def test_the_calendar_tells_office_time(office: Office, clock: ManualClock) -> None:
-    calendar = office.login(CLERK).read("/v1/calendar")
+def test_the_calendar_tells_office_time(shared_office: Office) -> None:
+    calendar = shared_office.login(CLERK).read("/v1/calendar")
     assert (calendar["timezone"], calendar["today"]) == ("Asia/Ho_Chi_Minh", "2026-03-02")
     assert calendar["now"] == "2026-03-02T01:30:00Z"
     (hours,) = calendar["calendars"]
@@ -142,8 +142,8 @@ class TestWorkflows:
         assert transitions["release"]["effects"] == ["deliver"]
         assert workflow["fields"]["copies"]["max"] == 10000
 
-    def test_a_workflow_is_drawn_in_a_language(self, office: Office) -> None:
-        clerk = office.login(CLERK)
+    def test_a_workflow_is_drawn_in_a_language(self, shared_office: Office) -> None:
+        clerk = shared_office.login(CLERK)
         answer = clerk.get("/v1/workflows/outgoing/diagram.svg", language="vi")
         assert answer.headers["content-type"] == "image/svg+xml"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -154,14 +154,14 @@ class TestWorkflows:
         assert "Draft" not in text
         assert "Draft" in clerk.get("/v1/workflows/outgoing/diagram.svg").text
 
-    def test_its_source_is_the_file(self, office: Office) -> None:
-        answer = office.login(CLERK).get("/v1/workflows/incoming/source")
+    def test_its_source_is_the_file(self, shared_office: Office) -> None:
+        answer = shared_office.login(CLERK).get("/v1/workflows/incoming/source")
         assert answer.content == workflow_file("incoming").read_bytes()
         assert answer.headers["content-type"].startswith("application/yaml")
 
     @pytest.mark.parametrize("tail", ["", "/diagram.svg", "/source"])
-    def test_what_is_not_on_file_is_not_found(self, office: Office, tail: str) -> None:
-        clerk = office.login(CLERK)
+    def test_what_is_not_on_file_is_not_found(self, shared_office: Office, tail: str) -> None:
+        clerk = shared_office.login(CLERK)
         problem = refused(clerk.get(f"/v1/workflows/outgoin{tail}"), 404, "workflow-not-found")
         assert "did you mean outgoing" in problem["detail"]
         problem = refused(
@@ -172,6 +172,8 @@ class TestWorkflows:
     @pytest.mark.parametrize(
         "query", [{"version": "0"}, {"version": "x"}, {"language": "VI"}, {"language": "../x"}]
     )
-    def test_a_wrong_question_is_refused(self, office: Office, query: dict[str, str]) -> None:
-        answer = office.login(CLERK).get("/v1/workflows/outgoing/diagram.svg", **query)
+    def test_a_wrong_question_is_refused(
+        self, shared_office: Office, query: dict[str, str]
+    ) -> None:
+        answer = shared_office.login(CLERK).get("/v1/workflows/outgoing/diagram.svg", **query)
         refused(answer, 422, "invalid-input")

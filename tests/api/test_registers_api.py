@@ -139,14 +139,14 @@ class TestReading:
         assert hidden["document"] is hidden["symbol"] is None
 
     @pytest.mark.parametrize("url", [ENTRIES, "/v1/books/outgoing/print"])
-    def test_registers_are_for_those_who_keep_them(self, office: Office, url: str) -> None:
+    def test_registers_are_for_those_who_keep_them(self, shared_office: Office, url: str) -> None:
         for who in (SPECIALIST, ADMINISTRATOR, RECIPIENT):
-            problem = refused(office.login(who).get(url), 403, "forbidden")
+            problem = refused(shared_office.login(who).get(url), 403, "forbidden")
             assert problem["satisfied_by"] == "Hold the office of clerk, head, leader or auditor."
-        refused(office.nobody.get(url), 401, "unauthenticated")
-        refused(office.key(CLERK, "documents:read").get(url), 403, "forbidden")
-        refused(office.key(SYSTEM, "registers:read").get(url), 403, "forbidden")
-        assert office.key(CLERK, "registers:read").get(url).status_code == 200
+        refused(shared_office.nobody.get(url), 401, "unauthenticated")
+        refused(shared_office.key(CLERK, "documents:read").get(url), 403, "forbidden")
+        refused(shared_office.key(SYSTEM, "registers:read").get(url), 403, "forbidden")
+        assert shared_office.key(CLERK, "registers:read").get(url).status_code == 200
 
     def test_a_key_shows_no_more_than_its_scopes(self, office: Office) -> None:
         register(office, 1)
@@ -172,16 +172,16 @@ class TestReading:
         ],
     )
     def test_what_cannot_be_read_is_refused(
-        self, office: Office, query: dict[str, str], code: str
+        self, shared_office: Office, query: dict[str, str], code: str
     ) -> None:
-        refused(office.login(CLERK).get(ENTRIES, **query), 422, code)
+        refused(shared_office.login(CLERK).get(ENTRIES, **query), 422, code)
 
-    def test_a_book_that_is_not_there(self, office: Office) -> None:
-        answer = office.login(CLERK).get("/v1/books/incomming/entries")
+    def test_a_book_that_is_not_there(self, shared_office: Office) -> None:
+        answer = shared_office.login(CLERK).get("/v1/books/incomming/entries")
         assert "did you mean incoming" in refused(answer, 404, "book-not-found")["detail"]
 
-    def test_a_book_of_terms_has_its_terms(self, office: Office) -> None:
-        clerk = office.login(CLERK)
+    def test_a_book_of_terms_has_its_terms(self, shared_office: Office) -> None:
+        clerk = shared_office.login(CLERK)
         assert clerk.read("/v1/books/party-outgoing/entries")["period"] == "2025-2030"
         answer = clerk.get("/v1/books/party-outgoing/entries", period="2026")
         assert "2025-2030" in refused(answer, 422, "unknown-period")["detail"]
@@ -255,8 +255,8 @@ class TestPrinting:
             assert "Sổ đăng ký văn bản đến, Năm 2026" in str(pdf.docinfo["/Title"])
         assert list(any_office.services.staging.folder.iterdir()) == []
 
-    def test_an_empty_register_is_printed_too(self, office: Office) -> None:
-        clerk = office.login(CLERK)
+    def test_an_empty_register_is_printed_too(self, shared_office: Office) -> None:
+        clerk = shared_office.login(CLERK)
         assert printed(clerk, "party-outgoing") == []
         answer = clerk.get("/v1/books/party-outgoing/print", format="pdf")
         assert answer.content.startswith(b"%PDF-")
@@ -284,8 +284,8 @@ class TestPrinting:
         found = printed(any_office.login(CLERK), "incoming")
         assert [row["Số đến"] for row in found] == ["01", "02", "03", "04", "05"]
 
-    def test_there_are_two_forms(self, office: Office) -> None:
-        answer = office.login(CLERK).get("/v1/books/incoming/print", format="docx")
+    def test_there_are_two_forms(self, shared_office: Office) -> None:
+        answer = shared_office.login(CLERK).get("/v1/books/incoming/print", format="docx")
         assert refused(answer, 422, "invalid-input")["errors"][0]["pointer"] == "query:format"
 
 
@@ -376,11 +376,13 @@ class TestVoiding:
         ],
     )
     def test_what_cannot_be_voided_is_refused(
-        self, office: Office, url: str, body: dict[str, Any], status: int, code: str
+        self, shared_office: Office, url: str, body: dict[str, Any], status: int, code: str
     ) -> None:
-        returned(office)
-        refused(office.login(CLERK).post(url, body), status, code)
-        (entry,) = office.login(CLERK).read(OUTGOING)["items"]
+        clerk = shared_office.login(CLERK)
+        if not clerk.read(OUTGOING)["items"]:
+            returned(shared_office)
+        refused(clerk.post(url, body), status, code)
+        (entry,) = clerk.read(OUTGOING)["items"]
         assert entry["voided"] is None
 
     def test_the_series_is_named_where_several_gave_the_number(self, any_office: Office) -> None:
