@@ -2,7 +2,7 @@
 
 import csv
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from docflow.audit.verify import verify_everything
 from docflow.db import Draft
-from docflow.documents import registers, rows
+from docflow.documents import register_views, registers, rows
 from docflow.documents.tables import documents
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import ManualClock
@@ -275,6 +275,20 @@ class TestPrinting:
         assert "`from` and `to`" in problem["satisfied_by"]
         assert problem["limit_rows"] == 2
         assert clerk.get(url, format=form, to="2026-03-02").status_code == 200
+
+    def test_the_heading_says_which_days_are_printed(self, shared_office: Office) -> None:
+        services = shared_office.services
+        clerk = services.authenticator.authenticate(shared_office.login(CLERK).token or "")
+
+        def days(first: date | None, last: date | None) -> tuple[date, date | None]:
+            chosen = register_views.choose(services.desk, clerk, "outgoing", None, first, last)
+            heading = register_print.heading(services.catalogue, chosen)
+            return heading.starts, heading.ends
+
+        new_year, end = date(2026, 1, 1), date(2026, 12, 31)
+        assert days(None, None) == (new_year, end)
+        assert days(date(2026, 3, 1), date(2026, 3, 31)) == (date(2026, 3, 1), date(2026, 3, 31))
+        assert days(date(2025, 3, 1), date(2027, 3, 31)) == (new_year, end)
 
     def test_a_register_of_many_chunks_has_every_number_once(
         self, any_office: Office, monkeypatch: pytest.MonkeyPatch
