@@ -73,6 +73,8 @@ class Service:
             "DOCFLOW_SEQUENCER_SECONDS": "0.2",
             **{f"DOCFLOW_{name.upper()}": value for name, value in settings.items()},
         }
+        # an installed service has its bytecode; compiling it anew at every start takes seconds
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.address = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
