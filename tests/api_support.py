@@ -24,6 +24,8 @@ from tests.office_support import (
 )
 
 JOB_SECONDS = 60.0
+NO_ID = "01a20212-f2b9-7451-9375-3bee70e477af"  # has the form of an id, and is none
+GOOD = "một mật khẩu đủ dài"  # a password that is accepted
 _OPEN: tuple[JobState, ...] = ("queued", "running", "retrying")
 
 
@@ -228,3 +230,7 @@ def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
 
 def if_match(version: int | None) -> dict[str, str]:
     return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def once(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key}

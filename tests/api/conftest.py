@@ -10,9 +10,9 @@ from starlette.testclient import TestClient
 from docflow.api.app import create_app
 from docflow.kernel.clock import ManualClock
 from docflow.people.accounts import Accounts
-from tests.api_support import Office
+from tests.api_support import Door, Office
 from tests.conftest import START
-from tests.office_support import Instance, cheap, copy_instance
+from tests.office_support import ADMINISTRATOR, Instance, cheap, copy_instance
 
 
 def open_office(instance: Instance) -> Iterator[Office]:
@@ -47,3 +47,15 @@ def office(instance: Instance) -> Iterator[Office]:
 def any_office(any_instance: Instance) -> Iterator[Office]:
     """A whole office: each test runs on SQLite and on PostgreSQL."""
     yield from open_office(any_instance)
+
+
+@pytest.fixture
+def admin(office: Office) -> Door:
+    """The administrator."""
+    return office.login(ADMINISTRATOR)
+
+
+@pytest.fixture
+def asking(shared_office: Office) -> Door:
+    """The administrator of the office that tests share."""
+    return shared_office.login(ADMINISTRATOR)
