@@ -1,5 +1,6 @@
 """Types that every schema uses."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -23,6 +24,22 @@ def _storable(text: str) -> str:
     if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("has a NUL character or a lone surrogate")
     return text
+
+
+def _storable_throughout(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse the same anywhere within a JSON object, and numbers that JSON does not have."""
+    left: list[Any] = [values]
+    while left:  # not by recursion: whoever sends it decides how deep it is
+        match left.pop():
+            case str(text):
+                _storable(text)
+            case float(number) if not math.isfinite(number):
+                raise ValueError("has a number that is not finite")
+            case dict(inner):
+                left += [*inner.keys(), *inner.values()]
+            case list(inner):
+                left += inner
+    return values
 
 
 def _one_line(text: str) -> str:
@@ -57,6 +74,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 JsonObject = dict[str, Any]
+InputObject = Annotated[JsonObject, AfterValidator(_storable_throughout)]
 
 
 class FieldProblemOut(Output):
