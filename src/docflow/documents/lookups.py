@@ -15,6 +15,7 @@ _PERSON = sa.select(people.c.id).where(
     sa.or_(people.c.id == sa.bindparam("written"), people.c.login == sa.bindparam("written"))
 )
 _MANY = 500  # names shown in a hint are chosen among so many
+_SHOWN = 100  # characters of a name that is not known
 
 
 def unit_id(connection: sa.Connection, written: str, pointer: str = "/unit") -> str:
@@ -84,9 +85,9 @@ def _unknown(
     what: str,
 ) -> InvalidInputError:
     known = [str(code) for code in connection.execute(sa.select(name).limit(_MANY)).scalars()]
-    listed = ", ".join(repr(item) for item in written[:5])
+    listed = ", ".join(repr(item[:_SHOWN]) for item in written[:5])
     return InvalidInputError(
-        f"There is no {what} {listed}; {hint(written[0], known)}",
+        f"There is no {what} {listed}; {hint(written[0][:_SHOWN], known)}",
         code=f"unknown-{what}",
         fields=[FieldProblem(pointer, f"no such {what}: {listed}")],
     )
