@@ -1,6 +1,8 @@
 """The HTTP application: routes, problem documents, one envelope, and the embedded worker."""
 
+import gc
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -52,6 +54,9 @@ def create_app(services: Services | None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.threads = ThreadPoolExecutor(
+        services.settings.threads if services else 1, thread_name_prefix="docflow-request"
+    )
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -64,4 +69,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Bound the threads to what the connection pool can serve."""
     services: Services = app.state.services
     anyio.to_thread.current_default_thread_limiter().total_tokens = services.settings.threads
+    # what start-up made stays: the collector need not walk over it again and again
+    gc.collect()
+    gc.freeze()
     yield
+    app.state.threads.shutdown()
