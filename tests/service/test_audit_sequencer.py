@@ -340,3 +340,25 @@ def test_the_lock_is_free_again_after_its_holder(database: Database) -> None:
         raise NotFoundError("inside")
     with database.exclusive("a") as third:
         assert third
+
+
+def test_a_database_older_than_what_was_published_is_not_signed_on(
+    tmp_path: Path, sqlite: Database, clock: ManualClock
+) -> None:
+    log = Log(sqlite, tmp_path, clock)
+    log.add(3)
+    log.run()
+    backup = tmp_path / "backup.sqlite3"
+    with sqlite.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql(f"VACUUM INTO '{backup}'")
+    log.add(2)
+    log.run()
+    restored = Database(f"sqlite:///{backup}", clock)
+    older = Log(restored, tmp_path, clock)
+    older.add(4)
+    with pytest.raises(IntegrityError) as refused:
+        older.run()
+    assert refused.value.code == "log-published-ahead"
+    assert len(older.read(log_leaves)) == 3
+    restored.dispose()
