@@ -165,12 +165,13 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
             errors.MalformedError("The body is not JSON that can be read.", code="malformed-json"),
         )
     codes = {404: "no-such-address", 405: "method-not-allowed", 413: "too-large"}
-    detail, satisfied_by = str(error.detail), None
+    detail, satisfied_by, headers = str(error.detail), None, dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail, satisfied_by = "There is no such address.", "See /v1/openapi.json."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = "This address does not take this method."
-        satisfied_by = f"Use {(error.headers or {}).get('Allow', 'another')}."
+        headers["Allow"] = ", ".join(request.app.state.methods_of(request.url.path))
+        satisfied_by = f"Use {headers['Allow']}."
     body = document(
         error.status_code,
         codes.get(error.status_code, "http-error"),
@@ -178,6 +179,4 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
         instance=instance_of(request.scope),
         satisfied_by=satisfied_by,
     )
-    return JSONResponse(
-        body, error.status_code, error.headers, media_type="application/problem+json"
-    )
+    return JSONResponse(body, error.status_code, headers, media_type="application/problem+json")

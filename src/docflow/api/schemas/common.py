@@ -2,7 +2,7 @@
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -98,3 +98,10 @@ class Problem(Output):
     rule: str | None = Field(None, description="The rule that said no.")
     satisfied_by: str | None = Field(None, description="What would satisfy it.")
     errors: list[FieldProblemOut] | None = None
+
+
+PROBLEM: Final[dict[str, Any]] = {
+    "model": Problem,
+    "content": {"application/problem+json": {}},
+}
+"""How a route describes a refusal in OpenAPI, beside its `description`."""
