@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from docflow.db import guard
 from docflow.db.base import NO_PREVIOUS
@@ -24,7 +25,10 @@ __all__ = ["Draft", "UnitOfWork", "UnrecordedChangeError"]
 
 _OPTIONS = {guard.TOKEN: True}
 _NEW = "new_"  # before the names of bound values, so that no column meets another one's
-_LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("number", type_=sa.BigInteger)))
+_NUMBERS = sa.bindparam("numbers", type_=ARRAY(sa.BigInteger))
+_LOCKS = sa.select(sa.func.pg_advisory_xact_lock(sa.column("number"))).select_from(
+    sa.func.unnest(_NUMBERS).alias("number")  # one after the other, in the order given
+)
 
 
 @cache
@@ -136,9 +140,9 @@ class UnitOfWork:
         """
         if self.connection.dialect.name != "postgresql":
             return
-        for key in sorted(keys):
-            number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True)
-            self.connection.execute(_LOCK, {"number": number})
+        digests = (hashlib.sha256(key.encode()).digest() for key in sorted(keys))
+        numbers = [int.from_bytes(digest[:8], signed=True) for digest in digests]
+        self.connection.execute(_LOCKS, {"numbers": numbers})
 
     # -- parts of subjects, and tables that history does not tell ---------------------------------
 

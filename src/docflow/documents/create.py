@@ -68,9 +68,7 @@ def create(
     pinned = desk.shelf.choose(new.workflow, new.direction)
     direction = pinned.compiled.definition.direction
     _check_values(desk, pinned, new)
-    with desk.database.read() as connection:
-        unit_id = _unit(connection, actor, new.unit)
-        recipient_ids = lookups.recipient_ids(connection, new.recipients)
+    unit_id, recipient_ids = _look_up(desk, actor, new)
     row = _row(desk, actor, pinned, new, unit_id)
     access.require(
         actor,
@@ -123,9 +121,16 @@ def _check_values(desk: Desk, pinned: Pinned, new: NewDocument) -> None:
         raise InvalidInputError("The document's data is not right.", fields=problems)
 
 
-def _unit(connection: sa.Connection, actor: Actor, unit: str | None) -> str:
-    if unit is not None:
-        return lookups.unit_id(connection, unit)
+def _look_up(desk: Desk, actor: Actor, new: NewDocument) -> tuple[str, list[str]]:
+    """Return the ids of the unit and the recipients; without any named, nothing is asked."""
+    if new.unit is None and not new.recipients:
+        return _own_unit(actor), []
+    with desk.database.read() as connection:
+        unit_id = _own_unit(actor) if new.unit is None else lookups.unit_id(connection, new.unit)
+        return unit_id, lookups.recipient_ids(connection, new.recipients)
+
+
+def _own_unit(actor: Actor) -> str:
     posting = [office.unit_id for office in actor.offices]
     if not posting:
         raise InvalidInputError(

@@ -15,6 +15,8 @@ from docflow.kernel.ids import new_id
 from docflow.storage.staging import StagedFile
 from docflow.storage.store import check_key
 
+_PERMISSIONS, _READ_ONLY = 0o777, 0o400
+
 
 class LocalStore:
     """An `ObjectStore` in a folder."""
@@ -91,7 +93,8 @@ def _seal_file(path: Path) -> None:
     """Make a file read-only, and its bytes and that durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fchmod(descriptor, 0o400)
+        if os.fstat(descriptor).st_mode & _PERMISSIONS != _READ_ONLY:
+            os.fchmod(descriptor, _READ_ONLY)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -5,11 +5,11 @@ crash leaves behind is swept by age.
 """
 
 import hashlib
+import os
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from docflow.kernel.errors import TooLargeError, UnavailableError
 from docflow.kernel.ids import new_id
@@ -41,7 +41,8 @@ class StagingFile:
         self._head = b""
         self._size = 0
         try:
-            self._file: BinaryIO = path.open("xb", buffering=0)
+            # read-only from the start, as it will be stored; only this handle writes
+            self._file = open(path, "xb", buffering=0, opener=_read_only)  # noqa: SIM115
         except OSError as error:
             raise _no_room(error) from error
 
@@ -123,6 +124,10 @@ class Staging:
             except FileNotFoundError:
                 continue
         return swept
+
+
+def _read_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o400)
 
 
 def _no_room(error: OSError) -> UnavailableError:
