@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -186,3 +187,10 @@ def test_values_of_any_kind_are_kept_or_told(values: dict[str, Any], complete: b
     assert not told & set(clean)
     for problem in problems:
         problem.pointer.encode("utf-8")
+
+
+def test_half_a_character_is_told_with_its_line() -> None:
+    source = b'workflow: w\nversion: 1\ntitle: {en: "\\ud83d\\ude00"}\n'
+    with pytest.raises(WorkflowFileError, match="half a character") as refused:
+        load_source(source, "any.yaml")
+    assert [problem.line for problem in refused.value.problems] == [3]

@@ -9,6 +9,7 @@ Rules:
 4. Whatever the bytes are, the only failure is a list of problems, each with its line.
 """
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ _WRITTEN_WRONG = (
     RecursionError,
 )
 """What the YAML parser raises on broken text; beside its own errors, its own slips."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ def _refused(event: Event) -> str | None:
         return "anchors and aliases (& and *) are not read; write the value out"
     if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag:
         return f"the tag {str(event.tag)[:60]!r} is not read; write the plain value"
+    if isinstance(event, ScalarEvent) and _SURROGATE.search(str(event.value)):
+        return "an escape as \\ud83d is half a character; write the character itself"
     return None
 
 
