@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI finds in the routes, and what it cannot find there.
 
-Rules: every schema that is referred to is in it, and an operation that needs no log-in says so.
+Rules: every schema that is referred to is in it, and an operation that needs no log-in says so. How
+one logs in is said here and not by a dependency of each route, which would be solved at each request.
 """
 
 from typing import Any
@@ -12,6 +13,13 @@ from docflow.api.routes import ROUTERS
 from docflow.api.schemas.documents import DocumentIn
 
 _REFERENCE = "#/components/schemas/{model}"
+_PROBLEM = "application/problem+json"
+_SCHEME = "HTTPBearer"
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A session token (`dfs_…`) or an API key (`dfk_…`).",
+}
 _PUBLIC = {
     ("/v1/sessions", "post"),
     ("/v1/released/{code}", "get"),
@@ -31,9 +39,24 @@ class DescribedApp(FastAPI):
             document["components"]["schemas"]["DocumentIn"] = DocumentIn.model_json_schema(
                 ref_template=_REFERENCE
             )
-            for path, method in _PUBLIC:
-                document["paths"][path][method]["security"] = []
+            document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    public = (path, method) in _PUBLIC
+                    operation["security"] = [] if public else [{_SCHEME: []}]
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _refuse_with_problems(operation["responses"])
         return self.openapi_schema or {}
+
+
+def _refuse_with_problems(responses: dict[str, dict[str, Any]]) -> None:
+    """Say that refusals are problem documents, and not JSON of the route's own."""
+    for status, response in responses.items():
+        if status >= "400":
+            response["content"] = {
+                _PROBLEM: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}
+            }
 
 
 def methods_of(path: str) -> list[str]:

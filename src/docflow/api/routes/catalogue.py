@@ -1,10 +1,10 @@
 """The office's lists, for front ends: types, urgencies, classifications, books, working calendars."""
 
 from datetime import date, datetime, time
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from docflow.api.context import Caller, CallerDep
 from docflow.api.schemas.common import Output
@@ -91,12 +91,18 @@ class HolidayOut(Output):
     name: Words
 
 
+# OpenAPI's format `time` is a moment with an offset; these are hours of the calendar's own timezone
+OfficeTime = Annotated[
+    time, WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]:[0-5][0-9]$"})
+]
+
+
 class CalendarOut(Output):
     """When the office works: hours of each weekday, local time, and the days off."""
 
     code: str
     timezone: str
-    week: dict[str, list[tuple[time, time]]]
+    week: dict[str, list[tuple[OfficeTime, OfficeTime]]]
     holidays: list[HolidayOut]
 
 

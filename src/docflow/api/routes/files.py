@@ -23,12 +23,13 @@ _RAW: dict[str, Any] = {
         },
     }
 }
+_ANY: dict[str, Any] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file's bytes.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": _ANY,
     },
-    206: {"description": "The range that was asked for."},
+    206: {"description": "The range that was asked for.", "content": _ANY},
     304: {"description": "The bytes that If-None-Match names are still those."},
     416: {"description": "The range lies outside of the file.", **PROBLEM},
 }

@@ -27,9 +27,8 @@ _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestor
 
 
 def _text(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        200: {"description": "The text.", "content": {media_type: {"schema": {"type": "string"}}}}
-    }
+    # no schema: it would be of what the text means, not of the text
+    return {200: {"description": "The text.", "content": {media_type: {}}}}
 
 
 def _digest(pinned: Pinned) -> str:
