@@ -202,14 +202,19 @@ class Office:
             assert time.monotonic() < deadline, "jobs did not end in time"
             time.sleep(0.02)
 
+    def rest(self) -> None:
+        """Stop the worker, if it runs; the next `run_jobs` starts another."""
+        if self._worker is not None:
+            assert self._worker.stop()
+            self._worker = None
+
     # -- life --------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._worker is not None:
-            assert self._worker.stop()
+        self.rest()
 
 
 def answered(answer: httpx2.Response, status: int) -> Any:
