@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 from docflow import __version__
 from docflow.api import problems
-from docflow.api.context import bearer
 from docflow.api.middleware import Envelope
 from docflow.api.openapi import DescribedApp, methods_of
 from docflow.api.routes import ROUTERS
@@ -50,7 +49,6 @@ def create_app(services: Services | None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         responses=_REFUSALS,
-        dependencies=[Depends(bearer)],
         redirect_slashes=False,
     )
     app.state.services = services

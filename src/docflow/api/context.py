@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
-from fastapi.security import HTTPBearer
 
 from docflow.bootstrap import Services
 from docflow.db.idempotency import Claim
@@ -99,10 +98,6 @@ IdempotencyKey = Annotated[
         description="Repeat a request with the same key to be sure that it is carried out once.",
     ),
 ]
-
-bearer = HTTPBearer(
-    auto_error=False, description="A session token (`dfs_…`) or an API key (`dfk_…`)."
-)
 
 
 def etag(version: int) -> str:
