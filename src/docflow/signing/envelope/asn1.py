@@ -34,11 +34,10 @@ class ContentEncryption(core.Sequence):  # type: ignore[misc]
 
 
 class SharedInfo(core.Sequence):  # type: ignore[misc]
-    """ECC-CMS-SharedInfo: what the key derivation binds the agreed key to."""
+    """ECC-CMS-SharedInfo, without keying material of the sender (entityUInfo)."""
 
     _fields = [  # noqa: RUF012
         ("key_info", cms.KeyEncryptionAlgorithm),
-        ("entity_u_info", core.OctetString, {"explicit": 0, "optional": True}),
         ("supp_pub_info", core.OctetString, {"explicit": 2}),
     ]
 
@@ -49,7 +48,7 @@ def content_encryption(nonce: bytes) -> bytes:
     return bytes(ContentEncryption({"algorithm": AES256_GCM, "parameters": parameters}).dump())
 
 
-def shared_info(key_info: bytes, user_keying_material: bytes | None) -> bytes:
+def shared_info(key_info: bytes) -> bytes:
     """Return ECC-CMS-SharedInfo; `key_info` is the wrap algorithm as it stands in the message."""
     info = SharedInfo(
         {
@@ -57,8 +56,6 @@ def shared_info(key_info: bytes, user_keying_material: bytes | None) -> bytes:
             "supp_pub_info": (KEY_BYTES * 8).to_bytes(4, "big"),
         }
     )
-    if user_keying_material is not None:
-        info["entity_u_info"] = user_keying_material
     return bytes(info.dump())
 
 

@@ -142,7 +142,7 @@ def _key_agreement(
     curve, hash_name = CURVES[public.curve.name]
     ephemeral = ec.generate_private_key(public.curve)
     wrap = cms.KeyEncryptionAlgorithm({"algorithm": AES256_WRAP})
-    kek = agreed_key(ephemeral, public, hash_name, shared_info(wrap.dump(), None))
+    kek = agreed_key(ephemeral, public, hash_name, shared_info(wrap.dump()))
     point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     originator = keys.PublicKeyInfo(
         {"algorithm": {"algorithm": "ec"}, "public_key": keys.ECPointBitString(point)}

@@ -18,7 +18,7 @@ from docflow.signing.envelope.faults import damaged
 INTEGER, OCTETS, OID, SEQUENCE, SET = 0x02, 0x04, 0x06, 0x30, 0x31
 CONTEXT_0, CONTEXT_0_PRIMITIVE = 0xA0, 0x80
 
-CHUNK = 256 * 1024  # bytes; what is read, decrypted and written at once
+CHUNK = 64 * 1024  # bytes; what is read, decrypted and written at once
 
 _CONSTRUCTED, _HIGH_TAG = 0x20, 0x1F
 _LONG_FORM = 0x80

@@ -158,12 +158,14 @@ def _agreed(
         raise damaged("a recipient's entry has another version than its form")
     if hash_name is None or originator.name != "originator_key":
         raise unsupported("another key agreement than ephemeral-static ECDH (stdDH)")
+    if info["ukm"].native is not None:
+        raise unsupported("key agreement with further keying material of the sender")
     key_info = algorithm["parameters"].dump()
     wrap = cms.KeyEncryptionAlgorithm.load(key_info, strict=True)
     if wrap["algorithm"].dotted != AES256_WRAP or wrap["parameters"].native is not None:
         raise unsupported("another key wrap than AES-256")
     public = _ephemeral(originator.chosen, key.curve)
-    kek = agreed_key(key, public, hash_name, shared_info(key_info, info["ukm"].native))
+    kek = agreed_key(key, public, hash_name, shared_info(key_info))
     return aes_key_unwrap(kek, wrapped)
 
 
