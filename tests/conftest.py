@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
 from tests.office_support import Instance, copy_instance
+from tests.s3_server import S3Server
 from tests.servers import PostgresServer
 
 START = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)  # a Monday, 08:30 in Hà Nội
@@ -24,6 +25,14 @@ def clock() -> ManualClock:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server; each test makes a bucket or a prefix of its own in it."""
+    server = S3Server()
     yield server
     server.stop()
 

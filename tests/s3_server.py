@@ -34,7 +34,7 @@ _START_SECONDS = 30.0
 def _free_port() -> int:
     """Return a port that is free together with its twin; below the range of outgoing connections."""
     for _ in range(200):
-        port = random.randrange(11_000, 22_000)
+        port = random.randrange(11_000, 22_000)  # noqa: S311 - any will do
         with contextlib.ExitStack() as sockets:
             try:
                 for number in (port, port + _TWIN):

@@ -14,7 +14,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from docflow.kernel.errors import ConfigurationError, DocflowError, UnavailableError
-from docflow.storage.s3_client import PAGE, Attempts, Head, S3Client
+from docflow.storage.s3_client import Attempts, Head, S3Client
 from docflow.storage.s3_errors import FAILURES, damaged
 from docflow.storage.s3_options import MAX_PARTS, S3Options
 from docflow.storage.s3_reader import S3Reader, open_object
@@ -99,13 +99,12 @@ class S3Store:
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """See `ObjectStore.objects`."""
-        after = ""
+        token: str | None = None
         while True:
-            page = self.calls.run("listed", partial(self.client.page, prefix, after))
-            yield from page
-            if len(page) < PAGE:
+            found, token = self.calls.run("listed", partial(self.client.page, prefix, token))
+            yield from found
+            if token is None:
                 return
-            after = page[-1].key
 
     def _headers(self, sha256: str, lock: datetime | None) -> dict[str, str]:
         headers = {"x-amz-meta-sha256": sha256, **self.options.sealing_headers()}

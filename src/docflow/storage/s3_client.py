@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from itertools import islice
 from typing import TypeVar
 from xml.etree import ElementTree as ET
 
 import urllib3
 from minio import Minio
 from minio.commonconfig import COMPLIANCE, GOVERNANCE
+from minio.datatypes import parse_list_objects
 from minio.error import S3Error
 from minio.retention import Retention
 from minio.time import from_iso8601utc
@@ -29,7 +29,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import BaseHTTPResponse
 
-from docflow.storage.s3_errors import FAILURES, failure_of
+from docflow.storage.s3_errors import FAILURES, failure_of, skew_seconds
 from docflow.storage.s3_options import S3Options
 from docflow.storage.store import StoredObject
 
@@ -40,7 +40,6 @@ _GONE = {"NoSuchKey", "NoSuchVersion"}
 _BINARY = "application/octet-stream"
 _LOCK_MODE = "x-amz-object-lock-mode"
 _FIRST_PAUSE_SECONDS = 0.1
-PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,23 @@ class S3Client(Minio):
     def reach(self) -> None:
         """Ask for the bucket; fails with the reason if it or the right to it is not there."""
         self._execute("GET", self._bucket, query_params={"list-type": "2", "max-keys": "1"})
+
+    def skew(self) -> float | None:
+        """Return how many seconds this machine's clock is ahead of the service's, if it tells."""
+        query = {"list-type": "2", "max-keys": "1"}
+        return skew_seconds(self._execute("GET", self._bucket, query_params=dict(query)).headers)
+
+    def default_retention(self) -> str:
+        """Return how long the bucket locks every object by itself, as `30 days`; "" if it does not."""
+        try:
+            config = self.get_object_lock_config(self._bucket)
+        except S3Error as error:
+            if error.code == "ObjectLockConfigurationNotFoundError":
+                return ""
+            raise
+        if not config.duration:
+            return ""
+        return f"{config.duration} {(config.duration_unit or '').lower()}"
 
     def head(self, key: str, *, sure: bool = False) -> Head | None:
         """Return what the service says of an object, None if there is none.
@@ -207,7 +223,7 @@ class S3Client(Minio):
         self._call("DELETE", key, query={"versionId": version} if version else {})
 
     def versions(self, key: str) -> list[str]:
-        """Return the versions and delete markers of an object, newest first."""
+        """Return the versions of an object, newest first, and then its delete markers."""
         name = self._options.object_name(key)
         return [
             str(item.version_id)
@@ -221,16 +237,20 @@ class S3Client(Minio):
         name = self._options.object_name(key)
         self.set_object_retention(self._bucket, name, Retention(mode, until))
 
-    def page(self, prefix: str, after: str) -> list[StoredObject]:
-        """Return at most a thousand objects whose key begins with `prefix`, by key, from `after` on."""
+    def page(self, prefix: str, token: str | None) -> tuple[list[StoredObject], str | None]:
+        """Return some objects whose key begins with `prefix`, and where to go on, None at the end."""
         start = f"{self._options.prefix}/{prefix}" if self._options.prefix else prefix
-        last = self._options.object_name(after) if after else None
-        items = self.list_objects(self._bucket, prefix=start, recursive=True, start_after=last)
-        return [
+        query = {"list-type": "2", "prefix": start, "encoding-type": "url"}
+        if token:
+            query["continuation-token"] = token
+        answer = self._execute("GET", self._bucket, query_params=dict(query))
+        items, more, following, _ = parse_list_objects(answer)
+        found = [
             StoredObject(self._options.key_of(item.object_name), item.size or 0, item.last_modified)
-            for item in islice(items, PAGE)
+            for item in items
             if item.object_name and item.last_modified
         ]
+        return found, following if more else None
 
 
 def head_of(answer: BaseHTTPResponse) -> Head:

@@ -4,7 +4,7 @@ Credentials are held by a source, are read anew when their file changes, and sho
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -105,6 +105,10 @@ class S3Options:
             )
         if self.ca_file is not None and self.secure and not self.ca_file.is_file():
             raise _wrong("CA file", f"{self.ca_file} is not there", "Name a PEM file.")
+
+    def with_credentials(self, credentials: Provider) -> "S3Options":
+        """Return the same options for someone else."""
+        return replace(self, credentials=credentials)
 
     @property
     def secure(self) -> bool:

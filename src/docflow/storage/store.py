@@ -79,7 +79,7 @@ class ObjectStore(Protocol):
         ...
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        """List the objects whose key begins with `prefix`, in the order of their keys."""
+        """List the objects whose key begins with `prefix`, each once, in an order of the store's own."""
         ...
 
 
