@@ -29,8 +29,8 @@ class KeyProvider(Protocol):
     """A place that holds key-encryption keys and works with them.
 
     A provider never gives a key-encryption key away and never deletes one. Any number of threads may
-    call. `create_next` is durable when it returns, and when several call at once each version is
-    still one key.
+    call. `create_next` is durable when it returns; when several call at once, whatever key a version
+    gets, what it wraps opens again.
     """
 
     @property

@@ -10,8 +10,9 @@ Rules:
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -26,7 +27,7 @@ from docflow.storage.staging import (
     StagingFile,
     file_too_large,
 )
-from docflow.storage.store import ObjectStore, content_key
+from docflow.storage.store import ObjectStore, StoredObject, content_key
 
 _PURPOSE: Final = "content"
 _BLOCK_BYTES = 2**18  # hashed and sealed at once, while it is in the processor's cache
@@ -50,6 +51,11 @@ class SealedFile(StagedFile):
     def key(self) -> str:
         """Return the key to store it under."""
         return content_key(self.stored_sha256)
+
+    @property
+    def ref(self) -> "SealedRef":
+        """Return what opens it once it is stored."""
+        return SealedRef(self.key, self.envelope, self.context)
 
     def open(self) -> BinaryIO:
         """Open the staged plaintext for checks: seekable, opened in memory, chunk by chunk."""
@@ -166,7 +172,7 @@ class SealedStore:
         self._keyring = keyring
         self._find = find
 
-    def put(self, key: str, staged: StagedFile) -> SealedRef:
+    def put(self, key: str, staged: StagedFile, *, retain_until: datetime | None = None) -> None:
         """Store a sealed file under its own key; see `ObjectStore.put`.
 
         Raises:
@@ -184,8 +190,7 @@ class SealedStore:
                 code="sealed-key-mismatch",
             )
         stored = StagedFile(staged.path, staged.stored_size, staged.stored_sha256, b"")
-        self._inner.put(key, stored)
-        return SealedRef(key, staged.envelope, staged.context)
+        self._inner.put(key, stored, retain_until=retain_until)
 
     def open(self, key: str) -> BinaryIO:
         """Open the plaintext of an object whose reference `find` knows; see `open_sealed`.
@@ -236,6 +241,10 @@ class SealedStore:
         raise IntegrityError(
             f"{key} is not sealed; publish it in the plain store.", code="plaintext-refused"
         )
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """See `ObjectStore.objects`; sizes are those of the sealed bytes, as they lie there."""
+        return self._inner.objects(prefix)
 
 
 def _reader(source: BinaryIO, data_key: bytes, context: SealContext) -> BinaryIO:

@@ -7,7 +7,6 @@ plaintext cannot slip in, and what they give prints as `***`.
 """
 
 import base64
-import binascii
 import re
 import secrets
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ def seal_text(key: bytes, text: str, place: TextPlace) -> SealedText:
     """Seal a text for one place; twice the same text gives two different results."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     sealed = _cipher(key).encrypt(nonce, text.encode("utf-8"), place.encode())
-    return SealedText(_PREFIX + base64.urlsafe_b64encode(nonce + sealed).decode())
+    return SealedText(_encode(nonce + sealed))
 
 
 def open_text(key: bytes, token: str, place: TextPlace) -> str:
@@ -102,17 +101,18 @@ def open_text(key: bytes, token: str, place: TextPlace) -> str:
     Raises:
         IntegrityError: if key or place are not those it was sealed with, or it was changed.
     """
-    try:
-        data = base64.urlsafe_b64decode(SealedText(token).token.removeprefix(_PREFIX))
-    except binascii.Error:
-        data = b""
-    if len(data) < _NONCE_BYTES + TAG_BYTES:
+    data = base64.urlsafe_b64decode(SealedText(token).token.removeprefix(_PREFIX))
+    if len(data) < _NONCE_BYTES + TAG_BYTES or _encode(data) != token:
         raise _refused(place)
     try:
         opened = _cipher(key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], place.encode())
     except InvalidTag:
         raise _refused(place) from None
     return opened.decode("utf-8")
+
+
+def _encode(data: bytes) -> str:
+    return _PREFIX + base64.urlsafe_b64encode(data).decode()
 
 
 def _cipher(key: bytes) -> AESGCM:

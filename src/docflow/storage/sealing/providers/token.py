@@ -1,7 +1,9 @@
 """Key-encryption keys in a PKCS#11 token (an HSM, a smart card, SoftHSM): they never leave it.
 
 Keys are AES-256 objects made in the token: sensitive, not extractable, for encryption only, labelled
-`docflow:ORGANISATION/CLASSIFICATION:vN`. Wrapping is CKM_AES_GCM, so the token must offer it.
+`docflow:ORGANISATION/CLASSIFICATION:vN`, with a random CKA_ID. Tokens do not keep labels unique, so
+two processes that rotate at once may both make version N; wrapped bytes begin with the CKA_ID of the
+very key, and both stay good. Wrapping is CKM_AES_GCM, so the token must offer it.
 
 Rules: the PIN is read from its file at each login and is in no error, log or representation. A PIN
 that the token refused is not tried again until its file changes, for tokens lock after a few tries.
@@ -12,7 +14,6 @@ initialised without locking; use a token apart from the one that signs, for a lo
 import re
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -24,9 +25,13 @@ from docflow.storage.sealing.keys import NONCE_BYTES, WRAPPED_BYTES, key_missing
 
 _LABEL = re.compile(r"docflow:(?P<key_id>.+):v(?P<version>[1-9][0-9]{0,5})")
 _TAG_BITS = 128
-_TRIES = 20  # of making a version that another process makes at the same moment
+_ID_BYTES = 16  # CKA_ID
 _LIBRARY = threading.RLock()
 _T = TypeVar("_T")
+
+
+class _NoKeyError(Exception):
+    """The token shows no such key."""
 
 
 class TokenKeys:
@@ -48,6 +53,7 @@ class TokenKeys:
         self._label = token_label
         self._pin_file = pin_file
         self._session: Any = None
+        self._handles: dict[tuple[str, int, bytes | None], Any] = {}
         self._refused_pin: int | None = None  # when the file with the refused PIN was written
         self._run(lambda _session: None)
 
@@ -77,15 +83,9 @@ class TokenKeys:
     def create_next(self, key_id: str) -> int:
         """See `KeyProvider.create_next`."""
         check_key_id(key_id)
-        for _ in range(_TRIES):
-            version = max(self.versions(key_id), default=0) + 1
-            if self._run(lambda session, v=version: _make(session, key_id, v)):  # type: ignore[misc]
-                return version
-            time.sleep(0.01 + secrets.randbelow(100) / 1000)
-        raise UnavailableError(
-            f"Several processes make the key-encryption key {key_id} at once; try again.",
-            code="key-contended",
-        )
+        version = max(self.versions(key_id), default=0) + 1
+        self._run(lambda session: _make(session, key_id, version))
+        return version
 
     def wrap(self, key_id: str, version: int, data_key: bytes, context: bytes) -> bytes:
         """See `KeyProvider.wrap`."""
@@ -93,37 +93,43 @@ class TokenKeys:
 
         def encrypt(session: Any) -> bytes:
             key = self._find(session, key_id, version)
-            return bytes(key.encrypt(data_key, **_gcm(nonce, context)))
+            return bytes(key.id) + nonce + bytes(key.encrypt(data_key, **_gcm(nonce, context)))
 
-        return nonce + self._run(encrypt)
+        return self._run_with_key(encrypt, key_id, version)
 
     def unwrap(self, key_id: str, version: int, wrapped: bytes, context: bytes) -> bytes:
         """See `KeyProvider.unwrap`."""
+        own, wrapped = wrapped[:_ID_BYTES], wrapped[_ID_BYTES:]
+        if len(wrapped) != WRAPPED_BYTES:
+            raise refused(key_id, version)
 
         def decrypt(session: Any) -> bytes:
-            key = self._find(session, key_id, version)
-            if len(wrapped) != WRAPPED_BYTES:
-                raise refused(key_id, version)
+            key = self._find(session, key_id, version, own)
             return _decrypt(key, wrapped, context, refused(key_id, version))
 
-        return self._run(decrypt)
+        return self._run_with_key(decrypt, key_id, version)
 
-    def _find(self, session: Any, key_id: str, version: int) -> Any:
-        """Return the one key of a label; a second one is there only while two processes race."""
-        for attempt in range(_TRIES):
-            found = _labelled(session, key_id, version)
-            if len(found) == 1:
-                return found[0]
+    def _run_with_key(self, action: Callable[[Any], _T], key_id: str, version: int) -> _T:
+        """Run an action that needs a key; tell a key that is not there from a lost login."""
+        try:
+            return self._run(action)
+        except _NoKeyError:
+            with _LIBRARY:
+                self._drop()  # who was logged out sees no keys; who lost the token has no session
+        try:
+            return self._run(action)
+        except _NoKeyError:
+            raise key_missing(self.name, key_id, version) from None
+
+    def _find(self, session: Any, key_id: str, version: int, own: bytes | None = None) -> Any:
+        """Return a key by label and, where known, CKA_ID; handles are kept while the session lives."""
+        name = (key_id, version, own)
+        if name not in self._handles:
+            found = sorted(_labelled(session, key_id, version, own), key=lambda key: bytes(key.id))
             if not found:
-                self._token(_library())  # or the token itself is gone
-                raise key_missing(self.name, key_id, version)
-            time.sleep(0.01 * attempt)
-        raise ConfigurationError(
-            f"The token {self._label!r} has {len(found)} keys labelled for {key_id} version "
-            f"{version}.",
-            code="key-ambiguous",
-            satisfied_by="Remove or relabel all but the right one.",
-        )
+                raise _NoKeyError
+            self._handles[name] = found[0]
+        return self._handles[name]
 
     def _run(self, action: Callable[[Any], _T]) -> _T:
         """Run an action in a session; once more, in a new one, if the session was lost."""
@@ -224,6 +230,7 @@ class TokenKeys:
 
     def _drop(self) -> None:
         session, self._session = self._session, None
+        self._handles.clear()
         if session is not None:
             try:
                 session.close()
@@ -253,7 +260,9 @@ def _library() -> Any:
 def _lost(pkcs11: Any) -> tuple[type[Exception], ...]:
     """What tells that a session or its handles are no longer good, and a new one may be."""
     return (
+        pkcs11.DeviceError,
         pkcs11.DeviceRemoved,
+        pkcs11.FunctionFailed,
         pkcs11.KeyHandleInvalid,
         pkcs11.ObjectHandleInvalid,
         pkcs11.SessionClosed,
@@ -294,38 +303,34 @@ def _label(key_id: str, version: int) -> str:
     return f"docflow:{key_id}:v{version}"
 
 
-def _listed(session: Any) -> list[tuple[str, int]]:
+def _search(session: Any, **wanted: Any) -> list[Any]:
     pkcs11 = _library()
-    found = session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY})
-    labels = [match for each in found if (match := _LABEL.fullmatch(each.label or ""))]
-    return [(match["key_id"], int(match["version"])) for match in labels]
-
-
-def _labelled(session: Any, key_id: str, version: int) -> list[Any]:
-    pkcs11 = _library()
+    session.generate_random(8)  # a lost session fails here; a search in it would complain to stderr
+    attributes = {pkcs11.Attribute[name.upper()]: value for name, value in wanted.items()}
     return list(
-        session.get_objects(
-            {
-                pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY,
-                pkcs11.Attribute.LABEL: _label(key_id, version),
-            }
-        )
+        session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY, **attributes})
     )
 
 
-def _make(session: Any, key_id: str, version: int) -> bool:
-    """Make a key; take it back and return False if another process made the same version.
+def _listed(session: Any) -> list[tuple[str, int]]:
+    labels = [match for key in _search(session) if (match := _LABEL.fullmatch(key.label or ""))]
+    return [(match["key_id"], int(match["version"])) for match in labels]
 
-    PKCS#11 has no unique labels. Each process looks after it has made its own: the first to look
-    alone keeps its key, and whoever sees two takes back its own. At most one is ever used.
-    """
+
+def _labelled(session: Any, key_id: str, version: int, own: bytes | None) -> list[Any]:
+    label = _label(key_id, version)
+    if own is not None:
+        return _search(session, label=label, id=own)
+    return [key for key in _search(session, label=label) if len(key.id) == _ID_BYTES]
+
+
+def _make(session: Any, key_id: str, version: int) -> None:
     pkcs11 = _library()
     attribute = pkcs11.Attribute
-    own = secrets.token_bytes(16)
-    made = session.generate_key(
+    session.generate_key(
         pkcs11.KeyType.AES,
         KEY_BYTES * 8,
-        id=own,
+        id=secrets.token_bytes(_ID_BYTES),
         label=_label(key_id, version),
         store=True,
         template={
@@ -342,7 +347,3 @@ def _make(session: Any, key_id: str, version: int) -> bool:
             attribute.DERIVE: False,
         },
     )
-    if len(_labelled(session, key_id, version)) == 1:
-        return True
-    made.destroy()
-    return False
