@@ -77,7 +77,7 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See `ObjectStore.delete`; where the bucket keeps versions, all of them are deleted."""
         check_key(key)
-        head = self.calls.run("deleted", lambda: self.client.head(key))
+        head = self.calls.run("deleted", lambda: self.client.head(key, sure=True))
         if head is None:
             return
         if head.retain_until is not None and head.retain_until > datetime.now(UTC):

@@ -38,7 +38,6 @@ _EXISTS = {"PreconditionFailed"}
 _ENDED = {"NoSuchUpload"}  # by an earlier try whose answer was lost
 _GONE = {"NoSuchKey", "NoSuchVersion"}
 _BINARY = "application/octet-stream"
-_LOCK_MODE = "x-amz-object-lock-mode"
 _FIRST_PAUSE_SECONDS = 0.1
 
 
@@ -167,9 +166,7 @@ class S3Client(Minio):
 
     def create(self, key: str, data: bytes, headers: dict[str, str]) -> bool:
         """Write an object that is not there; tell whether it was written."""
-        sent = {"Content-Type": _BINARY, "If-None-Match": "*", **headers}
-        if _LOCK_MODE in headers:  # S3 wants it; elsewhere the client's own checksum is enough
-            sent["Content-MD5"] = _md5(data)
+        sent = {"Content-Type": _BINARY, "Content-MD5": _md5(data), "If-None-Match": "*", **headers}
         try:
             self._call("PUT", key, sent, data)
         except S3Error as error:
@@ -180,7 +177,7 @@ class S3Client(Minio):
 
     def replace(self, key: str, data: bytes, headers: dict[str, str]) -> str | None:
         """Write an object whether or not it is there; return its version if versions are kept."""
-        sent = {"Content-Type": _BINARY, **headers}
+        sent = {"Content-Type": _BINARY, "Content-MD5": _md5(data), **headers}
         return _version(self._call("PUT", key, sent, data))
 
     def begin(self, key: str, headers: dict[str, str]) -> str:
@@ -193,7 +190,7 @@ class S3Client(Minio):
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
         """Send one part (from 1); return its ETag."""
         query = {"partNumber": str(number), "uploadId": upload}
-        answer = self._call("PUT", key, None, data, query)
+        answer = self._call("PUT", key, {"Content-MD5": _md5(data)}, data, query)
         return answer.headers.get("etag", "").strip('"')
 
     def complete(self, key: str, upload: str, etags: list[str]) -> bool:
@@ -278,7 +275,10 @@ def _version(answer: BaseHTTPResponse) -> str | None:
 
 
 def _md5(data: bytes) -> str:
-    """Return the checksum that S3 compares a body with; it guards against damage, not attack."""
+    """Return the checksum that every S3 service compares a body with; it guards against damage.
+
+    The SHA-256 that requests over plain HTTP are signed with is not compared by all of them.
+    """
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
