@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConflictError, DocflowError, NotFoundError
 from docflow.kernel.ids import new_id
 from docflow.storage.check_s3 import s3_probes
@@ -49,7 +50,7 @@ class Finding:
         return self.needed and self.state in {"lacks", "failed"}
 
 
-def check(store: ObjectStore, staging: Staging) -> list[Finding]:
+def check(store: ObjectStore, staging: Staging, clock: Clock | None = None) -> list[Finding]:
     """Try everything docflow asks of a store; return what was found, in the order tried.
 
     Takes a few seconds and some 50 MB of transfer; leaves nothing but what a retention keeps for a
@@ -61,7 +62,7 @@ def check(store: ObjectStore, staging: Staging) -> list[Finding]:
         return [first]
     probes = list(general.probes())
     if isinstance(store, S3Store):
-        probes += s3_probes(store, staging, general.folder)
+        probes += s3_probes(store, staging, general.folder, clock or SystemClock())
     probes.append(Probe("delete", needed=True, run=general.delete))
     return [first, *map(_run, probes)]
 

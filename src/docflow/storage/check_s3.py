@@ -7,12 +7,13 @@ would hide a service that overwrites.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from minio.credentials.providers import StaticProvider
 from minio.error import S3Error
 
+from docflow.kernel.clock import Clock
 from docflow.kernel.errors import ConfigurationError
 from docflow.storage.probing import LackingError, Probe, expect, stage
 from docflow.storage.s3 import S3Store
@@ -26,9 +27,9 @@ _KEPT_SECONDS = 60
 _MOST_SKEW_SECONDS = 60
 
 
-def s3_probes(store: S3Store, staging: Staging, folder: str) -> list[Probe]:
+def s3_probes(store: S3Store, staging: Staging, folder: str, clock: Clock) -> list[Probe]:
     """Return the probes of a service, in order; what they store lies below `folder`."""
-    probes = _S3Probes(store, staging, folder)
+    probes = _S3Probes(store, staging, folder, clock)
     return [
         Probe("conditional put", needed=False, run=probes.conditional),
         Probe(f"race of {_RACERS} conditional puts", needed=False, run=probes.race),
@@ -45,7 +46,8 @@ def s3_probes(store: S3Store, staging: Staging, folder: str) -> list[Probe]:
 
 
 class _S3Probes:
-    def __init__(self, store: S3Store, staging: Staging, folder: str) -> None:
+    def __init__(self, store: S3Store, staging: Staging, folder: str, clock: Clock) -> None:
+        self._clock = clock
         self._store = store
         self._client = store.client
         self._staging = staging
@@ -163,7 +165,7 @@ class _S3Probes:
         if self._store.options.lock == "off":
             return None
         key = f"{self._folder}/locked"
-        until = datetime.now(UTC) + timedelta(seconds=_KEPT_SECONDS)
+        until = self._clock.now() + timedelta(seconds=_KEPT_SECONDS)
         self._store.put(key, stage(self._staging, b"locked"), retain_until=until)
         head = self._try(lambda: self._client.head(key))
         expect(
