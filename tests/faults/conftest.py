@@ -36,12 +36,10 @@ def direct(s3_server: S3Server, bucket: str, request: pytest.FixtureRequest) -> 
 
 @pytest.fixture
 def store(s3_server: S3Server, proxy: FaultProxy, direct: S3Store) -> S3Store:
-    """The service behind the faults: three tries, half a second of patience."""
+    """The service behind the faults; three tries."""
     return s3_server.store(
         endpoint=proxy.endpoint,
         bucket=direct.options.bucket,
         prefix=direct.options.prefix,
         attempts=3,
-        connect_seconds=1.0,
-        timeout_seconds=0.8,
     )
