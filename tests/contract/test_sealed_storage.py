@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import threading
+import tracemalloc
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -319,3 +320,24 @@ class TestRefusals:
         path.write_bytes(good[:20])
         with pytest.raises(IntegrityError):
             sealed.size(staged.key)
+
+
+def test_sealing_and_opening_hold_little_whatever_the_size(
+    plain_staging: Staging, keyring: Keyring
+) -> None:
+    piece = os.urandom(2**16)
+    receiving = SealedStaging(plain_staging, keyring).begin(context(), max_bytes=2**30)
+    tracemalloc.start()
+    try:
+        for _ in range(512):  # 32 MiB
+            receiving.write(piece)
+        staged = receiving.finish()
+        with staged.open() as file:
+            while file.read(2**16):
+                pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    staged.discard()
+    assert staged.size == 2**25
+    assert peak < 2**21

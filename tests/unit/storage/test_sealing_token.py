@@ -1,6 +1,5 @@
 """Keys in a PKCS#11 token, with SoftHSM 2 (Debian: softhsm2) as the token."""
 
-import contextlib
 import json
 import logging
 import os
@@ -260,15 +259,29 @@ class TestOutages:
         pkcs11.lib(str(module())).reinitialize()  # every session and login is gone
         assert ring.open_key(envelope, CONTEXT) == data_key
 
-    def test_somebody_elses_logout_is_survived(self, ring: Keyring) -> None:
-        data_key, envelope = ring.seal_key(CONTEXT)
+    def test_somebody_elses_logout_is_survived_and_makes_no_new_key(
+        self, tokens: Path, pin_file: Path
+    ) -> None:
         token = pkcs11.lib(str(module())).get_token(token_label=LABEL)
-        with contextlib.suppress(pkcs11.UserAlreadyLoggedIn):
-            token.open(user_pin=PIN)
-        provider = ring.provider
-        assert isinstance(provider, TokenKeys)
-        provider._session.close()
+        somebody = token.open(user_pin=PIN)
+        ring = Keyring(TokenKeys(module(), LABEL, pin_file))
+        data_key, envelope = ring.seal_key(CONTEXT)
+        ring.rotate(KEY_ID)
+        somebody.close()  # logs the whole process out of the token
         assert ring.open_key(envelope, CONTEXT) == data_key
+        assert ring.seal_key(CONTEXT)[1].version == 2
+        assert ring.provider.versions(KEY_ID) == [1, 2]
+
+    def test_who_is_logged_out_when_sealing_logs_in_again(
+        self, tokens: Path, pin_file: Path
+    ) -> None:
+        somebody = pkcs11.lib(str(module())).get_token(token_label=LABEL).open(user_pin=PIN)
+        ring = Keyring(TokenKeys(module(), LABEL, pin_file))
+        ring.rotate(KEY_ID)
+        ring.rotate(KEY_ID)
+        somebody.close()
+        assert ring.seal_key(CONTEXT)[1].version == 2
+        assert ring.provider.key_ids() == [KEY_ID]
 
     def test_a_token_that_was_taken_away_is_told_and_never_taken_for_a_lost_key(
         self, ring: Keyring, tokens: Path, tmp_path: Path

@@ -72,13 +72,21 @@ class TokenKeys:
 
     def key_ids(self) -> list[str]:
         """See `KeyProvider.key_ids`."""
-        return sorted({key_id for key_id, _ in self._run(_listed)})
+        return sorted({key_id for key_id, _ in self._known()})
 
     def versions(self, key_id: str) -> list[int]:
         """See `KeyProvider.versions`."""
         check_key_id(key_id)
+        return sorted({version for known, version in self._known(key_id) if known == key_id})
+
+    def _known(self, key_id: str | None = None) -> list[tuple[str, int]]:
+        """Return names and versions of all keys; look twice before there is none of a name."""
         listed = self._run(_listed)
-        return sorted({version for listed_id, version in listed if listed_id == key_id})
+        if not any(key_id in {None, known} for known, _ in listed):
+            with _LIBRARY:
+                self._drop()  # who was logged out sees no keys
+            listed = self._run(_listed)
+        return listed
 
     def create_next(self, key_id: str) -> int:
         """See `KeyProvider.create_next`."""
@@ -115,7 +123,7 @@ class TokenKeys:
             return self._run(action)
         except _NoKeyError:
             with _LIBRARY:
-                self._drop()  # who was logged out sees no keys; who lost the token has no session
+                self._drop()  # who was logged out sees no keys
         try:
             return self._run(action)
         except _NoKeyError:
@@ -246,14 +254,9 @@ class TokenKeys:
 
 
 def _library() -> Any:
-    try:
-        import pkcs11
-    except ImportError:
-        raise ConfigurationError(
-            "The PKCS#11 key provider needs the package python-pkcs11.",
-            code="key-provider-missing",
-            satisfied_by="Install docflow[pkcs11].",
-        ) from None
+    """Return the binding; it is loaded where a token is used, and nowhere else."""
+    import pkcs11
+
     return pkcs11
 
 
