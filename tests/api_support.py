@@ -24,15 +24,15 @@ from tests.office_support import (
 )
 
 JOB_SECONDS = 60.0
+NO_ID = "01a20212-f2b9-7451-9375-3bee70e477af"  # has the form of an id, and is none
+GOOD = "một mật khẩu đủ dài"  # a password that is accepted
 _OPEN: tuple[JobState, ...] = ("queued", "running", "retrying")
 
 
 class Door:
     """The HTTP door as one caller uses it: with a bearer token, or none."""
 
-    def __init__(
-        self, client: httpx2.Client, token: str | None = None, login: str = ""
-    ) -> None:
+    def __init__(self, client: httpx2.Client, token: str | None = None, login: str = "") -> None:
         self.client = client
         self.token = token
         self.login = login
@@ -115,6 +115,11 @@ class Office:
         if login not in self._doors:
             self._doors[login] = self.session(login)
         return self._doors[login]
+
+    def again(self, login: str) -> Door:
+        """The door as someone who logs in once more, after the old session expired."""
+        self._doors.clear()
+        return self.login(login)
 
     def key(self, login: str, *scopes: str) -> Door:
         """The door with a new API key of a person or system."""
@@ -225,3 +230,7 @@ def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
 
 def if_match(version: int | None) -> dict[str, str]:
     return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def once(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key}

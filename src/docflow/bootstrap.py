@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
@@ -100,10 +101,13 @@ def log_key(settings: Settings) -> SigningKey:
         ConfigurationError: if it is missing in production, or is not this log's key.
     """
     return load_or_create_log_key(
-        settings.log_key_file or settings.data_dir / "log.key",
-        settings.log_origin,
-        production=settings.production,
+        log_key_path(settings), settings.log_origin, production=settings.production
     )
+
+
+def log_key_path(settings: Settings) -> Path:
+    """Return where the history log's signing key is, or will be."""
+    return settings.log_key_file or settings.data_dir / "log.key"
 
 
 def migrate_database(settings: Settings, database: Database) -> None:

@@ -195,3 +195,13 @@ def test_an_empty_instance_is_not_served_and_says_what_to_run(container: Contain
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "run `docflow migrate`" in output
+
+
+def test_a_taken_port_is_told(container: Container) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", container.port))
+        other.listen()
+        with container.start("docflow", "serve") as process:
+            output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"Port {container.port} on 127.0.0.1 is taken" in output

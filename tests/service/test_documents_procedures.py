@@ -311,3 +311,33 @@ def test_an_assignee_holds_an_office_in_the_documents_unit(instance: Instance) -
     assert refused.value.code == "not-assignable"
     with pytest.raises(InvalidInputError, match=r"khoa\.ld"):
         instance.fire(HEAD, document, "assign", assignee="khoa.dl")
+
+
+def test_jobs_are_shown_to_those_who_may_know_and_can_be_retried(instance: Instance) -> None:
+    from docflow.jobs.model import JobRun
+    from docflow.release import failures
+
+    desk, engine = instance.services.desk, instance.services.engine
+    document = instance.to_approved(instance.draft())
+    asked = instance.fire(LEADER, document, "sign")
+    assert asked.job_id is not None
+
+    def seen(login: str) -> list[str]:
+        jobs, _ = failures.find(
+            desk, engine, instance.actor(login), state=None, subject_id=None, before=None, limit=9
+        )
+        return [job.id for job in jobs]
+
+    assert seen(CLERK) == [asked.job_id]
+    assert seen(ADMINISTRATOR) == [asked.job_id]
+    with pytest.raises(ForbiddenError):
+        seen(SPECIALIST)
+    with pytest.raises(ConflictError):  # it has not failed
+        failures.retry(desk, engine, instance.actor(CLERK), asked.job_id)
+    job = JobRun(engine.get(asked.job_id), lambda _name, function: function())
+    failures.on_failed(desk, job, "Hỏng.")
+    assert instance.row(document)["stage"] == "failed"
+    instance.fire(HEAD, document, "return", reason="Sửa rồi trình lại.")
+    with pytest.raises(ConflictError) as superseded:
+        failures.retry(desk, engine, instance.actor(CLERK), asked.job_id)
+    assert superseded.value.code == "job-superseded"

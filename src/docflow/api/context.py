@@ -5,6 +5,7 @@ first use of `caller.actor`; every route but log-in, health and the public look-
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -33,6 +34,7 @@ class Caller:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.services: Services = request.app.state.services
+        self.threads: ThreadPoolExecutor = request.app.state.threads
         self._actor: Actor | None = None
 
     @property
@@ -80,7 +82,9 @@ class Caller:
 
 
 async def _caller(request: Request) -> Caller:
-    return Caller(request)
+    caller = Caller(request)
+    _ = caller.token  # an anonymous request is told so before anything else about it
+    return caller
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]

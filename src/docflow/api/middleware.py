@@ -1,15 +1,20 @@
 """Around every request: an id, bounded bodies, security headers, one access line in the log.
 
-A plain ASGI class, so that bodies stream through it in both directions.
+A plain ASGI class, so that bodies stream through it in both directions. Rules: only the addresses
+that take files take anything but JSON, and only there may a body be longer than `MAX_JSON_BYTES`;
+whatever goes wrong, the answer is a problem document with the request's id and all headers.
 """
 
+import json
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
 
-from docflow.api.problems import document
+from docflow.api import problems
+from docflow.kernel.errors import DocflowError, TooLargeError, UnsupportedContentError
 from docflow.kernel.ids import new_id
 
 Scope = MutableMapping[str, Any]
@@ -21,6 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOG = structlog.get_logger("docflow.access")
 
 MAX_JSON_BYTES = 2**20
+_TOO_LARGE = f"A JSON body may have at most {MAX_JSON_BYTES} bytes."
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -29,10 +35,9 @@ _HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-
-
-class _TooLargeError(Exception):
-    """More of a JSON body came than is accepted."""
+_FILES = re.compile(r"/v1/(documents|documents/[^/]+/files(/main)?|verifications)")
+_DOCUMENTS = "/v1/documents"
+_JSON_OR_PARTS = "application/json, or multipart/form-data with the files"
 
 
 class Envelope:
@@ -51,6 +56,7 @@ class Envelope:
             return
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
+        instance = problems.instance_of(scope)
         started = time.perf_counter()
         status = 0
 
@@ -67,21 +73,25 @@ class Envelope:
             await send(message)
 
         try:
-            if (refusal := _refuse(scope, request_id)) is not None:
-                await _answer(send_with_headers, *refusal)
+            if (refusal := _refuse(scope)) is not None:
+                await _answer(send_with_headers, problems.of_error(refusal, instance))
             else:
                 await self._app(scope, _bounded(scope, receive), send_with_headers)
-        except _TooLargeError:
-            if status == 0:
-                await _answer(send_with_headers, 413, _too_large(request_id))
+        except Exception as error:
+            problems.LOG.error("unexpected error", exc_info=error, request_id=request_id)
+            if status:  # some of the answer is on its way: the client must see that it broke off
+                raise
+            await _answer(send_with_headers, problems.unexpected(instance))
         finally:
             _log(scope, status, started)
 
 
-def is_upload(scope: Scope) -> bool:
-    """Tell whether a request carries a file: such a body is streamed and has its own limit."""
-    kind = header(scope, b"content-type").split(";")[0].strip().lower()
-    return kind != "application/json" and not kind.endswith("+json")
+def takes_file(scope: Scope) -> bool:
+    """Tell whether a request's body is streamed to a file, with a limit of its own."""
+    kind = _kind(scope)
+    if scope["path"] == _DOCUMENTS:
+        return kind == "multipart/form-data"
+    return _FILES.fullmatch(scope["path"]) is not None
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -92,18 +102,31 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
-def _refuse(scope: Scope, request_id: str) -> tuple[int, dict[str, Any]] | None:
-    if scope["method"] not in _BODY_METHODS or is_upload(scope):
+def _kind(scope: Scope) -> str:
+    return header(scope, b"content-type").split(";")[0].strip().lower()
+
+
+def _refuse(scope: Scope) -> DocflowError | None:
+    """Refuse, before a byte of it is read, a body that no route would read."""
+    if scope["method"] not in _BODY_METHODS or takes_file(scope):
         return None
     length = header(scope, b"content-length")
-    if length.isdigit() and int(length) > MAX_JSON_BYTES:
-        return 413, _too_large(request_id)
-    return None
+    if length in ("", "0") and not header(scope, b"transfer-encoding"):
+        return None
+    kind = _kind(scope)
+    if kind != "application/json" and not kind.endswith("+json"):
+        wanted = _JSON_OR_PARTS if scope["path"] == _DOCUMENTS else "application/json"
+        return UnsupportedContentError(
+            f"The body is {kind[:100] or 'of no stated type'}; send {wanted}."
+        )
+    if not length or (length.isdecimal() and int(length[:20]) <= MAX_JSON_BYTES):
+        return None
+    return TooLargeError(_TOO_LARGE, limit_bytes=MAX_JSON_BYTES)
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
     """Count a JSON body while it comes; a chunked one has no length to refuse beforehand."""
-    if scope["method"] not in _BODY_METHODS or is_upload(scope):
+    if scope["method"] not in _BODY_METHODS or takes_file(scope):
         return receive
     received = 0
 
@@ -112,31 +135,20 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > MAX_JSON_BYTES:
-            raise _TooLargeError
+            raise problems.cut_short(413, _TOO_LARGE)
         return message
 
     return counted
 
 
-def _too_large(request_id: str) -> dict[str, Any]:
-    return document(
-        413,
-        "too-large",
-        f"A JSON body may have at most {MAX_JSON_BYTES} bytes.",
-        instance=f"urn:uuid:{request_id}",
-    )
-
-
-async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:
-    import json
-
+async def _answer(send: Send, body: dict[str, Any]) -> None:
     data = json.dumps(body, ensure_ascii=False).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(data)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": body["status"], "headers": headers})
     await send({"type": "http.response.body", "body": data})
 
 

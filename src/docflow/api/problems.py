@@ -1,7 +1,7 @@
 """Refusals as RFC 9457 problem documents: stable `code`, the rule, a pointer for each bad field.
 
 Only here does an error's category become a status. What is not ours becomes a 500 that says nothing
-but the request's id; its traceback goes to the log.
+but the request's id (see `middleware`); its traceback goes to the log.
 """
 
 from collections.abc import Mapping
@@ -67,6 +67,43 @@ def document(
     return {name: value for name, value in body.items() if value is not None}
 
 
+def of_error(error: errors.DocflowError, instance: str | None) -> dict[str, Any]:
+    """Return the problem document of a refusal; `instance` names the request."""
+    fields = [{"pointer": f.pointer, "message": f.message} for f in error.fields]
+    return document(
+        status_of(error),
+        error.code,
+        error.detail,
+        instance=instance,
+        rule=error.rule,
+        satisfied_by=error.satisfied_by,
+        errors=fields or None,
+        **error.extra,
+    )
+
+
+def unexpected(instance: str | None) -> dict[str, Any]:
+    """Return the problem document of what is no refusal but a defect; it tells nothing of it."""
+    return document(
+        500,
+        "internal-error",
+        "Something went wrong inside the service; nothing was changed. "
+        "Tell the operator the instance id.",
+        instance=instance,
+    )
+
+
+def cut_short(status: int, detail: str) -> Exception:
+    """Return what to raise while a body is read: FastAPI takes any other error for a parsing one."""
+    return HTTPException(status, detail)
+
+
+def instance_of(scope: Mapping[str, Any]) -> str | None:
+    """Return the name of a request, None if it has none."""
+    request_id = scope.get("state", {}).get("request_id")
+    return f"urn:uuid:{request_id}" if request_id else None
+
+
 def response(
     request: Request, error: errors.DocflowError, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
@@ -79,23 +116,8 @@ def response(
         sent["Retry-After"] = str(_RETRY_SECONDS)
     if (wait := error.extra.get("retry_after_seconds")) is not None:
         sent["Retry-After"] = str(int(wait) + 1)
-    fields = [{"pointer": f.pointer, "message": f.message} for f in error.fields]
-    body = document(
-        status,
-        error.code,
-        error.detail,
-        instance=_instance(request),
-        rule=error.rule,
-        satisfied_by=error.satisfied_by,
-        errors=fields or None,
-        **error.extra,
-    )
+    body = of_error(error, instance_of(request.scope))
     return JSONResponse(body, status, sent, media_type="application/problem+json")
-
-
-def _instance(request: Request) -> str | None:
-    request_id = request.scope.get("state", {}).get("request_id")
-    return f"urn:uuid:{request_id}" if request_id else None
 
 
 def install(app: FastAPI) -> None:
@@ -103,7 +125,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.DocflowError, _refused)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _refused(request: Request, error: errors.DocflowError) -> JSONResponse:
@@ -137,25 +158,25 @@ def field_of(item: Mapping[str, Any]) -> errors.FieldProblem:
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    codes = {404: "no-such-address", 405: "method-not-allowed", 400: "malformed-request"}
+    if error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
+        # too deeply nested, not UTF-8, a number of thousands of digits
+        return response(
+            request,
+            errors.MalformedError("The body is not JSON that can be read.", code="malformed-json"),
+        )
+    codes = {404: "no-such-address", 405: "method-not-allowed", 413: "too-large"}
+    detail, satisfied_by, headers = str(error.detail), None, dict(error.headers or {})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail, satisfied_by = "There is no such address.", "See /v1/openapi.json."
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = "This address does not take this method."
+        headers["Allow"] = ", ".join(request.app.state.methods_of(request.url.path))
+        satisfied_by = f"Use {headers['Allow']}."
     body = document(
         error.status_code,
         codes.get(error.status_code, "http-error"),
-        str(error.detail),
-        instance=_instance(request),
+        detail,
+        instance=instance_of(request.scope),
+        satisfied_by=satisfied_by,
     )
-    return JSONResponse(
-        body, error.status_code, error.headers, media_type="application/problem+json"
-    )
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    LOG.error("unexpected error", exc_info=error)
-    body = document(
-        500,
-        "internal-error",
-        "Something went wrong inside the service; nothing was changed. "
-        "Tell the operator the instance id.",
-        instance=_instance(request),
-    )
-    return JSONResponse(body, 500, media_type="application/problem+json")
+    return JSONResponse(body, error.status_code, headers, media_type="application/problem+json")

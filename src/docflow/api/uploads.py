@@ -1,6 +1,7 @@
 """Receiving bodies on the event loop and sending files from a thread, both in bounded memory."""
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from docflow.kernel.errors import (
 from docflow.storage import StagedFile
 
 _CHUNK = 2**18
+_RANGE = re.compile(r"(?!-$)([0-9]{0,18})-([0-9]{0,18})")
 
 
 async def receive_raw(request: Request, services: Services) -> StagedFile:
@@ -114,11 +116,10 @@ def _range(request: Request, size: int, etag: str) -> tuple[int, int]:
     if asked is None or request.headers.get("if-range") not in (None, etag):
         return 0, size
     unit, _, spec = asked.partition("=")
-    first, dash, last = spec.strip().partition("-")
-    if unit.strip() != "bytes" or not dash or "," in spec:
+    asked_for = _RANGE.fullmatch(spec.strip())
+    if unit.strip() != "bytes" or asked_for is None:
         return 0, size  # a range that is not understood is ignored
-    if not (first or last) or not (first + last).isdigit():
-        return 0, size
+    first, last = asked_for.groups()
     if first:
         start, end = int(first), min(int(last) + 1, size) if last else size
     else:

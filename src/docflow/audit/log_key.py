@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning
+from docflow.kernel.ids import new_id
 from docflow.transparency.errors import KeyFormatError
 from docflow.transparency.note import SigningKey
 
@@ -92,21 +93,33 @@ def create_log_key(path: Path, origin: str) -> SigningKey:
         raise ConfigurationError(
             f"DOCFLOW_LOG_ORIGIN {origin!r} cannot name a log: {error.detail}"
         ) from error
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{id(key):x}")
+    partial = path.with_name(f".{path.name}.{new_id()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(key.export() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _write(partial, key.export() + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
         os.link(partial, path)  # whole, or not there; and never over another key
     except FileExistsError:
         return load_log_key(path, origin)
     except OSError as error:
-        raise ConfigurationError(
-            f"The history log's key cannot be written to {path}: {error.strerror}."
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
     return key
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The history log's key cannot be written to {path}: {error.strerror}.",
+        code="log-key-unwritable",
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from docflow.db import Database, Row, UtcDateTime, all_rows, one_row
+from docflow.db import METADATA, Database, Row, UtcDateTime, all_rows, one_row
 from docflow.db.tables import history_entries, log_leaves
 from docflow.documents.duplicates import facts_for_access
 from docflow.documents.rows import no_document
@@ -29,6 +29,9 @@ from docflow.transparency.merkle import leaf_hash
 DOCUMENT = "document"
 
 _ENTRIES = history_entries.c
+_KINDS = sorted(
+    table.info["audited"] for table in METADATA.tables.values() if "audited" in table.info
+)
 _SHOWN = sa.select(history_entries, log_leaves.c["index"]).outerjoin(
     log_leaves, log_leaves.c.entry_id == _ENTRIES.id
 )
@@ -125,6 +128,8 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         value = getattr(filters, name)
         if value is not None:
             conditions.append(_ENTRIES[name] == value)
+    if filters.subject_id is not None and filters.subject_kind is None:
+        conditions.append(_ENTRIES.subject_kind.in_(_KINDS))  # the index begins with the kind
     if filters.at_from is not None:
         conditions.append(_ENTRIES.at >= filters.at_from)
     if filters.at_before is not None:

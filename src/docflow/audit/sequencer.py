@@ -9,7 +9,8 @@ Rules:
 - A crash anywhere is repaired by the next run through this same code; each step below says what
   holds after it.
 - It stops, loudly, rather than sign what does not extend what it signed before: another tree than
-  the last checkpoint's, another key or name, an altered entry, a clock that went back.
+  the last checkpoint's, another key or name, an altered entry, a clock that went back, or a database
+  that is older than what was published (a restored backup): signing on would show two histories.
 - With nothing new it writes nothing.
 """
 
@@ -38,12 +39,12 @@ from docflow.db.tables import (
 )
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import Clock, rfc3339
-from docflow.kernel.errors import IntegrityError
+from docflow.kernel.errors import IntegrityError, NotFoundError
 from docflow.storage import ObjectStore
 from docflow.transparency.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from docflow.transparency.errors import CheckpointError, NoteError
 from docflow.transparency.merkle import EMPTY_ROOT, leaf_hash
-from docflow.transparency.note import SigningKey
+from docflow.transparency.note import MAX_NOTE_BYTES, SigningKey
 from docflow.transparency.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -79,8 +80,8 @@ class Sequencer:
 
         Raises:
             IntegrityError: if the log must not be extended: `log-tree-mismatch`,
-                `log-key-changed`, `log-origin-changed`, `log-clock-regressed` or
-                `history-entry-altered`. Nothing was written; a person must look.
+                `log-key-changed`, `log-origin-changed`, `log-clock-regressed`, `log-published-ahead`
+                or `history-entry-altered`. Nothing was written; a person must look.
             UnavailableError: if database or storage do not answer; the next run goes on.
         """
         if not self._has_work():
@@ -88,6 +89,7 @@ class Sequencer:
         with self._database.exclusive(_LOCK) as free:
             if not free:
                 return 0
+            self._refuse_fork()
             sequenced = 0
             while count := self._sequence():
                 sequenced += count
@@ -103,6 +105,30 @@ class Sequencer:
                 return True
             state = read_state(connection)
         return state is not None and state.published_size != state.size
+
+    def _refuse_fork(self) -> None:
+        """Refuse to go on if what was published is not part of this database's log."""
+        try:
+            with self._store.open(CHECKPOINT_KEY) as published:
+                note = published.read(MAX_NOTE_BYTES)
+            seen = open_checkpoint(note, [self._key.verifier], origin=self._origin).checkpoint
+        except NotFoundError:
+            return  # nothing was published yet
+        except (NoteError, CheckpointError):
+            return  # not ours; publishing puts ours there again
+        with self._database.read() as connection:
+            state, newest = read_state(connection), read_checkpoint(connection)
+            stored = read_checkpoint(connection, seen.size)
+        sizes = [known.size for known in (state, newest) if known is not None]
+        ahead = seen.size > max(sizes, default=0)
+        if ahead or (stored is not None and stored.root != seen.root.hex()):
+            raise IntegrityError(
+                f"The published log has {seen.size} entries that this database does not have in that "
+                "order; it was restored from an older copy, or is not this log's.",
+                code="log-published-ahead",
+                satisfied_by="Restore database and object storage of the same moment, then run "
+                "`docflow audit verify`.",
+            )
 
     # -- into the log ----------------------------------------------------------------------------
 
@@ -248,14 +274,14 @@ class Sequencer:
             first, end = index * TILE_WIDTH * unit, (index + 1) * TILE_WIDTH * unit
             if width == 0 or state.size < end:
                 continue
-            widths = sa.select(sa.distinct(log_checkpoints.c.size // unit)).where(
+            widths = sa.select(log_checkpoints.c.size // unit % TILE_WIDTH).where(
                 log_checkpoints.c.size >= first + unit,
                 log_checkpoints.c.size < end,
                 log_checkpoints.c.size <= state.published_size,
             )
             with self._database.read() as connection:
-                found = list(connection.execute(widths).scalars())
-            paths += [Tile(level, index, int(units) % TILE_WIDTH).path for units in found]
+                found = list(connection.execute(widths.distinct()).scalars())
+            paths += [Tile(level, index, int(each)).path for each in found]
         return paths
 
 

@@ -18,6 +18,7 @@ from docflow.cli.output import CONSOLE, fail
 
 if TYPE_CHECKING:
     from docflow.audit.report import AuditReport, Progress
+    from docflow.settings import Settings
     from docflow.transparency.note import VerifierKey
     from docflow.transparency.proof import VerifiedEntry
 
@@ -66,7 +67,7 @@ def verify(
     database = bootstrap.open_database(settings)
     try:
         migrate.require_current(database)
-        verifier = verifier or bootstrap.log_key(settings).verifier
+        verifier = verifier or _own_key(settings)
         with _bars(quiet=as_json) as bars:
             report = verify_everything(
                 database,
@@ -94,12 +95,11 @@ def show_key(
     ] = None,
 ) -> None:
     """Print the log's public key, which whoever verifies proofs must have."""
-    from docflow import bootstrap
     from docflow.audit.log_key import create_log_key
 
     settings = settings_for(data_dir)
     if create is None:
-        print(bootstrap.log_key(settings).verifier)
+        print(_own_key(settings))
         return
     if create.exists():
         fail(f"{create} is there already; a log keeps its key. Name another file.")
@@ -161,6 +161,14 @@ def _verified(entry: "VerifiedEntry") -> dict[str, Any]:
     }
 
 
+def _own_key(settings: "Settings") -> "VerifierKey":
+    """Return the public half of the instance's key, which must be there: nothing is made here."""
+    from docflow import bootstrap
+    from docflow.audit.log_key import load_log_key
+
+    return load_log_key(bootstrap.log_key_path(settings), settings.log_origin).verifier
+
+
 def _verifier(key: str | None, key_file: Path | None) -> "VerifierKey | None":
     from docflow.transparency.note import VerifierKey
 
@@ -210,10 +218,14 @@ def _show(report: "AuditReport") -> None:
     if report.ok:
         CONSOLE.print("Everything holds.", style="bold green")
         return
-    table = Table("check", "finding", box=None, show_lines=False)
+    table = Table("check", "finding", box=None)
     for finding in report.findings:
-        table.add_row(finding.check, finding.sentence)
-    CONSOLE.print(table, markup=False)
+        if CONSOLE.is_terminal:
+            table.add_row(finding.check, finding.sentence)
+        else:  # one line each, for pipes
+            print(f"{finding.check}: {finding.sentence}")
+    if CONSOLE.is_terminal:
+        CONSOLE.print(table, markup=False)
     total = sum(report.found.values())
     if total > len(report.findings):
         CONSOLE.print(f"{total - len(report.findings):,} more of the same kinds.")

@@ -40,7 +40,8 @@ def play(data_dir: Path, port: int) -> None:
     if settings.production:
         fail("The demo does not play with DOCFLOW_ENVIRONMENT=production.")
     folder = settings.data_dir / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True)
     CONSOLE.rule("[bold]docflow demo[/]")
     CONSOLE.print(f"Preparing the instance in {settings.data_dir} …")
     prepare(settings)

@@ -6,6 +6,7 @@ change only through the unit of work's own methods, each of which writes the his
 
 from docflow.db.base import METADATA, JsonColumn, UtcDateTime, audited, part_of
 from docflow.db.engine import Database
+from docflow.db.prepared import Prepared
 from docflow.db.read import Row, all_rows, one_row
 from docflow.db.uow import Draft, UnitOfWork
 
@@ -14,6 +15,7 @@ __all__ = [
     "Database",
     "Draft",
     "JsonColumn",
+    "Prepared",
     "Row",
     "UnitOfWork",
     "UtcDateTime",

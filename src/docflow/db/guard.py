@@ -6,6 +6,7 @@ that runs it. Textual SQL that names an audited table in a write is refused as w
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +41,15 @@ def _check(
     _params: Any,
     options: Any,
 ) -> None:
+    check(clause, options)
+
+
+def check(clause: Any, options: Mapping[str, Any]) -> None:
+    """Refuse a statement that writes to an audited table without the token in its `options`.
+
+    Raises:
+        UnguardedWriteError: if it does.
+    """
     if isinstance(clause, UpdateBase):
         names = [clause.table.name] if isinstance(clause.table, sa.Table) else []
     elif isinstance(clause, TextClause):

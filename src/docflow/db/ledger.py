@@ -12,12 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import guard
+from docflow.db.prepared import Prepared
 from docflow.db.tables import history_entries
 from docflow.kernel.actor import Actor
 from docflow.kernel.ids import new_id
 from docflow.transparency.entry import DETAILS_KEY_BYTES, EntryFields, commit_details, make_entry
 
-_INSERT = sa.insert(history_entries).execution_options(**{guard.TOKEN: True})
+_INSERT = Prepared(sa.insert(history_entries).execution_options(**{guard.TOKEN: True}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Head:
 
 
 class Ledger:
-    """Collects the entries of one unit of work and writes them in one statement."""
+    """Collects the entries of one unit of work, mostly one, and writes them at its end."""
 
     def __init__(self, actor: Actor, now: datetime) -> None:
         self._actor = actor
@@ -95,6 +96,6 @@ class Ledger:
 
     def write(self, connection: sa.Connection) -> None:
         """Insert the collected entries."""
-        if self._rows:
-            connection.execute(_INSERT, self._rows)
-            self._rows = []
+        for row in self._rows:
+            _INSERT.run(connection, row)
+        self._rows = []

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from docflow.db import guard
 from docflow.db.base import NO_PREVIOUS
 from docflow.db.ledger import Draft, Head, Ledger
+from docflow.db.prepared import Prepared
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock
 from docflow.kernel.errors import StaleVersionError
@@ -27,24 +28,22 @@ _LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("number", type_=sa.
 
 
 @cache
-def _insert_into(table: sa.Table) -> sa.Insert:
-    """Return the guarded INSERT of a table, composed once: composing costs as much as running."""
-    return sa.insert(table).execution_options(**_OPTIONS)
+def _insert_into(table: sa.Table, columns: frozenset[str]) -> Prepared:
+    return Prepared(sa.insert(table).execution_options(**_OPTIONS), columns)
 
 
 @cache
-def _update_from(table: sa.Table, columns: frozenset[str]) -> sa.Update:
-    """Return the guarded UPDATE of these columns of the row that was seen, composed once."""
-    return (
+def _update_of(table: sa.Table, columns: frozenset[str]) -> Prepared:
+    """Return the UPDATE of these columns in the one row that is still as it was seen."""
+    values = {name: sa.bindparam(_NEW + name, type_=table.c[name].type) for name in sorted(columns)}
+    return Prepared(
         sa.update(table)
         .where(
             table.c.id == sa.bindparam("seen_id"),
             table.c.history_seq == sa.bindparam("seen_seq"),
             table.c.history_hash == sa.bindparam("seen_hash"),
         )
-        .values(
-            {name: sa.bindparam(_NEW + name, type_=table.c[name].type) for name in sorted(columns)}
-        )
+        .values(values)
         .execution_options(**_OPTIONS)
     )
 
@@ -73,7 +72,7 @@ class UnitOfWork:
         head = self._ledger.append(kind, row["id"], Head(0, 0, NO_PREVIOUS), draft)
         self._heads[kind, row["id"]] = head
         self._recorded.add((kind, row["id"]))
-        self.connection.execute(_insert_into(table), {**row, **head.columns()})
+        self._insert(table, {**row, **head.columns()})
 
     def change(
         self, table: sa.Table, current: Mapping[str, Any], values: Mapping[str, Any], draft: Draft
@@ -119,16 +118,9 @@ class UnitOfWork:
             else (current["history_seq"], current["history_hash"])
         )
         values |= head.columns()
-        result = self.connection.execute(
-            _update_from(table, frozenset(values)),
-            {
-                **{_NEW + name: value for name, value in values.items()},
-                "seen_id": current["id"],
-                "seen_seq": seen[0],
-                "seen_hash": seen[1],
-            },
-        )
-        if result.rowcount != 1:
+        new = {_NEW + name: value for name, value in values.items()}
+        was = {"seen_id": current["id"], "seen_seq": seen[0], "seen_hash": seen[1]}
+        if _update_of(table, frozenset(values)).run(self.connection, new | was) != 1:
             raise StaleVersionError(
                 f"This {key[0]} was changed by someone else meanwhile; read it again.",
                 rule="optimistic-concurrency",
@@ -155,7 +147,15 @@ class UnitOfWork:
         if not rows:
             return
         self._touch(table, rows)
-        self.connection.execute(_insert_into(table), [dict(row) for row in rows])
+        if len(rows) == 1:
+            self._insert(table, rows[0])
+            return
+        self.connection.execute(
+            sa.insert(table), [dict(row) for row in rows], execution_options=_OPTIONS
+        )
+
+    def _insert(self, table: sa.Table, row: Mapping[str, Any]) -> None:
+        _insert_into(table, frozenset(row)).run(self.connection, row)
 
     def alter(
         self, table: sa.Table, subject_id: str | None, where: Any, values: Mapping[str, Any]

@@ -229,24 +229,13 @@ def _write(
         )
         for position, item in enumerate(checked)
     ]
-    uow.create(
-        documents,
-        row,
-        Draft(
-            "document.posted",
-            {
-                "direction": row["direction"],
-                "workflow_id": row["workflow_id"],
-                "state": row["state"],
-                "classification": row["classification"],
-                "unit_id": row["unit_id"],
-                "files": [entry_of(item) for item in file_rows],
-                "recipients": list(recipient_ids),
-                "duplicate_of": row.get("duplicate_of") or [],
-            },
-            details,
-        ),
-    )
+    told = ("direction", "workflow_id", "state", "classification", "unit_id")
+    data = {name: row[name] for name in told} | {
+        "files": [entry_of(item) for item in file_rows],
+        "recipients": list(recipient_ids),
+        "duplicate_of": row.get("duplicate_of") or [],
+    }
+    uow.create(documents, row, Draft("document.posted", data, details))
     uow.put(files, *file_rows)
     uow.put(
         document_recipients,

@@ -5,11 +5,10 @@ Two documents are taken for the same if issuer, symbol and date agree, or if the
 
 from datetime import date
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 
-from docflow.db import Row, all_rows
+from docflow.db import Prepared, Row
 from docflow.documents.tables import documents
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError, FieldProblem
@@ -46,11 +45,11 @@ def find_duplicates(
         return []
     statement = _same(by_origin=bool(origin), by_bytes=bool(sha256))
     values = {**origin, "sha256": sha256} if sha256 else origin
-    return all_rows(connection, statement, {**values, "besides": besides or ""})
+    return statement.rows(connection, {**values, "besides": besides or ""})
 
 
 @cache
-def _same(*, by_origin: bool, by_bytes: bool) -> sa.Select[Any]:
+def _same(*, by_origin: bool, by_bytes: bool) -> Prepared:
     """Return the statement that finds duplicates by one mark or both, composed once."""
     same = []
     if by_origin:
@@ -68,7 +67,7 @@ def _same(*, by_origin: bool, by_bytes: bool) -> sa.Select[Any]:
         documents.c.id != sa.bindparam("besides"),
         sa.or_(*same),
     )
-    return sa.select(documents).where(condition).order_by(documents.c.id).limit(_MOST)
+    return Prepared(sa.select(documents).where(condition).order_by(documents.c.id).limit(_MOST))
 
 
 def report(actor: Actor, found: list[Row]) -> ConflictError:

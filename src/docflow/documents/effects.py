@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from docflow.db import Row, UnitOfWork
+from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers
 from docflow.documents.desk import Desk
 from docflow.documents.tables import files
@@ -29,7 +29,7 @@ from docflow.workflow.effects import (
 )
 from docflow.workflow.facts import Decision, Facts
 
-_ASSIGNABLE = (
+_ASSIGNABLE = Prepared(
     sa.select(people.c.id)
     .join(offices, offices.c.person_id == people.c.id)
     .where(
@@ -116,9 +116,7 @@ def _number(row: Row, applied: Applied, given: registers.Allocated) -> None:
 
 
 def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
-    found = uow.connection.execute(
-        _ASSIGNABLE, {"person_id": person_id, "unit_id": unit_id}
-    ).one_or_none()
+    found = _ASSIGNABLE.row(uow.connection, {"person_id": person_id, "unit_id": unit_id})
     if found is None:
         raise InvalidInputError(
             "The document can be assigned only to an active person who holds an office in its unit.",

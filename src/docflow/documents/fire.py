@@ -164,25 +164,13 @@ def _apply(
     written: dict[str, Any] | None = None,
     job_id: str | None = None,
 ) -> Outcome:
-    compiled = rows.pinned(desk, row).compiled
-    values: dict[str, Any] = {"updated_at": uow.now}
+    values = _moved(desk, uow, row, decision)
     data: dict[str, Any] = {
         "trigger": decision.trigger,
         "from": decision.from_state,
         "to": decision.to,
         "phase": decision.phase,
     }
-    if decision.clears_pending:
-        values |= {"pending": None, "stage": None}
-    if decision.to != row["state"]:
-        definition = compiled.definition
-        values |= {
-            "state": decision.to,
-            "state_since": uow.now,
-            "due_at": desk.catalogue.due_at(
-                definition.calendar, uow.now, definition.states[decision.to].due
-            ),
-        }
     if decision.phase == "complete":
         fired = {name: list(ids) for name, ids in row["fired_by"].items()}
         fired[decision.trigger] = sorted({*fired.get(decision.trigger, ()), facts.judged_id})
@@ -207,6 +195,22 @@ def _apply(
         job_id=applied.job_id,
         symbol=values.get("symbol", row["symbol"]),
     )
+
+
+def _moved(desk: Desk, uow: UnitOfWork, row: Row, decision: Decision) -> dict[str, Any]:
+    """Return the columns that say where the document stands now, and until when."""
+    values: dict[str, Any] = {"updated_at": uow.now}
+    if decision.clears_pending:
+        values |= {"pending": None, "stage": None}
+    if decision.to != row["state"]:
+        definition = rows.pinned(desk, row).compiled.definition
+        due = definition.states[decision.to].due
+        values |= {
+            "state": decision.to,
+            "state_since": uow.now,
+            "due_at": desk.catalogue.due_at(definition.calendar, uow.now, due),
+        }
+    return values
 
 
 def _is_sensitive(desk: Desk, row: Row, trigger: str, refusal: Refusal) -> bool:

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from docflow.db import Prepared
 from docflow.documents.catalogue import hint
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.tables import people, recipients, units
 
-_UNIT = sa.select(units.c.id).where(
-    sa.or_(units.c.id == sa.bindparam("written"), units.c.code == sa.bindparam("written"))
+_WRITTEN = sa.bindparam("written", type_=sa.String)
+_UNIT = Prepared(
+    sa.select(units.c.id).where(sa.or_(units.c.id == _WRITTEN, units.c.code == _WRITTEN))
 )
-_PERSON = sa.select(people.c.id).where(
-    sa.or_(people.c.id == sa.bindparam("written"), people.c.login == sa.bindparam("written"))
+_PERSON = Prepared(
+    sa.select(people.c.id).where(sa.or_(people.c.id == _WRITTEN, people.c.login == _WRITTEN))
 )
 _MANY = 500  # names shown in a hint are chosen among so many
+_SHOWN = 100  # characters of a name that is not known
 
 
 def unit_id(connection: sa.Connection, written: str, pointer: str = "/unit") -> str:
@@ -37,16 +40,16 @@ def person_id(connection: sa.Connection, written: str, pointer: str = "/person")
 
 def _one(
     connection: sa.Connection,
-    statement: sa.Select[tuple[str]],
+    statement: Prepared,
     name: sa.Column[str],
     written: str,
     pointer: str,
     what: str,
 ) -> str:
-    found = connection.execute(statement, {"written": written}).scalar_one_or_none()
+    found = statement.row(connection, {"written": written})
     if found is None:
         raise _unknown(connection, name, [written], pointer, what)
-    return str(found)
+    return str(found["id"])
 
 
 def recipient_ids(connection: sa.Connection, written: Sequence[str]) -> list[str]:
@@ -84,9 +87,9 @@ def _unknown(
     what: str,
 ) -> InvalidInputError:
     known = [str(code) for code in connection.execute(sa.select(name).limit(_MANY)).scalars()]
-    listed = ", ".join(repr(item) for item in written[:5])
+    listed = ", ".join(repr(item[:_SHOWN]) for item in written[:5])
     return InvalidInputError(
-        f"There is no {what} {listed}; {hint(written[0], known)}",
+        f"There is no {what} {listed}; {hint(written[0][:_SHOWN], known)}",
         code=f"unknown-{what}",
         fields=[FieldProblem(pointer, f"no such {what}: {listed}")],
     )

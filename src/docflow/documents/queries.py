@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from docflow.db import Row, all_rows, one_row
+from docflow.db import Prepared, Row, all_rows, one_row
 from docflow.documents import lookups, rows
 from docflow.documents.desk import Desk
 from docflow.documents.tables import document_recipients, documents, files, workflows
@@ -61,16 +61,15 @@ _SHOWN = (
     .join(workflows, workflows.c.id == documents.c.workflow_id)
 )
 
-# composed once: composing a statement costs as much as running it
 _ID = sa.bindparam("document_id", type_=sa.String(36))
-_SHOWN_BY_ID = _SHOWN.where(documents.c.id == _ID)
-_RECIPIENTS = (
+_SHOWN_BY_ID = Prepared(_SHOWN.where(documents.c.id == _ID))
+_RECIPIENTS = Prepared(
     sa.select(recipients)
     .join(document_recipients, document_recipients.c.recipient_id == recipients.c.id)
     .where(document_recipients.c.document_id == _ID)
     .order_by(document_recipients.c.position)
 )
-_FILES = (
+_FILES = Prepared(
     sa.select(files)
     .where(files.c.document_id == _ID)
     .order_by(files.c.current.desc(), files.c.position, files.c.id)
@@ -159,12 +158,12 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
         NotFoundError: if there is none that the actor may know of.
     """
     with desk.database.read() as connection:
-        row = one_row(connection, _SHOWN_BY_ID, {"document_id": document_id})
+        row = _SHOWN_BY_ID.row(connection, {"document_id": document_id})
         if row is None:
             raise rows.no_document()
         rows.require(actor, access.Permission.DOCUMENT_READ, row)
         listed = list_files(connection, document_id)
-        given = all_rows(connection, _RECIPIENTS, {"document_id": document_id})
+        given = _RECIPIENTS.rows(connection, {"document_id": document_id})
         current = {(f["role"], f["form"]) for f in listed if f["current"]}
         full = {
             **row,
@@ -186,7 +185,7 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
 
 def list_files(connection: sa.Connection, document_id: str) -> list[Row]:
     """Return every file of a document, current ones first, in order."""
-    return all_rows(connection, _FILES, {"document_id": document_id})
+    return _FILES.rows(connection, {"document_id": document_id})
 
 
 def available(desk: Desk, actor: Actor, document_id: str) -> tuple[Row, list[Available]]:

@@ -180,7 +180,7 @@ def find_number(desk: Desk, actor: Actor, selection: Selection, series: str, num
     """Return one entry of a book.
 
     Raises:
-        NotFoundError: if there is none (code `entry-not-found`).
+        NotFoundError: if there is none (code `number-not-found`).
     """
     before = find(desk, actor, selection, after=f"{number - 1}:{series}", limit=1)
     if not before or (before[0]["series"], before[0]["number"]) != (series, number):
@@ -192,7 +192,7 @@ def no_entry(selection: Selection, number: int) -> NotFoundError:
     """Return what is answered for a number that was never given."""
     return NotFoundError(
         f"The number {number} was never given in {selection.book.code!r} {selection.period.key}.",
-        code="entry-not-found",
+        code="number-not-found",
     )
 
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from docflow.db import Row, UnitOfWork, one_row
+from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents.desk import Desk
 from docflow.documents.duplicates import facts_for_access
 from docflow.documents.shelf import Pinned
@@ -38,9 +38,10 @@ _DOCUMENT = sa.select(
     .label("recipients_count"),
 ).join(units, units.c.id == documents.c.unit_id)
 
-# composed once: composing a statement costs as much as running it
-_BY_ID = _DOCUMENT.where(documents.c.id == sa.bindparam("document_id"))
-_LOCKED = _BY_ID.with_for_update(of=documents)
+_BY_ID = Prepared(_DOCUMENT.where(documents.c.id == sa.bindparam("document_id")))
+_LOCKED = Prepared(
+    _DOCUMENT.where(documents.c.id == sa.bindparam("document_id")).with_for_update(of=documents)
+)
 
 
 def no_document() -> NotFoundError:
@@ -54,7 +55,7 @@ def read(connection: sa.Connection, document_id: str) -> Row:
     Raises:
         NotFoundError: if there is none.
     """
-    row = one_row(connection, _BY_ID, {"document_id": document_id})
+    row = _BY_ID.row(connection, {"document_id": document_id})
     if row is None:
         raise no_document()
     return row
@@ -66,7 +67,7 @@ def lock(uow: UnitOfWork, document_id: str) -> Row:
     Raises:
         NotFoundError: if there is none.
     """
-    row = one_row(uow.connection, _LOCKED, {"document_id": document_id})
+    row = _LOCKED.row(uow.connection, {"document_id": document_id})
     if row is None:
         raise no_document()
     return row

@@ -47,7 +47,7 @@ def void(
         series: the series, needed where several series of the book gave this number.
 
     Raises:
-        NotFoundError: if the number was never given (code `entry-not-found`), or the actor has no
+        NotFoundError: if the number was never given (code `number-not-found`), or the actor has no
             reason to know its document.
         ForbiddenError: if the actor may not void it; that is history.
         InvalidInputError: if the series must be named (code `series-required`).

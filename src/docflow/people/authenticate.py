@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from docflow.db import Database
+from docflow.db import Database, Prepared, Row
 from docflow.kernel.actor import Actor, Office
 from docflow.kernel.errors import UnauthenticatedError
 from docflow.people.tables import accounts, api_keys, offices, people, recipients, sessions, units
@@ -52,37 +52,37 @@ class Authenticator:
             raise _invalid()
         statement = _BY_SESSION if kind == "session" else _BY_KEY
         with self._database.read() as connection:
-            rows = connection.execute(statement, {"token_hash": token_digest(token)}).all()
+            rows = statement.rows(connection, {"token_hash": token_digest(token)})
             if not rows or not _usable(rows[0]):
                 raise _invalid()
-            _refuse_expired(rows[0].expires_at, self._database.clock.now(), kind)
+            _refuse_expired(rows[0]["expires_at"], self._database.clock.now(), kind)
             return self._actor(connection, rows)
 
-    def _actor(self, connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Actor:
+    def _actor(self, connection: sa.Connection, rows: Sequence[Row]) -> Actor:
         first = rows[0]
-        scopes = frozenset(first.scopes) if first.scopes is not None else None
-        received = frozenset(row.recipient for row in rows if row.recipient is not None)
-        if first.person_id is None:
+        scopes = frozenset(first["scopes"]) if first["scopes"] is not None else None
+        received = frozenset(row["recipient"] for row in rows if row["recipient"] is not None)
+        if first["person_id"] is None:
             return Actor(
-                id=first.recipient_id,
+                id=first["recipient_id"],
                 kind="recipient",
-                name=first.recipient_name,
+                name=first["recipient_name"],
                 scopes=scopes,
                 recipient_ids=received,
             )
         held = tuple(
             sorted(
-                {Office(row.unit_id, row.role) for row in rows if row.unit_id is not None},
+                {Office(row["unit_id"], row["role"]) for row in rows if row["unit_id"] is not None},
                 key=lambda office: (office.unit_id, office.role),
             )
         )
         tops = sorted({office.unit_id for office in held})
         return Actor(
-            id=first.person_id,
-            kind=first.person_kind,
-            name=first.person_name,
+            id=first["person_id"],
+            kind=first["person_kind"],
+            name=first["person_name"],
             offices=held,
-            unit_tree=self._reach(connection, first.generation, tops),
+            unit_tree=self._reach(connection, first["generation"], tops),
             scopes=scopes,
             recipient_ids=received,
         )
@@ -106,7 +106,9 @@ def _statement(source: sa.Table, *extra: sa.ColumnElement[Any]) -> sa.Select[Any
     owner = recipients.alias("owner")
     by_office = sa.and_(
         received.c.unit_id == offices.c.unit_id,
-        offices.c.role.in_(sorted(role.value for role in RECEIVING_ROLES)),
+        sa.or_(
+            *(offices.c.role == value for value in sorted(role.value for role in RECEIVING_ROLES))
+        ),
     )
     links = sa.or_(received.c.id == owner.c.id, received.c.person_id == people.c.id, by_office)
     return (
@@ -132,18 +134,20 @@ def _statement(source: sa.Table, *extra: sa.ColumnElement[Any]) -> sa.Select[Any
     )
 
 
-_BY_SESSION: Final = (
+_BY_SESSION: Final = Prepared(
     _statement(accounts, sessions.c.expires_at, sa.null().label("scopes"))
     .join(sessions, sessions.c.account_id == accounts.c.id)
     .where(sessions.c.token_hash == _HASH, accounts.c.active)
 )
-_BY_KEY: Final = _statement(api_keys, api_keys.c.expires_at, api_keys.c.scopes).where(
-    api_keys.c.secret_hash == _HASH, api_keys.c.revoked_at.is_(None)
+_BY_KEY: Final = Prepared(
+    _statement(api_keys, api_keys.c.expires_at, api_keys.c.scopes).where(
+        api_keys.c.secret_hash == _HASH, api_keys.c.revoked_at.is_(None)
+    )
 )
 
 
-def _usable(row: sa.Row[Any]) -> bool:
-    return bool(row.person_active if row.person_id is not None else row.recipient_active)
+def _usable(row: Row) -> bool:
+    return bool(row["person_active"] if row["person_id"] is not None else row["recipient_active"])
 
 
 def _refuse_expired(expires_at: datetime | None, now: datetime, kind: str) -> None:

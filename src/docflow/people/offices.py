@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from docflow.db import Prepared
 from docflow.kernel.actor import Office
 from docflow.kernel.errors import ConflictError, FieldProblem, InvalidInputError
 from docflow.kernel.ids import is_id
@@ -119,7 +120,7 @@ def holding(unit_id: str | None, role: str | None) -> sa.ColumnElement[bool]:
     return sa.exists().where(*conditions)
 
 
-def _heads_above() -> sa.Select[tuple[str, str, int]]:
+def _heads_above() -> Prepared:
     up = (
         sa.select(units.c.id, units.c.parent_id, sa.literal(0).label("distance"))
         .where(units.c.id == sa.bindparam("unit_id"))
@@ -127,15 +128,16 @@ def _heads_above() -> sa.Select[tuple[str, str, int]]:
     )
     above = sa.select(units.c.id, units.c.parent_id, up.c.distance + 1)
     up = up.union_all(above.join(up, units.c.id == up.c.parent_id))
-    return (
+    acting = sa.or_(offices.c.role == Role.HEAD.value, offices.c.role == Role.LEADER.value)
+    return Prepared(
         sa.select(people.c.id, offices.c.role, up.c.distance)
         .join(offices, offices.c.person_id == people.c.id)
         .join(up, up.c.id == offices.c.unit_id)
-        .where(people.c.active, offices.c.role.in_([Role.HEAD.value, Role.LEADER.value]))
+        .where(people.c.active, acting)
     )
 
 
-_HEADS_ABOVE = _heads_above()  # composed once; a transition by a head or leader asks it
+_HEADS_ABOVE = _heads_above()
 
 
 def unit_heads(connection: sa.Connection, unit_id: str) -> frozenset[str]:
@@ -145,8 +147,8 @@ def unit_heads(connection: sa.Connection, unit_id: str) -> frozenset[str]:
     none has, the leaders of the nearest unit that has leaders.
     """
     ranked = [
-        ((row.role != Role.HEAD, row.distance), row.id)
-        for row in connection.execute(_HEADS_ABOVE, {"unit_id": unit_id})
+        ((row["role"] != Role.HEAD, row["distance"]), row["id"])
+        for row in _HEADS_ABOVE.rows(connection, {"unit_id": unit_id})
     ]
     nearest = min((rank for rank, _ in ranked), default=None)
     return frozenset(person_id for rank, person_id in ranked if rank == nearest)

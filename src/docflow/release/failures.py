@@ -4,7 +4,9 @@ A failed job leaves the document where it was, says so on the document, and no l
 transitions: the document can be returned, withdrawn, or the job retried.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
 from docflow.documents import rows
@@ -79,14 +81,32 @@ def find(
     before: str | None,
     limit: int,
 ) -> tuple[list[Job], str | None]:
-    """Return a page of the jobs that the actor may see, newest first, and where the next begins."""
+    """Return the jobs of a page that the actor may see, newest first, and where the next begins.
+
+    Jobs about documents that the actor has no reason to know are left out of the page.
+    """
     if subject_id is not None:
         with desk.database.read() as connection:
             rows.require(actor, access.Permission.JOB_READ, rows.read(connection, subject_id))
     else:
         access.require(actor, access.Permission.JOB_READ)
     page = engine.list(state=state, subject_id=subject_id, before=before, limit=limit)  # type: ignore[arg-type]
-    return list(page.jobs), page.next_before
+    return _visible(desk, actor, page.jobs), page.next_before
+
+
+def _visible(desk: Desk, actor: Actor, jobs: Sequence[Job]) -> list[Job]:
+    if actor.kind == "service" or "administrator" in actor.roles():
+        return list(jobs)
+    with desk.database.read() as connection:
+        known = set(
+            connection.execute(
+                sa.select(documents.c.id).where(
+                    documents.c.id.in_([job.subject_id for job in jobs]),
+                    access.readable(actor, documents),
+                )
+            ).scalars()
+        )
+    return [job for job in jobs if job.subject_id in known]
 
 
 def show(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:

@@ -10,6 +10,7 @@ Here and not beside the printing, because receipts are this room's.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +64,7 @@ def pdf_file(studio: Studio, actor: Actor, selection: Selection) -> Path:
             path,
             _columns(selection),
             _rows(studio, actor, selection),
-            printing.heading_for(catalogue.seed.organisation, selection.book, selection.period),
+            heading(catalogue, selection),
             studio.fonts,
             printed_at=studio.desk.database.clock.now().astimezone(catalogue.zone),
         )
@@ -71,6 +72,18 @@ def pdf_file(studio: Studio, actor: Actor, selection: Selection) -> Path:
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+def heading(catalogue: Catalogue, selection: Selection) -> printing.RegisterHeading:
+    """Return the heading of what is printed: its days are those that the rows are narrowed to."""
+    period = selection.period
+    whole = printing.heading_for(catalogue.seed.organisation, selection.book, period)
+    ends = [day for day in (period.ends, selection.last) if day is not None]
+    return replace(
+        whole,
+        starts=max(period.starts, selection.first or period.starts),
+        ends=min(ends, default=None),
+    )
 
 
 def _require(studio: Studio, actor: Actor, selection: Selection) -> None:

@@ -24,6 +24,8 @@ CAPTION_PT = 6.0
 QR_MM = 20.0
 _MAX_TEXT = 120
 _MAX_PAYLOAD_BYTES = 200
+_LARGEST_MM = 1200  # A0 is 841 x 1189 mm
+_LARGEST_PAGE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def plan_stamp(
     )
 
 
-def parse_anchor(value: Anchor | str | Mapping[str, Any] | None, default: str) -> Anchor:
+def parse_anchor(value: object, default: str) -> Anchor:
     """Read an anchor: a name, or a mapping with `page`, `x`, `y` (mm) and `align`, or with `name`.
 
     Raises:
@@ -148,17 +150,23 @@ def parse_anchor(value: Anchor | str | Mapping[str, Any] | None, default: str) -
         return value
     if isinstance(value, str):
         return Anchor(name=_known(value))
+    if not isinstance(value, Mapping):
+        raise _bad_anchor("write a place's name, or an object with page, x and y.")
     unknown = sorted(set(value) - {"name", "page", "x", "y", "align"})
     if unknown:
         raise _bad_anchor(f"{unknown[0]!r} is not part of a place; use name, page, x, y, align.")
     page = value.get("page", 1)
-    if not isinstance(page, int) or isinstance(page, bool) or page == 0:
+    whole = isinstance(page, int) and not isinstance(page, bool)
+    if not whole or not 1 <= abs(page) <= _LARGEST_PAGE:
         raise _bad_anchor("page is a whole number: 1 is the first page, -1 the last.")
     if "name" in value:
         return Anchor(name=_known(str(value["name"])), page=page)
     x, y, align = value.get("x"), value.get("y"), value.get("align", "left")
-    if not _is_number(x) or not _is_number(y):
-        raise _bad_anchor("x and y are numbers, in millimetres from the top left corner.")
+    if not _is_length(x) or not _is_length(y):
+        raise _bad_anchor(
+            "x and y are numbers, in millimetres from the top left corner, "
+            f"from 0 to {_LARGEST_MM}."
+        )
     if align not in ("left", "centre", "right"):
         raise _bad_anchor("align is left, centre or right.")
     return Anchor(page=page, x_mm=float(x), y_mm=float(y), align=align)
@@ -174,8 +182,10 @@ def _bad_anchor(message: str) -> InvalidInputError:
     return InvalidInputError(f"The place of a stamp is wrong: {message}", code="stamp-anchor")
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_length(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= _LARGEST_MM
 
 
 def _line(text: str, what: str) -> str:

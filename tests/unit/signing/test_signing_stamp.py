@@ -182,9 +182,7 @@ def refused(code: str, *sentence: str) -> Iterator[None]:
         assert part in caught.value.detail
 
 
-@pytest.mark.parametrize(
-    ("x", "y"), [(-1, 10), (10, -1), (205, 10), (10, 295), (500, 500), (1e9, 1e9)]
-)
+@pytest.mark.parametrize(("x", "y"), [(205, 10), (10, 295), (500, 500), (1200, 1200)])
 def test_an_anchor_outside_the_page_is_refused(
     fonts: Fonts, tmp_path: Path, x: float, y: float
 ) -> None:

@@ -3,12 +3,11 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from docflow.api import pagination, uploads
+from docflow.api.answers import in_thread, json_answer
 from docflow.api.context import Caller, CallerDep, IdempotencyKey, IfMatch, etag, required_version
 from docflow.api.multipart import Limits, Received, receive
 from docflow.api.problems import field_of
@@ -29,7 +28,7 @@ from docflow.documents import change, create, queries
 from docflow.documents.content import ReceivedFile
 from docflow.documents.fire import fire
 from docflow.documents.queries import Filters
-from docflow.kernel.errors import InvalidInputError, MalformedError
+from docflow.kernel.errors import ConflictError, InvalidInputError, MalformedError
 from docflow.storage import StagedFile
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -78,8 +77,8 @@ async def post_document(
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "multipart/form-data":
         body = await request.body()
-        return await anyio.to_thread.run_sync(_post, caller, body, None, idempotency_key)
-    await anyio.to_thread.run_sync(lambda: caller.actor)  # nobody unknown fills our disk
+        return await in_thread(caller.threads, _post, caller, body, None, idempotency_key)
+    await in_thread(caller.threads, lambda: caller.actor)  # nobody unknown fills our disk
     settings = caller.services.settings
     received = await receive(
         request.stream(),
@@ -93,8 +92,8 @@ async def post_document(
     )
     staged = [received.main.result, *(annex.result for annex in received.annexes)]
     try:
-        return await anyio.to_thread.run_sync(
-            _post, caller, received.metadata, received, idempotency_key
+        return await in_thread(
+            caller.threads, _post, caller, received.metadata, received, idempotency_key
         )
     finally:
         uploads.discard(*staged)
@@ -118,12 +117,17 @@ def _post(
     claim = caller.claim(key, content)
     document_id = recall(caller.services.database, actor, claim) if claim else None
     if document_id is None:
-        document_id = create.create(
-            caller.services.desk, actor, new, main=main, annexes=annexes, claim=claim
-        )
+        try:
+            document_id = create.create(
+                caller.services.desk, actor, new, main=main, annexes=annexes, claim=claim
+            )
+        except ConflictError:  # perhaps with this very request, carried out a moment ago
+            document_id = recall(caller.services.database, actor, claim) if claim else None
+            if document_id is None:
+                raise
     shown = document_of(queries.show(caller.services.desk, actor, document_id))
     headers = {"Location": f"/v1/documents/{document_id}", "ETag": etag(shown.version)}
-    return JSONResponse(shown.model_dump(mode="json"), 201, headers)
+    return json_answer(shown, 201, headers)
 
 
 def _parse(body: bytes) -> DocumentIn:
@@ -193,26 +197,28 @@ def list_documents(
 
 
 @router.get("/{document_id}", response_model=DocumentOut, summary="Read a document")
-def get_document(document_id: Name, response: Response, caller: CallerDep) -> DocumentOut:
+async def get_document(document_id: Name, caller: CallerDep) -> Response:
     """Read a document with its files, its recipients and what the caller may do."""
+    return await in_thread(caller.threads, _shown, caller, document_id)
+
+
+def _shown(caller: Caller, document_id: str) -> Response:
     shown = document_of(queries.show(caller.services.desk, caller.actor, document_id))
-    response.headers["ETag"] = etag(shown.version)
-    return shown
+    return json_answer(shown, headers={"ETag": etag(shown.version)})
 
 
 @router.patch("/{document_id}", response_model=DocumentOut, summary="Change a draft's data")
 def patch_document(
     document_id: Name,
     changes: DocumentPatch,
-    response: Response,
     caller: CallerDep,
     if_match: IfMatch = None,
-) -> DocumentOut:
+) -> Response:
     """Change a document's data; only where its state is editable."""
     version = required_version(if_match)
     desk = caller.services.desk
     change.edit(desk, caller.actor, document_id, changes.changes(), if_version=version)
-    return get_document(document_id, response, caller)
+    return _shown(caller, document_id)
 
 
 @router.get(
@@ -233,14 +239,14 @@ def get_available(document_id: Name, response: Response, caller: CallerDep) -> l
     responses={202: {"model": TransitionOut, "description": "A job signs and completes it."}},
     summary="Fire a transition",
 )
-def post_transition(
-    document_id: Name,
-    wanted: TransitionIn,
-    response: Response,
-    caller: CallerDep,
-    if_match: IfMatch = None,
-) -> TransitionOut:
+async def post_transition(
+    document_id: Name, wanted: TransitionIn, caller: CallerDep, if_match: IfMatch = None
+) -> Response:
     """Fire a transition of the document's workflow: the only way its state changes."""
+    return await in_thread(caller.threads, _fire, caller, document_id, wanted, if_match)
+
+
+def _fire(caller: Caller, document_id: str, wanted: TransitionIn, if_match: str | None) -> Response:
     outcome = fire(
         caller.services.desk,
         caller.actor,
@@ -250,7 +256,5 @@ def post_transition(
         if_version=required_version(if_match),
         place=wanted.place,
     )
-    response.headers["ETag"] = etag(outcome.version)
-    if outcome.phase == "request":
-        response.status_code = 202
-    return TransitionOut.of(outcome)
+    status = 202 if outcome.phase == "request" else 200
+    return json_answer(TransitionOut.of(outcome), status, {"ETag": etag(outcome.version)})

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from docflow.api import uploads
 from docflow.api.context import CallerDep, IfMatch, etag, required_version
-from docflow.api.schemas.common import Name
+from docflow.api.schemas.common import PROBLEM, Name
 from docflow.api.schemas.documents import DocumentOut, FileOut, document_of
 from docflow.documents import change, queries
 
@@ -29,6 +29,8 @@ BYTES: dict[int | str, dict[str, Any]] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
     206: {"description": "The range that was asked for."},
+    304: {"description": "The bytes that If-None-Match names are still those."},
+    416: {"description": "The range lies outside of the file.", **PROBLEM},
 }
 
 

@@ -47,7 +47,7 @@ class VoidedOut(Output):
     reason: str
 
 
-class EntryDocument(Output):
+class NumberedDocument(Output):
     """The document that a number was given to."""
 
     id: str
@@ -57,7 +57,7 @@ class EntryDocument(Output):
     state: str
 
 
-class EntryOut(Output):
+class RegisterEntryOut(Output):
     """A number of a register; where it is hidden, nothing but the number is told."""
 
     series: str
@@ -67,11 +67,11 @@ class EntryOut(Output):
     )
     symbol: str | None
     numbered_on: date | None
-    document: EntryDocument | None
+    document: NumberedDocument | None
     voided: VoidedOut | None
 
     @classmethod
-    def of(cls, row: Row) -> "EntryOut":
+    def of(cls, row: Row) -> "RegisterEntryOut":
         """Build from a row."""
         place = {"series": row["series"], "number": row["number"]}
         if not row["readable"]:
@@ -89,7 +89,7 @@ class EntryOut(Output):
             hidden=None,
             symbol=row["symbol"],
             numbered_on=row["numbered_on"],
-            document=EntryDocument(
+            document=NumberedDocument(
                 id=row["document_id"],
                 direction=row["direction"],
                 type=row["type_code"],
@@ -100,12 +100,12 @@ class EntryOut(Output):
         )
 
 
-class EntryPage(Output):
+class RegisterPage(Output):
     """A page of a register, in order of series and number."""
 
     book: str
     period: str
-    items: list[EntryOut]
+    items: list[RegisterEntryOut]
     next_cursor: str | None
 
 
@@ -128,7 +128,7 @@ def _voided(row: Row) -> VoidedOut | None:
     return VoidedOut(at=row["voided_at"], by=by, reason=row["void_reason"])
 
 
-@router.get("/entries", response_model=EntryPage, summary="Read a register")
+@router.get("/entries", response_model=RegisterPage, summary="Read a register")
 def list_entries(
     code: Name,
     request: Request,
@@ -139,7 +139,7 @@ def list_entries(
     last: Last = None,
     cursor: pagination.Cursor = None,
     limit: pagination.Limit = pagination.DEFAULT_LIMIT,
-) -> EntryPage:
+) -> RegisterPage:
     """List the numbers of a book in one period, in order of series and number."""
     desk = caller.services.desk
     selection = register_views.choose(desk, caller.actor, code, period, first, last)
@@ -148,10 +148,10 @@ def list_entries(
     )
     page = rows[:limit]
     key = register_views.key_of(page[-1]) if len(rows) > limit else None
-    return EntryPage(
+    return RegisterPage(
         book=selection.book.code,
         period=selection.period.key,
-        items=[EntryOut.of(row) for row in page],
+        items=[RegisterEntryOut.of(row) for row in page],
         next_cursor=pagination.follow(request, response, key),
     )
 
@@ -191,17 +191,17 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
             yield piece
 
 
-@router.post("/entries/{number}/void", response_model=EntryOut, summary="Void a number")
+@router.post("/entries/{number}/void", response_model=RegisterEntryOut, summary="Void a number")
 def post_void(
     code: Name,
     number: Annotated[int, Path(ge=1, le=999_999_999)],
     wanted: VoidIn,
     caller: CallerDep,
-) -> EntryOut:
+) -> RegisterEntryOut:
     """Void a number that is on no signed file, where its document may stand without one."""
     desk = caller.services.desk
     selection = register_views.choose(desk, caller.actor, code, wanted.period)
     row = voiding.void(
         desk, caller.actor, selection, number, reason=wanted.reason, series=wanted.series
     )
-    return EntryOut.of(row)
+    return RegisterEntryOut.of(row)

@@ -1,13 +1,13 @@
 """/v1/sessions: sign in and out; /v1/me: who am I, and my password."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from docflow.api.context import CallerDep
-from docflow.api.schemas.common import Input, Output, Text
+from docflow.api.schemas.common import PROBLEM, Input, Output, Text
 from docflow.api.schemas.documents import PersonRef, RecipientRef, UnitRef
 from docflow.bootstrap import Services
 from docflow.kernel.errors import ForbiddenError
@@ -16,6 +16,9 @@ from docflow.people.profile import Profile, profile
 router = APIRouter(tags=["sessions"])
 
 Password = Annotated[str, StringConstraints(max_length=1000)]
+_LOCKED: dict[int | str, dict[str, Any]] = {
+    429: {"description": "Too many wrong passwords in a row; wait for Retry-After.", **PROBLEM}
+}
 
 
 class Credentials(Input):
@@ -85,7 +88,7 @@ class SessionOut(Output):
     "/v1/sessions",
     status_code=201,
     response_model=SessionOut,
-    openapi_extra={"security": []},
+    responses=_LOCKED,
     summary="Sign in",
 )
 def post_session(given: Credentials, request: Request) -> SessionOut:
@@ -124,7 +127,7 @@ def get_me(caller: CallerDep) -> MeOut:
     return MeOut.of(profile(caller.services.database, caller.actor))
 
 
-@router.put("/v1/me/password", status_code=204, summary="Change my password")
+@router.put("/v1/me/password", status_code=204, responses=_LOCKED, summary="Change my password")
 def put_password(given: PasswordChange, caller: CallerDep) -> Response:
     """Change the caller's own password; every other session of the account ends."""
     caller.services.accounts.change_password(

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request
 from docflow import __version__
 from docflow.api.schemas.common import Output
 from docflow.db import migrate
+from docflow.kernel.errors import ConfigurationError, UnavailableError
 
 router = APIRouter(tags=["system"])
 
@@ -25,5 +26,8 @@ async def healthz() -> Health:
 @router.get("/readyz", response_model=Health, summary="Can it serve")
 def readyz(request: Request) -> Health:
     """Answer if the database answers and has the right schema, else 503."""
-    migrate.require_current(request.app.state.services.database)
+    try:
+        migrate.require_current(request.app.state.services.database)
+    except ConfigurationError as error:  # someone migrated, or restored, under a running service
+        raise UnavailableError(error.detail, code="not-ready") from error
     return Health(status="ready", version=__version__)

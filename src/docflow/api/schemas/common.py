@@ -1,7 +1,8 @@
 """Types that every schema uses."""
 
+import math
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -23,6 +24,22 @@ def _storable(text: str) -> str:
     if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("has a NUL character or a lone surrogate")
     return text
+
+
+def _storable_throughout(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse the same anywhere within a JSON object, and numbers that JSON does not have."""
+    left: list[Any] = [values]
+    while left:  # not by recursion: whoever sends it decides how deep it is
+        match left.pop():
+            case str(text):
+                _storable(text)
+            case float(number) if not math.isfinite(number):
+                raise ValueError("has a number that is not finite")
+            case dict(inner):
+                left += [*inner.keys(), *inner.values()]
+            case list(inner):
+                left += inner
+    return values
 
 
 def _one_line(text: str) -> str:
@@ -57,6 +74,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 JsonObject = dict[str, Any]
+InputObject = Annotated[JsonObject, AfterValidator(_storable_throughout)]
 
 
 class FieldProblemOut(Output):
@@ -80,3 +98,10 @@ class Problem(Output):
     rule: str | None = Field(None, description="The rule that said no.")
     satisfied_by: str | None = Field(None, description="What would satisfy it.")
     errors: list[FieldProblemOut] | None = None
+
+
+PROBLEM: Final[dict[str, Any]] = {
+    "model": Problem,
+    "content": {"application/problem+json": {}},
+}
+"""How a route describes a refusal in OpenAPI, beside its `description`."""

@@ -5,7 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from docflow.api.schemas.common import Input, JsonObject, Line, Name, Output, Text
+from docflow.api.schemas.common import (
+    Input,
+    InputObject,
+    JsonObject,
+    Line,
+    Name,
+    Output,
+    Text,
+)
 from docflow.db import Row
 from docflow.documents.create import NewDocument
 from docflow.documents.fire import Outcome
@@ -27,7 +35,7 @@ class DocumentIn(Input):
     urgency: Name = "normal"
     classification: Name = "internal"
     unit: Name | None = Field(None, description="Code or id; default: the poster's own unit.")
-    fields: JsonObject = Field(default_factory=dict, description="The workflow's own fields.")
+    fields: InputObject = Field(default_factory=dict, description="The workflow's own fields.")
     recipients: Codes = Field(default_factory=list, description="Codes or ids; outgoing only.")
     issuer: Line | None = Field(None, description="Who issued it; incoming only.")
     issuer_symbol: Name | None = Field(None, description="Its number and symbol there.")
@@ -50,7 +58,7 @@ class DocumentPatch(Input):
     type: Name | None = None
     urgency: Name | None = None
     classification: Name | None = None
-    fields: JsonObject | None = Field(None, description="Merged; null clears a field.")
+    fields: InputObject | None = Field(None, description="Merged; null clears a field.")
     recipients: Codes | None = Field(None, description="Replaces the list.")
     issuer: Line | None = None
     issuer_symbol: Name | None = None
@@ -69,8 +77,8 @@ class TransitionIn(Input):
     """A transition to fire."""
 
     trigger: Name
-    asked: JsonObject = Field(default_factory=dict, description="Values for what it asks.")
-    place: JsonObject | None = Field(
+    asked: InputObject = Field(default_factory=dict, description="Values for what it asks.")
+    place: InputObject | None = Field(
         None,
         description="Where `number`, `date` and `qr` go on the page: a place's name, or "
         "`{page, x, y}` in millimetres from the top-left corner.",
