@@ -66,5 +66,13 @@ def log_to_stderr(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
-    for noisy in ("alembic", "dbos", "transitions", "uvicorn.access", "fontTools", "httpcore2", "httpx2"):
+    for noisy in (
+        "alembic",
+        "dbos",
+        "transitions",
+        "uvicorn.access",
+        "fontTools",
+        "httpcore2",
+        "httpx2",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
