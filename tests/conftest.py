@@ -1,5 +1,6 @@
 """Fixtures shared by every kind of test: real databases, a clock that moves when told."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,12 +8,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
 from tests.office_support import Instance, copy_instance
 from tests.s3_server import S3Server
 from tests.servers import PostgresServer
+
+# A loaded machine is slow, not wrong; and a run in CI says the same twice.
+settings.register_profile("docflow", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("docflow")
 
 START = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)  # a Monday, 08:30 in Hà Nội
 

@@ -116,6 +116,12 @@ class Service:
             return httpx2.get(f"{self.address}/readyz", timeout=5).is_success
         return False
 
+    def memory(self) -> int:
+        """Bytes of memory that the process has now."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+
     def kill(self) -> None:
         """End the process as a power cut would."""
         assert self._process is not None

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from docflow.audit.records import CHECKPOINT_KEY
 from docflow.audit.report import AuditReport
 from docflow.audit.sequencer import Sequencer
 from docflow.audit.verify import verify_everything
@@ -159,7 +160,7 @@ class Played:
         return self.folder / "store" / "log" / key
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def template(
     tmp_path_factory: pytest.TempPathFactory, prepared: Path
 ) -> Callable[[str | None], Path]:
@@ -185,7 +186,7 @@ def template(
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def played_postgres(postgres: PostgresServer, prepared_postgres: str) -> str:
     return postgres.create("docflow_played", template=prepared_postgres)
 
@@ -762,6 +763,7 @@ def rewrite(it: Played) -> None:
             connection.execute(sa.delete(table(name)))
         columns = sa.select(entries.c.id)
         connection.execute(sa.insert(table("history_pending")).from_select(["entry_id"], columns))
+    it.store.delete(CHECKPOINT_KEY)  # else the sequencer would not sign on
     Sequencer(it.database, it.store, it.key, it.database.clock).run()
 
 

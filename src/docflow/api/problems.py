@@ -114,6 +114,8 @@ def response(
         sent["WWW-Authenticate"] = 'Bearer realm="docflow"'
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = str(_RETRY_SECONDS)
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and "size_bytes" in error.extra:
+        sent["Content-Range"] = f"bytes */{error.extra['size_bytes']}"
     if (wait := error.extra.get("retry_after_seconds")) is not None:
         sent["Retry-After"] = str(int(wait) + 1)
     body = of_error(error, instance_of(request.scope))

@@ -83,7 +83,7 @@ def send_file(request: Request, services: Services, row: Row) -> Response:
         "Accept-Ranges": "bytes",
         "Repr-Digest": f"sha-256=:{_base64(row['sha256'])}:",
     }
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if _known(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     start, end = _range(request, size, headers["ETag"])
     status = HTTPStatus.OK
@@ -95,6 +95,12 @@ def send_file(request: Request, services: Services, row: Row) -> Response:
     return StreamingResponse(
         _chunks(file, start, end), status, headers, media_type=row["media_type"]
     )
+
+
+def _known(if_none_match: str | None, etag: str) -> bool:
+    """Tell whether the caller has these bytes already (RFC 9110 section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in tags or etag in tags
 
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
@@ -126,7 +132,7 @@ def _range(request: Request, size: int, etag: str) -> tuple[int, int]:
         start, end = max(size - int(last), 0), size
     if start >= end:
         raise RangeNotSatisfiableError(
-            f"The file has {size} bytes; the range {asked} lies outside."
+            f"The file has {size} bytes; the range {asked} lies outside.", size_bytes=size
         )
     return start, end
 
