@@ -132,4 +132,4 @@ $(DEV): $(RUNTIME) $(LOCKS)/dev.txt
 
 .PHONY: debian-tools
 debian-tools:
-	@.ci/debian pdfsig:poppler-utils qpdf:qpdf zbarimg:zbar-tools openssl:openssl
+	@.ci/debian pdfsig:poppler-utils qpdf:qpdf zbarimg:zbar-tools openssl:openssl softhsm2-util:softhsm2

@@ -13,6 +13,7 @@ from hypothesis import settings
 from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
 from tests.office_support import Instance, copy_instance
+from tests.s3_server import S3Server
 from tests.servers import PostgresServer
 
 # A loaded machine is slow, not wrong; and a run in CI says the same twice.
@@ -30,6 +31,14 @@ def clock() -> ManualClock:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server; each test makes a bucket or a prefix of its own in it."""
+    server = S3Server()
     yield server
     server.stop()
 

@@ -91,6 +91,38 @@ class Settings(BaseSettings):
     verification_seconds: float = Field(
         default=30.0, gt=0, le=600, description="Longest time for verifying one foreign file."
     )
+    s3_endpoint: str = Field(
+        default="", description="https://host[:port] of an S3 service; empty: a local folder."
+    )
+    s3_bucket: str = Field(default="", description="The bucket; it must exist already.")
+    s3_prefix: str = Field(default="", description="Put before every key, to share a bucket.")
+    s3_region: str = Field(
+        default="us-east-1", description="The region that requests are signed for."
+    )
+    s3_virtual_host: bool = Field(
+        default=False, description="Whether the bucket is part of the host name."
+    )
+    s3_ca_file: Path | None = Field(
+        default=None, description="PEM certificates to trust instead of the system's."
+    )
+    s3_access_key: str = Field(
+        default="", description="Access key; its secret is in DOCFLOW_S3_SECRET_KEY_FILE."
+    )
+    s3_secret_key_file: Path | None = Field(
+        default=None, description="File that holds the secret of the access key, and nothing else."
+    )
+    s3_credentials_file: Path | None = Field(
+        default=None, description="AWS-style credentials file, instead of key and secret file."
+    )
+    s3_profile: str = Field(default="default", description="The profile in that file.")
+    s3_encryption: Literal["off", "s3", "kms"] = Field(
+        default="off", description="What the service is asked to encrypt objects with."
+    )
+    s3_kms_key: str = Field(default="", description="The key for `kms`.")
+    s3_timeout_seconds: float = Field(
+        default=30.0, gt=0, le=600, description="Longest silence of the S3 service."
+    )
+    s3_attempts: int = Field(default=4, ge=1, le=20, description="Tries of one S3 request.")
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least weight of what is logged."

@@ -58,7 +58,7 @@ def test_every_setting_has_a_meaning_and_is_used() -> None:
 def test_documents_name_no_setting_that_does_not_exist() -> None:
     known = {f"DOCFLOW_{name.upper()}" for name in Settings.model_fields}
     for page in PAGES:
-        named = set(re.findall(r"DOCFLOW_[A-Z_]+", page.read_text(encoding="utf-8")))
+        named = set(re.findall(r"DOCFLOW_[A-Z0-9_]+", page.read_text(encoding="utf-8")))
         assert named <= known, page.name
 
 

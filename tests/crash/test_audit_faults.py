@@ -15,6 +15,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +27,7 @@ from docflow.db.tables import history_entries, log_state
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock, ManualClock, SystemClock
 from docflow.kernel.errors import UnavailableError
-from docflow.storage import ObjectStore, StagedFile
+from docflow.storage import ObjectStore, StagedFile, StoredObject
 from tests.audit_support import KEY, Log, outlaw, told
 
 EARLIER = 200  # entries that are sequenced and published before the fault
@@ -72,11 +73,14 @@ class FaultyStore:
         self._inner = inner
         self._fault = fault
 
-    def put(self, key: str, staged: StagedFile) -> None:
-        self._inner.put(key, staged)
+    def put(self, key: str, staged: StagedFile, *, retain_until: datetime | None = None) -> None:
+        self._inner.put(key, staged, retain_until=retain_until)
 
     def open(self, key: str) -> BinaryIO:
         return self._inner.open(key)
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        return self._inner.objects(prefix)
 
     def size(self, key: str) -> int | None:
         return self._inner.size(key)

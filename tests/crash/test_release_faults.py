@@ -9,6 +9,7 @@ verified: one number, one signature of each kind, one delivery per recipient, a 
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, BinaryIO
 
 import pytest
@@ -18,7 +19,7 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import UnavailableError
 from docflow.signing.strict import validate_release
-from docflow.storage import ObjectStore, StagedFile
+from docflow.storage import ObjectStore, StagedFile, StoredObject
 from tests.office_support import CLERK, HANDLERS, LEADER, Instance
 
 
@@ -61,13 +62,16 @@ class FaultyStore:
         self._inner = inner
         self._fault = fault
 
-    def put(self, key: str, staged: StagedFile) -> None:
+    def put(self, key: str, staged: StagedFile, *, retain_until: datetime | None = None) -> None:
         self._fault.before("store")
-        self._inner.put(key, staged)
+        self._inner.put(key, staged, retain_until=retain_until)
         self._fault.after("store")
 
     def open(self, key: str) -> BinaryIO:
         return self._inner.open(key)
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        return self._inner.objects(prefix)
 
     def size(self, key: str) -> int | None:
         return self._inner.size(key)

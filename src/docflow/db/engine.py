@@ -159,6 +159,7 @@ def _create_engine(url: str, pool_size: int) -> sa.Engine:
         ) from error
     common: dict[str, Any] = {
         "json_serializer": dumps,
+        "hide_parameters": True,  # values stay out of errors, and so out of logs
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_timeout": 30,

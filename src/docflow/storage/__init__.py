@@ -5,14 +5,17 @@ then put into the store under a key derived from its SHA-256. Objects are writte
 """
 
 from docflow.storage.local import LocalStore
+from docflow.storage.memory import MemoryStore
 from docflow.storage.staging import StagedFile, Staging, StagingFile
-from docflow.storage.store import ObjectStore, content_key
+from docflow.storage.store import ObjectStore, StoredObject, content_key
 
 __all__ = [
     "LocalStore",
+    "MemoryStore",
     "ObjectStore",
     "StagedFile",
     "Staging",
     "StagingFile",
+    "StoredObject",
     "content_key",
 ]

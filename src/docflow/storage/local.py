@@ -7,13 +7,15 @@ this process has seen its entry made durable: another's may not be yet.
 
 import contextlib
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from docflow.kernel.errors import NotFoundError, UnavailableError
 from docflow.kernel.ids import new_id
 from docflow.storage.staging import StagedFile
-from docflow.storage.store import check_key
+from docflow.storage.store import StoredObject, check_key
 
 _PERMISSIONS, _READ_ONLY = 0o777, 0o400
 
@@ -26,8 +28,14 @@ class LocalStore:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._durable = {root}  # folders; sets take additions from several threads
 
-    def put(self, key: str, staged: StagedFile) -> None:
-        """See `ObjectStore.put`."""
+    def put(
+        self,
+        key: str,
+        staged: StagedFile,
+        *,
+        retain_until: datetime | None = None,  # noqa: ARG002 - a folder cannot lock
+    ) -> None:
+        """See `ObjectStore.put`; files are read-only, with a retention or without."""
         target = self._path(key)
         try:
             _seal_file(staged.path)
@@ -77,6 +85,10 @@ class LocalStore:
             partial.unlink(missing_ok=True)
             raise _failed("written", error) from error
 
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """See `ObjectStore.objects`."""
+        yield from _walk(self._root, "", prefix)
+
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 
@@ -87,6 +99,23 @@ class LocalStore:
         folder.mkdir(exist_ok=True, mode=0o700)
         _sync_folder(folder.parent)
         self._durable.add(folder)
+
+
+def _walk(folder: Path, base: str, prefix: str) -> Iterator[StoredObject]:
+    """List the objects below a folder whose keys begin with `base`, folder by folder."""
+    try:
+        with os.scandir(folder) as found:
+            entries = [(f"{base}{item.name}{'/' * item.is_dir()}", item) for item in found]
+    except FileNotFoundError:
+        return
+    for key, item in sorted(entries, key=lambda entry: entry[0]):
+        if key.endswith("/") and (key.startswith(prefix) or prefix.startswith(key)):
+            yield from _walk(folder / item.name, key, prefix)
+        elif key.startswith(prefix) and not key.endswith(("/", ".part")):
+            with contextlib.suppress(FileNotFoundError):
+                state = item.stat()
+                stored_at = datetime.fromtimestamp(state.st_mtime, UTC)
+                yield StoredObject(key, state.st_size, stored_at)
 
 
 def _seal_file(path: Path) -> None:

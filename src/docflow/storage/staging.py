@@ -46,7 +46,7 @@ class StagingFile:
         except OSError as error:
             raise _no_room(error) from error
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Take the next bytes.
 
         Raises:
@@ -55,14 +55,7 @@ class StagingFile:
         """
         self._size += len(data)
         if self._size > self._max_bytes:
-            raise TooLargeError(
-                f"The file is over the limit of {self._max_bytes} bytes "
-                f"({self._max_bytes / 2**20:.0f} MiB).",
-                code="file-too-large",
-                rule="max-file-bytes",
-                satisfied_by=f"Send at most {self._max_bytes} bytes.",
-                limit_bytes=self._max_bytes,
-            )
+            raise file_too_large(self._max_bytes)
         if len(self._head) < HEAD_BYTES:
             self._head += bytes(data[: HEAD_BYTES - len(self._head)])
         self._hash.update(data)
@@ -128,6 +121,17 @@ class Staging:
 
 def _read_only(path: str, flags: int) -> int:
     return os.open(path, flags, 0o400)
+
+
+def file_too_large(limit_bytes: int) -> TooLargeError:
+    """Return the error of a body that is over a limit."""
+    return TooLargeError(
+        f"The file is over the limit of {limit_bytes} bytes ({limit_bytes / 2**20:.0f} MiB).",
+        code="file-too-large",
+        rule="max-file-bytes",
+        satisfied_by=f"Send at most {limit_bytes} bytes.",
+        limit_bytes=limit_bytes,
+    )
 
 
 def _no_room(error: OSError) -> UnavailableError:
