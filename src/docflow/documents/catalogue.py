@@ -25,7 +25,7 @@ class Catalogue:
         self.zone = ZoneInfo(seed.organisation.timezone)
         self._types = {item.code: item for item in seed.document_types}
         self._urgencies = {item.code: item for item in seed.urgency_levels}
-        self._levels = [level.code for level in seed.classification.levels]
+        self._levels = seed.classification.codes()
         self._allowed = seed.classification.allowed()
         self._books = {book.code: book for book in seed.books}
         self._unit_symbols = {unit.code: unit.in_symbol for unit in seed.units}
@@ -61,14 +61,18 @@ class Catalogue:
             highest = self._allowed[-1]
             raise InvalidInputError(
                 f"Documents classified {code!r} are refused: this instance holds nothing above "
-                f"{highest!r}, because it does not seal files yet and the law may forbid such a "
-                "document on a networked machine. Keep it on paper.",
+                f"{highest!r}, because the law may forbid such a document on a networked machine. "
+                "Keep it on paper.",
                 code="classification-refused",
                 rule="classification-ceiling",
                 satisfied_by=f"Classify the document {highest!r} or lower, if that is right.",
                 fields=[FieldProblem("/classification", f"at most {highest}")],
             )
         return code
+
+    def is_sealed(self, code: str) -> bool:
+        """Tell whether documents of a classification are sealed and need a clearance."""
+        return self.seed.classification.is_sealed(code)
 
     @property
     def types(self) -> tuple[DocumentType, ...]:

@@ -29,7 +29,7 @@ CHUNK: Final = 500
 
 _YEAR: Final = re.compile(r"(?!0000)\d{4}", re.ASCII)
 _KEY: Final = re.compile(r"(\d{1,9}):(.{1,64})", re.ASCII | re.DOTALL)
-_PLACE: Final = ("id", "series", "number", "readable", "classification", "direction")
+_PLACE: Final = ("id", "series", "number", "readable", "classified", "direction")
 
 _voider = people.alias("voider")
 _assignee = people.alias("assignee")
@@ -173,7 +173,9 @@ def find(
     statement = statement.order_by(register_entries.c.series, register_entries.c.number)
     with desk.database.read() as connection:
         found = all_rows(connection, statement.limit(limit))
-    return [row if row["readable"] else _veiled(row) for row in found]
+    is_sealed = desk.catalogue.is_sealed
+    told = [row | {"classified": is_sealed(row["classification"])} for row in found]
+    return [row if row["readable"] else _veiled(row) for row in told]
 
 
 def find_number(desk: Desk, actor: Actor, selection: Selection, series: str, number: int) -> Row:

@@ -1,9 +1,12 @@
 """Who acts: a person, an integrating system, a recipient from outside, or the service itself."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 ActorKind = Literal["person", "system", "recipient", "service"]
+
+OPEN_LEVELS: Final = frozenset({"public", "internal"})
+"""What an actor may see of whom nothing was said; `Authenticator` says it of everyone who comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Actor:
         unit_tree: for each unit in which an office is held, that unit and all below it.
         scopes: what an API key is limited to; None for a person's session (no further limit).
         recipient_ids: recipients of the directory that this actor may receive for.
+        cleared: the classifications that this actor may see today, given a reason to know.
+        granted: ids of documents opened to this actor for a time by break-glass access, whatever
+            their unit and classification.
     """
 
     id: str
@@ -35,6 +41,8 @@ class Actor:
     unit_tree: tuple[tuple[str, frozenset[str]], ...] = ()
     scopes: frozenset[str] | None = None
     recipient_ids: frozenset[str] = frozenset()
+    cleared: frozenset[str] = OPEN_LEVELS
+    granted: frozenset[str] = frozenset()
 
     def roles(self) -> frozenset[str]:
         """Return the role names of every office held."""

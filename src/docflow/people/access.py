@@ -5,10 +5,13 @@ Rules, all of them data in this file; what is not allowed by them is refused:
    leader or auditor in its unit or any unit above it, or of specialist exactly in its unit.
 2. Administrators and recipients have no reason, whatever else they are; a system knows what it
    posted. docflow itself (`service`) may do everything and cannot be reached with a token.
-3. Nobody is cleared above `internal`; a document above it is seen by no one.
+3. A reason to know counts only for documents of a classification that the actor is cleared for
+   today. The levels below the sealed ones need no clearance.
 4. Each permission names the reasons or the offices that allow it, and the scope an API key needs.
    A scope only ever takes away.
 5. Who has no reason to know is told that there is no such document; who knows but may not, why.
+6. Break-glass access is a reason for one document, for a time, and stands for its clearance too. It
+   lets read, nothing else.
 
 Each reason is a column and the set of values that the actor brings, so that the answer for one
 document (`decide`) and the SQL condition for many (`readable`) cannot drift apart.
@@ -22,11 +25,10 @@ import sqlalchemy as sa
 
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ForbiddenError, NotFoundError
-from docflow.people.rules import RULES, Rule
+from docflow.people.rules import BREAK_GLASS, RULES, Rule
 from docflow.people.vocabulary import EXACT_ROLES, WORKFLOW_ROLES, Permission, Role
 
 __all__ = [
-    "CLEARED",
     "REASONS",
     "DocumentFacts",
     "Permission",
@@ -37,9 +39,6 @@ __all__ = [
     "require",
     "roles_on",
 ]
-
-CLEARED: Final = ("public", "internal")
-"""The classifications that everyone with a reason to know may see; nobody sees more for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +108,10 @@ def _units(actor: Actor, role: Role) -> frozenset[str]:
     return own.union(*(below for unit_id, below in actor.unit_tree if unit_id in own))
 
 
+def _granted(actor: Actor) -> frozenset[str]:
+    return actor.granted if actor.kind == "person" else frozenset()
+
+
 REASONS: Final = (
     Reason("author", "author_id", _myself("person", "system")),
     Reason("assignee", "assignee_id", _myself("person")),
@@ -118,6 +121,7 @@ REASONS: Final = (
     Reason("auditor", "unit_id", _reach(Role.AUDITOR)),
     Reason("specialist", "unit_id", _reach(Role.SPECIALIST)),
     Reason("integrator", "unit_id", _reach(Role.INTEGRATOR, "system")),
+    Reason(BREAK_GLASS, "id", _granted),
 )
 """Every reason that a rule may name."""
 
@@ -181,8 +185,8 @@ def readable(actor: Actor, table: sa.FromClause) -> sa.ColumnElement[bool]:
 
     Args:
         actor: who asks.
-        table: the documents table or an alias of it; needs the columns `unit_id`, `author_id`,
-            `assignee_id` and `classification`.
+        table: the documents table or an alias of it; needs the columns `id`, `unit_id`,
+            `author_id`, `assignee_id` and `classification`.
     """
     if actor.kind == "service":
         return sa.true()
@@ -192,12 +196,16 @@ def readable(actor: Actor, table: sa.FromClause) -> sa.ColumnElement[bool]:
     values: dict[str, frozenset[str]] = {}
     for reason in _KNOWING:
         brought = reason.values(actor)
-        if brought:
+        if brought and reason.name != BREAK_GLASS:
             values[reason.column] = values.get(reason.column, frozenset()) | brought
-    if not values:
-        return sa.false()
     known = [table.c[column].in_(sorted(wanted)) for column, wanted in values.items()]
-    return sa.and_(sa.or_(*known), table.c.classification.in_(CLEARED))
+    either = []
+    if known:
+        cleared = table.c.classification.in_(sorted(actor.cleared))
+        either.append(sa.and_(sa.or_(*known), cleared))
+    if granted := _granted(actor):
+        either.append(table.c.id.in_(sorted(granted)))
+    return sa.or_(*either) if either else sa.false()
 
 
 def roles_on(
@@ -216,7 +224,7 @@ def roles_on(
     """
     if actor.kind == "service":
         return frozenset({"system"})
-    held = {reason.name for reason in _KNOWING if reason.holds(actor, document)}
+    held = {reason.name for reason in _KNOWING if _counts(reason, actor, document)}
     roles = held & ({role.value for role in WORKFLOW_ROLES} | {"author", "assignee"})
     if actor.id in unit_heads and actor.kind == "person":
         roles.add("unit_head")
@@ -226,9 +234,13 @@ def roles_on(
 def _visible(actor: Actor, permission: Permission, document: DocumentFacts | None) -> bool:
     if document is None or permission is Permission.DOCUMENT_CREATE:
         return True
-    if document.classification not in CLEARED:
-        return False
-    return any(reason.holds(actor, document) for reason in _KNOWING)
+    return any(_counts(reason, actor, document) for reason in _KNOWING)
+
+
+def _counts(reason: Reason, actor: Actor, document: DocumentFacts) -> bool:
+    """Tell whether the actor has this reason and the clearance that it needs."""
+    cleared = document.classification in actor.cleared or reason.name == BREAK_GLASS
+    return cleared and reason.holds(actor, document)
 
 
 def _allowing_office(actor: Actor, rule: Rule) -> str | None:
@@ -248,7 +260,7 @@ def _allowing_reason(actor: Actor, rule: Rule, document: DocumentFacts | None) -
         if document is None:
             if reason.values(actor):
                 return name
-        elif document.classification in CLEARED and reason.holds(actor, document):
+        elif _counts(reason, actor, document):
             return name
     return None
 

@@ -38,7 +38,19 @@ class Rule:
     scope: Scope | None = None
 
 
-_KNOWING: Final = ("author", "assignee", "clerk", "head", "leader", "auditor", "specialist")
+BREAK_GLASS: Final = "break-glass"
+"""The reason that two people gave together, for one document and a time."""
+
+_KNOWING: Final = (
+    "author",
+    "assignee",
+    "clerk",
+    "head",
+    "leader",
+    "auditor",
+    "specialist",
+    BREAK_GLASS,
+)
 _ACTING: Final = ("author", "assignee", "clerk", "head", "leader", "specialist")
 _ASK_ADMINISTRATOR: Final = "Ask an administrator."
 _KNOW: Final = "Be its author or assignee, or hold an office in its unit or above it."

@@ -176,6 +176,10 @@ def _reference_problems(seed: OfficeSeed) -> Iterator[Problem]:
     ceiling = seed.classification.ceiling
     if ceiling not in levels:
         yield ("classification", "ceiling"), f"{ceiling!r} is no level{_hint(ceiling, levels)}"
+    sealed_from = seed.classification.sealed_from
+    if sealed_from not in levels:
+        told = f"{sealed_from!r} is no level{_hint(sealed_from, levels)}"
+        yield ("classification", "sealed_from"), told
 
 
 def _duplicates(seed: OfficeSeed) -> Iterator[Problem]:

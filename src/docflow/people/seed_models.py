@@ -169,10 +169,37 @@ class ClassificationLevel(_Frozen):
 
 
 class Classification(_Frozen):
-    """The levels from the lowest to the highest, and the highest that may be handled here."""
+    """The levels from the lowest to the highest.
+
+    Attributes:
+        levels: the levels.
+        ceiling: the highest that may be handled here.
+        sealed_from: the lowest whose documents are sealed, and that people need a clearance for.
+    """
 
     levels: Annotated[Many[ClassificationLevel], Field(min_length=1)]
     ceiling: Slug
+    sealed_from: Slug = "confidential"
+
+    def codes(self) -> tuple[str, ...]:
+        """The codes of all levels, lowest first."""
+        return tuple(level.code for level in self.levels)
+
+    def is_sealed(self, code: str) -> bool:
+        """Whether documents of this level are sealed; a level that is not known counts as sealed."""
+        codes = self.codes()
+        return code not in codes or codes.index(code) >= codes.index(self.sealed_from)
+
+    def cleared(self, up_to: str | None) -> frozenset[str]:
+        """What a person may see: what needs no clearance, and up to the level of their own."""
+        codes = self.codes()
+        last = codes.index(up_to) + 1 if up_to in codes else 0
+        return frozenset(codes[: max(last, codes.index(self.sealed_from))])
+
+    def higher(self, one: str, other: str) -> str:
+        """The higher of two levels."""
+        codes = self.codes()
+        return max(one, other, key=codes.index)
 
     def allowed(self) -> tuple[str, ...]:
         """The codes of the levels up to and including the ceiling, lowest first."""

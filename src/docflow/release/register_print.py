@@ -182,7 +182,7 @@ def _incoming(
 
 
 def _hidden(row: Row) -> str:
-    return _NOT_READABLE if row["classification"] in access.CLEARED else _CLASSIFIED
+    return _CLASSIFIED if row["classified"] else _NOT_READABLE
 
 
 def _summary(catalogue: Catalogue, row: Row) -> str:

@@ -16,7 +16,6 @@ from docflow.api.schemas.common import Input, Name, Output, Text
 from docflow.api.schemas.documents import PersonRef
 from docflow.db import Row
 from docflow.documents import register_views, voiding
-from docflow.people import access
 from docflow.release import register_print
 
 router = APIRouter(prefix="/v1/books/{code}", tags=["registers"])
@@ -75,10 +74,9 @@ class RegisterEntryOut(Output):
         """Build from a row."""
         place = {"series": row["series"], "number": row["number"]}
         if not row["readable"]:
-            known = row["classification"] in access.CLEARED
             return cls(
                 **place,
-                hidden="not-readable" if known else "classified",
+                hidden="classified" if row["classified"] else "not-readable",
                 symbol=None,
                 numbered_on=None,
                 document=None,
