@@ -15,6 +15,8 @@ from pathlib import Path
 from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
+from docflow.custody import notices
+from docflow.custody.model import Custody
 from docflow.db import Database, idempotency, migrate
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
@@ -24,6 +26,7 @@ from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
+from docflow.people.clearances import Clearances
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
@@ -65,14 +68,31 @@ class Services:
     proofs: Proofs
     log_key: SigningKey
 
+    @property
+    def clearances(self) -> Clearances:
+        """What people are cleared for."""
+        longest = timedelta(days=self.settings.clearance_days)
+        return Clearances(self.database, self.desk.catalogue.seed.classification, longest)
+
+    @property
+    def custody(self) -> Custody:
+        """Acts that take two people."""
+        return Custody(
+            desk=self.desk,
+            to_decide=timedelta(hours=self.settings.custody_hours),
+            longest_access=timedelta(hours=self.settings.break_glass_hours),
+        )
+
     def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
         """Return the recurring duties of a worker: name, interval in seconds, what to call."""
         hours = timedelta(hours=self.settings.idempotency_hours)
+        kept = timedelta(days=self.settings.notice_days)
         return [
             ("sequencer", self.settings.sequencer_seconds, self.sequencer.run),
             ("session-sweep", 300.0, self.accounts.sweep),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
+            ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
         ]
 
@@ -217,7 +237,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         recipients=Recipients(database),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
-        authenticator=Authenticator(database),
+        authenticator=Authenticator(database, catalogue.seed.classification),
         engine=engine,
         desk=desk,
         studio=studio,
