@@ -36,6 +36,7 @@ class Permission(StrEnum):
     ACCOUNT_MANAGE = "account:manage"
     DIRECTORY_MANAGE = "directory:manage"
     DIRECTORY_READ = "directory:read"
+    DOCUMENT_CLASSIFY = "document:classify"  # raise it; lowering takes two people
     DOCUMENT_CREATE = "document:create"
     DOCUMENT_EDIT = "document:edit"  # fields and files, while the workflow's state lets anyone
     DOCUMENT_FIRE = "document:fire"  # ask for a transition; its `by` decides further
