@@ -61,7 +61,7 @@ class Keeping:
         return {row["login"]: row["id"] for row in self.instance.rows("people")}
 
     def confidential(self, **values: Any) -> str:
-        return self.instance.draft(classification="confidential", subject=MARKER, **values)
+        return self.instance.sealed_draft(subject=MARKER, **values)
 
     def reads(self, login: str, document_id: str) -> bool:
         from docflow.documents.queries import Filters, find

@@ -20,6 +20,7 @@ from docflow.documents import queries
 from docflow.documents.content import ReceivedFile
 from docflow.documents.create import NewDocument, create
 from docflow.documents.fire import Outcome, fire
+from docflow.documents.intake import Intake
 from docflow.jobs.model import Job, JobRun
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock
@@ -144,6 +145,26 @@ class Instance:
 
     def received(self, content: Path | bytes, name: str = "văn bản.pdf") -> ReceivedFile:
         return ReceivedFile(name, self.stage(content))
+
+    def clear(self, *logins: str, level: str = "confidential") -> None:
+        """Let the actors behind these accounts see what is classified up to `level`."""
+        cleared = self.services.catalogue.seed.classification.cleared(level)
+        for login in logins:
+            self._actors[login] = dataclasses.replace(self.actor(login), cleared=cleared)
+
+    def sealed_draft(self, content: bytes | None = None, **values: Any) -> str:
+        """Draft a confidential outgoing document as the specialist, received as the door does."""
+        new = NewDocument(
+            subject="Phương án bảo vệ", type_code="QĐ", direction="outgoing", recipients=["STC"],
+            classification="confidential",
+        )  # fmt: skip
+        new = dataclasses.replace(new, **values)
+        intake = Intake(self.services.desk, classification=new.classification)
+        receiving = intake.begin()
+        receiving.write(content or self.decision.read_bytes())
+        main = ReceivedFile("phương án.pdf", receiving.finish())
+        actor = self.actor(SPECIALIST)
+        return create(self.services.desk, actor, new, main=main, intake=intake)
 
     def incoming(self, number: int = 1, **values: Any) -> str:
         """Post an incoming document as the clerk; its bytes differ by number."""

@@ -9,7 +9,7 @@ from alembic import op
 from docflow.db.base import JsonColumn, UtcDateTime
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("document_id", sa.String(length=36), nullable=True),
         sa.Column("words", JsonColumn, nullable=False),
+        sa.Column("data_key_id", sa.String(length=36), nullable=True),
         sa.Column("data", JsonColumn, nullable=False),
         sa.Column("asked_by", sa.String(length=36), nullable=False),
         sa.Column("asked_at", UtcDateTime, nullable=False),
@@ -73,6 +74,11 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(decision IS NULL) = (decided_by IS NULL) AND (decision IS NULL) = (decided_at IS NULL)",
             name=op.f("ck_custody_requests_decided"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["data_key_id"],
+            ["data_keys.id"],
+            name=op.f("fk_custody_requests_data_key_id_data_keys"),
         ),
         sa.ForeignKeyConstraint(
             ["asked_by"], ["people.id"], name=op.f("fk_custody_requests_asked_by_people")

@@ -18,9 +18,11 @@ from docflow.audit.sequencer import Sequencer
 from docflow.custody import notices
 from docflow.custody.model import Custody
 from docflow.db import Database, idempotency, migrate
+from docflow.documents import resealing
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
+from docflow.documents.vault import Vault
 from docflow.jobs.engine import JobEngine
 from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
@@ -40,6 +42,7 @@ from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
 from docflow.storage import LocalStore, ObjectStore, Staging
+from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
 
 _STAGING_SECONDS = 24 * 3600.0
@@ -150,6 +153,50 @@ def open_store(settings: Settings) -> ObjectStore:
     return S3Store(options)
 
 
+def open_vault(
+    settings: Settings, database: Database, store: ObjectStore, staging: Staging, office: Catalogue
+) -> Vault:
+    """Return the vault of an instance; it also seals what history says of sealed documents.
+
+    Raises:
+        ConfigurationError: if documents that are to be sealed may be posted and there is no key
+            provider, or it refuses us.
+        UnavailableError: if the key provider does not answer.
+    """
+    vault = Vault(database, store, staging, office, _keyring(settings, office))
+    database.seal_details("document", vault.seal_details)
+    return vault
+
+
+def _keyring(settings: Settings, office: Catalogue) -> Keyring | None:
+    provider = settings.key_provider or ("" if settings.production else "file")
+    if not provider:
+        sealing = office.seed.classification.sealing()
+        if sealing:
+            raise ConfigurationError(
+                f"DOCFLOW_KEY_PROVIDER is not set, and documents classified {sealing[0]!r} may be "
+                "posted; production does not seal them with keys beside them.",
+                satisfied_by="Set it to `pkcs11` or `mounted`, or lower the office's ceiling.",
+            )
+        return None
+    # only here: an instance without confidential items needs neither the code nor a token
+    from docflow.storage.sealing.providers.options import KeyOptions, open_keyring
+
+    return open_keyring(
+        KeyOptions(
+            provider=provider,
+            earlier=settings.key_providers_before,
+            local_folder=settings.key_folder or settings.data_dir / "keys",
+            mounted_folder=settings.key_mounted_folder,
+            module=settings.key_pkcs11_module,
+            token=settings.key_pkcs11_token,
+            pin_file=settings.key_pkcs11_pin_file,
+            production=settings.production,
+            local_allowed=settings.key_files_allowed,
+        )
+    )
+
+
 def log_key(settings: Settings) -> SigningKey:
     """Return the history log's signing key; made on first use in development.
 
@@ -211,12 +258,14 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     shelf.stock(settings.resolved_workflows_dir, catalogue)
     engine = _engine(settings, database)
     signers = _signers(settings, database, catalogue)
+    vault = open_vault(settings, database, store, staging, catalogue)
     desk = Desk(
         database=database,
         store=store,
         staging=staging,
         catalogue=catalogue,
         shelf=shelf,
+        vault=vault,
         directory=Directory(database),
         enqueue=engine.enqueue,
         signers=signers,
@@ -225,6 +274,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
         engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    engine.register(
+        resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
+    )
     signing_key = log_key(settings)
     return Services(
         settings=settings,

@@ -138,6 +138,35 @@ class Settings(BaseSettings):
         default=30.0, gt=0, le=600, description="Longest silence of the S3 service."
     )
     s3_attempts: int = Field(default=4, ge=1, le=20, description="Tries of one S3 request.")
+    key_provider: Literal["", "file", "mounted", "pkcs11"] = Field(
+        default="",
+        description="Where the keys of confidential items are; default: files below the data folder "
+        "in development, none in production.",
+    )
+    key_providers_before: tuple[Literal["file", "mounted", "pkcs11"], ...] = Field(
+        default=(),
+        description="Providers that records may still name until `docflow keys rotate` moved them "
+        '(JSON, as ["file"]).',
+    )
+    key_folder: Path | None = Field(
+        default=None,
+        description="Folder of the provider `file`; default: keys below the data folder.",
+    )
+    key_mounted_folder: Path | None = Field(
+        default=None, description="Folder where the keys of the provider `mounted` are."
+    )
+    key_pkcs11_module: Path | None = Field(
+        default=None, description="PKCS#11 library of the provider `pkcs11`."
+    )
+    key_pkcs11_token: str = Field(default="", description="Label of the token.")
+    key_pkcs11_pin_file: Path | None = Field(
+        default=None, description="File with the token's user PIN on its first line."
+    )
+    key_files_allowed: bool = Field(
+        default=False,
+        description="Lets production use the provider `file` all the same, whose keys lie beside "
+        "what they seal.",
+    )
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least weight of what is logged."

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from docflow.documents import change
+from docflow.documents.intake import for_change
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import DocflowError
 from docflow.release import inbox
@@ -92,7 +93,8 @@ def _step(
         version = instance.row(document)["version"]
         received = instance.received(instance.decision.read_bytes() + f"%{version}\n".encode())
         author = instance.actor(SPECIALIST)
-        change.put_main(instance.services.desk, author, document, received, if_version=version)
+        intake = for_change(instance.services.desk, author, document)
+        change.put_main(instance.services.desk, author, intake, received, if_version=version)
         return waiting
     if kind == "forward":
         if state not in _LIKELY:

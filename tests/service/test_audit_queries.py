@@ -35,7 +35,7 @@ ANY_AUDITOR = Actor("someone", "person", offices=(Office("nowhere", "auditor"),)
 
 def of_document(office: Instance, login: str, document: str, **page: Any) -> list[dict[str, Any]]:
     options = {"after": None, "limit": 100} | page
-    return queries.of_document(office.database, office.actor(login), document, **options)
+    return queries.of_document(office.services.desk, office.actor(login), document, **options)
 
 
 def everything(
@@ -111,7 +111,7 @@ class TestOfDocument:
     def test_a_key_that_may_not_read_documents_sees_no_details(self, instance: Instance) -> None:
         document = instance.draft()
         (entry,) = queries.of_document(
-            instance.database,
+            instance.services.desk,
             with_key(instance, CLERK, ["history:read"]),
             document,
             after=None,
@@ -121,7 +121,7 @@ class TestOfDocument:
         assert entry["data"]["state"] == "draft"
         with pytest.raises(ForbiddenError) as caught:
             queries.of_document(
-                instance.database,
+                instance.services.desk,
                 with_key(instance, CLERK, ["documents:read"]),
                 document,
                 after=None,

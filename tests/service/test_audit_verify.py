@@ -22,6 +22,7 @@ from docflow.audit.sequencer import Sequencer
 from docflow.audit.verify import verify_everything
 from docflow.db import Database
 from docflow.documents import change
+from docflow.documents.intake import for_change
 from docflow.kernel.canonical import sha256_hex
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import DocflowError, TooManyAttemptsError, UnauthenticatedError
@@ -65,8 +66,9 @@ def play(office: Instance) -> None:
     author = office.actor(SPECIALIST)
     change.edit(desk, author, released, {"subject": "Quy chế làm việc"}, if_version=1)
     annex = office.received(office.decision, "phụ lục.pdf")
-    added, version = change.add_annex(desk, author, released, annex, if_version=2)
-    change.remove_annex(desk, author, released, added, if_version=version)
+    intake = for_change(desk, author, released)
+    added, version = change.add_annex(desk, author, intake, annex, if_version=2)
+    change.remove_annex(desk, author, released, added["id"], if_version=version)
     office.to_approved(released)
     with suppress(DocflowError):
         office.fire(SPECIALIST, released, "sign")

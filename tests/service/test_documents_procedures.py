@@ -4,6 +4,7 @@ import pytest
 
 from docflow.documents import change, queries
 from docflow.documents.create import NewDocument, create
+from docflow.documents.intake import for_change
 from docflow.documents.queries import Filters
 from docflow.kernel.errors import (
     ConflictError,
@@ -106,9 +107,8 @@ def test_annexes_are_signed_and_sealed_as_well(instance: Instance) -> None:
     desk = instance.services.desk
     author = instance.actor(SPECIALIST)
     document = instance.draft()
-    change.add_annex(
-        desk, author, document, instance.received(instance.decision, "phụ lục.pdf"), if_version=1
-    )
+    annex = instance.received(instance.decision, "phụ lục.pdf")
+    change.add_annex(desk, author, for_change(desk, author, document), annex, if_version=1)
     instance.to_released(document)
     (delivery,) = inbox.find(
         desk, instance.actor(RECIPIENT), acknowledged=None, before=None, limit=10
@@ -142,7 +142,8 @@ def test_a_replaced_file_stays_stored_and_listed(instance: Instance) -> None:
     document = instance.draft()
     desk, author = instance.services.desk, instance.actor(SPECIALIST)
     new = instance.decision.read_bytes() + b"\n% second\n"
-    change.put_main(desk, author, document, instance.received(new), if_version=1)
+    intake = for_change(desk, author, document)
+    change.put_main(desk, author, intake, instance.received(new), if_version=1)
     listed = instance.show(SPECIALIST, document).files
     assert [file["current"] for file in listed] == [True, False]
     for file in listed:

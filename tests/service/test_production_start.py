@@ -62,12 +62,27 @@ def test_production_does_not_run_on_stand_ins(
         bootstrap.build(production(instance), clock)
     with pytest.raises(ConfigurationError, match="DOCFLOW_SIGNERS_FILE"):
         bootstrap.build(production(instance, office_file=office_file), clock)
+    with pytest.raises(ConfigurationError, match="DOCFLOW_KEY_PROVIDER"):
+        bootstrap.build(
+            production(instance, office_file=office_file, signers_file=signers_file), clock
+        )
+    with pytest.raises(ConfigurationError, match="files that docflow writes"):
+        bootstrap.build(
+            production(
+                instance, office_file=office_file, signers_file=signers_file, key_provider="file"
+            ),
+            clock,
+        )
+    mounted = instance.folder / "mounted"
+    mounted.mkdir()
     with pytest.raises(ConfigurationError, match="log"):
         bootstrap.build(
             production(
                 instance,
                 office_file=office_file,
                 signers_file=signers_file,
+                key_provider="mounted",
+                key_mounted_folder=mounted,
                 log_key_file=instance.folder / "none.key",
             ),
             clock,
@@ -77,10 +92,14 @@ def test_production_does_not_run_on_stand_ins(
 def test_production_starts_with_what_the_operator_names(
     instance: Instance, office_file: Path, signers_file: Path, clock: ManualClock
 ) -> None:
+    mounted = instance.folder / "mounted"
+    mounted.mkdir()
     settings = production(
         instance,
         office_file=office_file,
         signers_file=signers_file,
+        key_provider="mounted",
+        key_mounted_folder=mounted,
         log_key_file=instance.folder / "log.key",
     )
     services = bootstrap.build(settings, clock)

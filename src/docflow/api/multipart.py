@@ -75,7 +75,8 @@ class Sink(Protocol[T_co]):
         ...
 
 
-OpenSink = Callable[[str, str | None], Sink[T]]
+OpenSink = Callable[[str, str | None, bytes | None], Sink[T]]
+"""From a file part's name, its file's name and the metadata (None if it has not come yet) to a sink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +298,9 @@ class MultipartReceiver(Generic[T]):
             _check_json(declared)
         else:
             part.file_name = uploaded_name(parameters)
-            part.sink = self._open_sink(name, part.file_name)
+            told = any(earlier.name == METADATA for earlier in self._parts)
+            metadata = bytes(self._metadata) if told else None
+            part.sink = self._open_sink(name, part.file_name, metadata)
         self._parts.append(part)
         self._part = part
 

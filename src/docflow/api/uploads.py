@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import BinaryIO
@@ -16,20 +16,25 @@ from docflow.api.disposition import content_disposition, header_parameters, uplo
 from docflow.bootstrap import Services
 from docflow.db import Row
 from docflow.documents.content import ReceivedFile
+from docflow.documents.intake import Intake
 from docflow.kernel.errors import (
     MalformedError,
     NotFoundError,
     RangeNotSatisfiableError,
     TooLargeError,
 )
-from docflow.storage import StagedFile
+from docflow.storage import StagedFile, StagingFile
 
 _CHUNK = 2**18
 _RANGE = re.compile(r"(?!-$)([0-9]{0,18})-([0-9]{0,18})")
 
 
-async def receive_raw(request: Request, services: Services) -> StagedFile:
-    """Receive a raw body into staging.
+async def receive_raw(
+    request: Request, services: Services, begin: Callable[[], StagingFile] | None = None
+) -> StagedFile:
+    """Receive a raw body into staging; `begin` starts the file, in a thread.
+
+    Without it nothing is known of the file, and it is encrypted with a key in memory.
 
     Raises:
         TooLargeError: as soon as the limit is passed, from the length before the first byte.
@@ -42,7 +47,8 @@ async def receive_raw(request: Request, services: Services) -> StagedFile:
             code="file-too-large",
             limit_bytes=services.staging.max_bytes,
         )
-    receiving = await anyio.to_thread.run_sync(services.staging.begin)
+    begin = begin or services.desk.vault.begin_unknown
+    receiving = await anyio.to_thread.run_sync(begin)
     try:
         async for chunk in request.stream():
             receiving.write(chunk)
@@ -55,11 +61,13 @@ async def receive_raw(request: Request, services: Services) -> StagedFile:
         raise
 
 
-async def receive_file(request: Request, services: Services, default_name: str) -> ReceivedFile:
+async def receive_file(
+    request: Request, services: Services, intake: Intake, default_name: str
+) -> ReceivedFile:
     """Receive a raw body as a file; its name is that of the Content-Disposition header, if any."""
     disposition = request.headers.get("content-disposition")
     name = uploaded_name(header_parameters(disposition)[1]) if disposition else None
-    return ReceivedFile(name or default_name, await receive_raw(request, services))
+    return ReceivedFile(name or default_name, await receive_raw(request, services, intake.begin))
 
 
 def discard(*staged: StagedFile | None) -> None:
@@ -91,7 +99,7 @@ def send_file(request: Request, services: Services, row: Row) -> Response:
         status = HTTPStatus.PARTIAL_CONTENT
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
-    file = services.store.open(row["storage_key"])
+    file = services.desk.vault.open(row)
     return StreamingResponse(
         _chunks(file, start, end), status, headers, media_type=row["media_type"]
     )

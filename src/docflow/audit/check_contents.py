@@ -1,57 +1,82 @@
-"""Read every stored file and hold its bytes to its SHA-256."""
+"""Read every stored file and hold its bytes to its SHA-256.
+
+Sealed files are opened where the keys are at hand; where they are not, the sealed bytes are held to
+the digest in their storage key.
+"""
 
 import hashlib
+from typing import BinaryIO
 
 import sqlalchemy as sa
 
 from docflow.audit.report import Notebook, Progress
+from docflow.db import Row, all_rows
 from docflow.documents.tables import files
-from docflow.kernel.errors import NotFoundError
+from docflow.documents.vault import Vault
+from docflow.kernel.errors import IntegrityError, NotFoundError
 from docflow.storage import ObjectStore
+from docflow.storage.store import digest_of_key
 
 _PAGE = 500
 _CHUNK_BYTES = 2**18
 
 
 def check_contents(
-    connection: sa.Connection, store: ObjectStore, notebook: Notebook, progress: Progress
+    connection: sa.Connection,
+    store: ObjectStore,
+    notebook: Notebook,
+    progress: Progress,
+    vault: Vault | None = None,
 ) -> None:
     """Hash the object of every file on file."""
     total = connection.execute(sa.select(sa.func.count()).select_from(files)).scalar_one()
     progress("contents", 0, total)
-    columns = (files.c.id, files.c.storage_key, files.c.sha256, files.c.document_id)
+    columns = (
+        files.c.id, files.c.storage_key, files.c.data_key_id, files.c.sha256, files.c.document_id
+    )  # fmt: skip
     last, done = "", 0
     while True:
         statement = sa.select(*columns).where(files.c.id > last).order_by(files.c.id).limit(_PAGE)
-        page = list(connection.execute(statement))
+        page = all_rows(connection, statement)
         for row in page:
-            wrong = _wrong(store, row.storage_key, row.sha256)
+            wrong = _wrong(store, vault, row, connection)
             if wrong:
                 notebook.find(
                     "file-content",
-                    f"file {row.id}",
-                    f"The stored bytes of the file {row.id} of the document {row.document_id} "
-                    f"{wrong}.",
+                    f"file {row['id']}",
+                    f"The stored bytes of the file {row['id']} of the document "
+                    f"{row['document_id']} {wrong}.",
                 )
             notebook.checked["contents"] += 1
         done += len(page)
         progress("contents", done, total)
         if len(page) < _PAGE:
             return
-        last = page[-1].id
+        last = page[-1]["id"]
 
 
-def _wrong(store: ObjectStore, key: str, sha256: str) -> str | None:
+def _wrong(
+    store: ObjectStore, vault: Vault | None, row: Row, connection: sa.Connection
+) -> str | None:
     """Return what is wrong with a stored object, None if nothing is."""
-    digest = hashlib.sha256()
+    key: str = row["storage_key"]
+    opened = row["data_key_id"] is None or vault is not None
+    expected = row["sha256"] if opened else digest_of_key(key)
     try:
-        with store.open(key) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        source = store.open(key) if vault is None else vault.open(row, connection)
+        digest = _digest(source)
     except NotFoundError:
         return "are missing"
+    except IntegrityError as error:
+        return f"do not open: {error.detail.rstrip('.')}"
     except ValueError:
         return f"are said to lie at {key!r}, which is no object's key"
-    if digest.hexdigest() != sha256:
-        return f"have the SHA-256 {digest.hexdigest()}, not {sha256}"
-    return None
+    return None if digest == expected else f"have the SHA-256 {digest}, not {expected}"
+
+
+def _digest(source: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    with source as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

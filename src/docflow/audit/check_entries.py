@@ -12,7 +12,11 @@ import sqlalchemy as sa
 
 from docflow.audit.replay import Replayed
 from docflow.audit.report import Notebook, Progress
+from docflow.db import one_row
 from docflow.db.tables import history_entries, history_pending, log_leaves
+from docflow.documents.tables import documents
+from docflow.documents.vault import LATER, Vault, details_place
+from docflow.kernel.errors import IntegrityError
 from docflow.transparency.entry import NO_PREVIOUS, EntryFields, check_details, parse_leaf
 from docflow.transparency.errors import LeafError
 from docflow.transparency.merkle import leaf_hash
@@ -64,9 +68,12 @@ class Subject:
 class EntryCheck:
     """One pass over the history, from the first subject to the last."""
 
-    def __init__(self, connection: sa.Connection, notebook: Notebook) -> None:
+    def __init__(
+        self, connection: sa.Connection, notebook: Notebook, vault: Vault | None = None
+    ) -> None:
         self._connection = connection
         self._notes = notebook
+        self._vault = vault
         self.pending = 0
 
     def subjects(self, progress: Progress) -> Iterator[Subject]:
@@ -154,10 +161,29 @@ class EntryCheck:
             key = b""
         if row.details is None or not key:
             self._find("entry-details", row, "lacks the details that its leaf commits to")
-        elif not isinstance(row.details, Mapping) or not check_details(
-            row.details, key, fields.details
+            return
+        details = row.details
+        if isinstance(details, Mapping) and LATER in details:
+            if self._vault is None:
+                self._notes.checked["details-not-opened"] += 1
+                return
+            details = self._opened(self._vault, row)
+        if not isinstance(details, Mapping) or not check_details(
+            dict(details), key, fields.details
         ):
             self._find("entry-details", row, "has other details than its leaf commits to")
+
+    def _opened(self, vault: Vault, row: Any) -> Mapping[str, Any] | None:
+        """Return details that were sealed after their leaf committed to them in the open."""
+        statement = sa.select(documents).where(documents.c.id == row.subject_id)
+        document = one_row(self._connection, statement)
+        if document is None:
+            return None
+        try:
+            place = details_place(row.id)
+            return vault.open_json(document, place, row.details, self._connection)
+        except IntegrityError:
+            return None
 
     def _sequence(self, subject: Subject, row: Any, prev: str | None) -> None:
         expected = subject.seq + 1

@@ -2,7 +2,8 @@
 
 Rules: who may read a document may read its history; the whole history is the auditors'. Details
 (reasons, subjects, names) are content: of a document's entries they are shown to those who may read
-that document, whatever office they hold. Every list is keyset-paged, and whatever it is narrowed to,
+that document, whatever office they hold; of a sealed document's only in its own history, where reading
+is recorded. Every list is keyset-paged, and whatever it is narrowed to,
 it walks an index.
 """
 
@@ -16,9 +17,12 @@ import sqlalchemy as sa
 
 from docflow.db import METADATA, Database, Row, UtcDateTime, all_rows, one_row
 from docflow.db.tables import history_entries, log_leaves
+from docflow.documents import reading
+from docflow.documents.desk import Desk
 from docflow.documents.duplicates import facts_for_access
 from docflow.documents.rows import no_document
 from docflow.documents.tables import documents
+from docflow.documents.vault import SEALED, details_place
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people import access
@@ -54,12 +58,14 @@ class Filters:
 
 
 def of_document(
-    database: Database, actor: Actor, document_id: str, *, after: str | None, limit: int
+    desk: Desk, actor: Actor, document_id: str, *, after: str | None, limit: int
 ) -> list[Row]:
     """Return up to `limit` entries of a document, in order.
 
+    The details of a sealed document's entries are opened, and that is history before.
+
     Args:
-        database: where history is.
+        desk: the documents room's tools.
         actor: who asks.
         document_id: the document.
         after: the id of the last entry of the page before; None for the first page.
@@ -75,11 +81,13 @@ def of_document(
         ForbiddenError: if the actor's key is not for reading history.
         InvalidInputError: if `after` is no entry of this document (code `bad-cursor`).
     """
-    with database.read() as connection:
+    with desk.database.read() as connection:
         row = one_row(connection, sa.select(documents).where(documents.c.id == document_id))
         if row is None:
             raise no_document()
         access.require(actor, Permission.HISTORY_READ_DOCUMENT, facts_for_access(row))
+    reading.recorded(desk, actor, row, Permission.HISTORY_READ_DOCUMENT, what="history")
+    with desk.database.read() as connection:
         statement = _SHOWN.where(
             _ENTRIES.subject_kind == DOCUMENT, _ENTRIES.subject_id == document_id
         )
@@ -89,7 +97,14 @@ def of_document(
                 raise _bad_cursor()
             statement = statement.where(_ENTRIES.subject_seq > last["subject_seq"])
         found = all_rows(connection, statement.order_by(_ENTRIES.subject_seq).limit(limit))
-        return _show(connection, actor, found)
+        return _show(connection, actor, [_open(desk, connection, row, item) for item in found])
+
+
+def _open(desk: Desk, connection: sa.Connection, document: Row, entry: Row) -> Row:
+    if not entry["details"]:
+        return entry
+    place = details_place(entry["id"])
+    return {**entry, "details": desk.vault.open_json(document, place, entry["details"], connection)}
 
 
 def everything(
@@ -226,8 +241,8 @@ def _entry(row: Row, names: dict[str, str], open_to: frozenset[str]) -> Row:
         },
         "at": row["at"],
         "data": _data(leaf),
-        "details": None if withheld else row["details"],
-        "details_withheld": withheld and row["details"] is not None,
+        "details": None if withheld or SEALED in (row["details"] or ()) else row["details"],
+        "details_withheld": row["details"] is not None and (withheld or SEALED in row["details"]),
         "leaf_hash": row["leaf_hash"],
         "intact": leaf_hash(leaf).hex() == row["leaf_hash"],
         "index": row["index"],

@@ -14,7 +14,10 @@ NOTES = frozenset(
         "account.unlocked",
         "delivery.acknowledged",
         "delivery.downloaded",
+        "document.read",
         "document.refused",
+        "document.reseal-failed",
+        "document.resealed",
         "person.refused",
     }
 )
@@ -138,6 +141,11 @@ def _edited(
         subject.recipients = list(data["recipients"])
 
 
+def _classified(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    subject.columns["classification"] = data["to"]
+    subject.columns.pop("subject", None)  # sealed or opened with it
+
+
 def _file_put(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
     _add_files(subject, [data["file"]])
 
@@ -188,6 +196,7 @@ ACTIONS: Mapping[str, Handler] = {
     "api_key.revoked": _told(revoked=True),
     "delivery.acknowledged": _nothing,
     "delivery.downloaded": _nothing,
+    "document.classified": _classified,
     "document.edited": _edited,
     "document.file-put": _file_put,
     "document.file-removed": _nothing,
@@ -196,7 +205,10 @@ ACTIONS: Mapping[str, Handler] = {
     "document.job-retried": _nothing,
     "document.number-voided": _voided,
     "document.posted": _posted,
+    "document.read": _nothing,
     "document.refused": _nothing,
+    "document.reseal-failed": _nothing,
+    "document.resealed": _nothing,
     "document.sealed": _step,
     "document.signed": _step,
     "document.signing-requested": _fired,

@@ -25,6 +25,7 @@ from docflow.audit.records import LogState, read_state
 from docflow.audit.report import AuditReport, Notebook, Progress, silent
 from docflow.db import Database
 from docflow.db.tables import history_entries, history_pending
+from docflow.documents.vault import Vault
 from docflow.storage import ObjectStore
 from docflow.transparency.note import VerifierKey
 
@@ -37,6 +38,7 @@ def verify_everything(
     *,
     kept: Sequence[str] = (),
     contents: bool = False,
+    vault: Vault | None = None,
 ) -> AuditReport:
     """Verify history and everything that it tells of.
 
@@ -47,6 +49,8 @@ def verify_everything(
         progress: told how far it is.
         kept: checkpoints (signed notes) kept from earlier; the log must extend each.
         contents: read and hash every stored file as well; takes as long as reading them all.
+        vault: opens what is sealed; without it, sealed files are held to the digest of their sealed
+            bytes, and details that were sealed later are counted, not checked.
 
     Raises:
         UnavailableError: if database or storage do not answer.
@@ -59,11 +63,11 @@ def verify_everything(
         heads = Heads(connection, state, verifier, kept, notebook)
         root = LogCheck(connection, state, heads, published, notebook).run(progress)
         published.checkpoint(connection, verifier)
-        pending = _check_subjects(connection, notebook, progress)
+        pending = _check_subjects(connection, notebook, progress, vault)
         _orphans(connection, notebook)
         check_register(connection, notebook, progress)
         if contents:
-            check_contents(connection, store, notebook, progress)
+            check_contents(connection, store, notebook, progress, vault)
     return AuditReport(
         findings=tuple(notebook.findings),
         found=dict(notebook.found),
@@ -77,9 +81,11 @@ def verify_everything(
     )
 
 
-def _check_subjects(connection: sa.Connection, notebook: Notebook, progress: Progress) -> int:
+def _check_subjects(
+    connection: sa.Connection, notebook: Notebook, progress: Progress, vault: Vault | None
+) -> int:
     """Check every subject's entries against its row; return how many wait for the log."""
-    entries = EntryCheck(connection, notebook)
+    entries = EntryCheck(connection, notebook, vault)
     rows = RowCheck(connection, notebook)
     for subject in entries.subjects(progress):
         rows.add(subject)

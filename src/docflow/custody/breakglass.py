@@ -121,10 +121,11 @@ def approve(custody: Custody, actor: Actor, request_id: str, reason: str) -> Non
     """Open the document to who asked.
 
     Raises:
-        NotFoundError, ForbiddenError, ConflictError: as `requests.decide`.
+        NotFoundError, ForbiddenError, ConflictError: as `requests.approve`.
     """
 
-    def carry_out(uow: UnitOfWork, request: Row, document: Row) -> Mapping[str, Any]:
+    def carry_out(uow: UnitOfWork, request: Row, document: Row, draft: Draft) -> Mapping[str, Any]:
+        uow.note(documents, document, draft)
         until = uow.now + timedelta(hours=request["data"]["hours"])
         uow.put(
             openings,
@@ -140,24 +141,16 @@ def approve(custody: Custody, actor: Actor, request_id: str, reason: str) -> Non
         notices.tell(uow, "break-glass-approved", document["id"], request_id, [request["asked_by"]])
         return {"until": until}
 
-    requests.decide(
-        custody, actor, KIND, request_id, decision="approved", reason=reason, carry_out=carry_out
-    )
+    requests.approve(custody, actor, KIND, request_id, reason, carry_out)
 
 
 def refuse(custody: Custody, actor: Actor, request_id: str, reason: str) -> None:
     """Refuse a request; who asked is not told, because that would tell of the document.
 
     Raises:
-        NotFoundError, ForbiddenError, ConflictError: as `requests.decide`.
+        NotFoundError, ForbiddenError, ConflictError: as `requests.approve`.
     """
-    requests.decide(
-        custody, actor, KIND, request_id, decision="refused", reason=reason, carry_out=_nothing
-    )
-
-
-def _nothing(_uow: UnitOfWork, _request: Row, _document: Row) -> Mapping[str, Any]:
-    return {}
+    requests.refuse(custody, actor, KIND, request_id, reason)
 
 
 def end(custody: Custody, actor: Actor, request_id: str) -> None:

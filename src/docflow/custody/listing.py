@@ -87,16 +87,8 @@ def _find(
     with custody.desk.database.read() as connection:
         found = all_rows(connection, statement)
         ids = {row["document_id"] for row in found if row["document_id"] is not None}
-        known = _documents(connection, ids)
         readable = _readable(connection, actor, ids)
-    return [_show(custody, actor, row, known.get(row["document_id"]), readable) for row in found]
-
-
-def _documents(connection: sa.Connection, ids: Collection[str]) -> dict[str, Row]:
-    if not ids:
-        return {}
-    statement = sa.select(documents).where(documents.c.id.in_(sorted(ids)))
-    return {row["id"]: row for row in all_rows(connection, statement)}
+        return [_show(custody, connection, actor, row, readable) for row in found]
 
 
 def _visible(actor: Actor, kind: Kind) -> sa.ColumnElement[bool]:
@@ -136,14 +128,18 @@ def _readable(connection: sa.Connection, actor: Actor, ids: Collection[str]) -> 
 
 
 def _show(
-    custody: Custody, actor: Actor, row: Row, document: Row | None, readable: frozenset[str]
+    custody: Custody,
+    connection: sa.Connection,
+    actor: Actor,
+    row: Row,
+    readable: frozenset[str],
 ) -> Shown:
     own = row["asked_by"] == actor.id
     secret = own and row["kind"] == "break-glass" and row["decision"] != "approved"
     decided = row["decision"] is not None and not secret
     document_id = row["document_id"]
     withheld = not own and document_id is not None and document_id not in readable
-    said = {} if withheld else words.read(custody, document, row)
+    said = {} if withheld else words.of(custody, row, connection)
     now = custody.desk.database.clock.now()
     return Shown(
         id=row["id"],

@@ -31,6 +31,7 @@ TEXTS: Final = {
     "lowering-approved": "The lower classification that you asked for was approved.",
     "lowering-refused": "The lower classification that you asked for was refused.",
     "recovery-asked": "Someone asks for the recovery copy of a document that you may decide on.",
+    "recovery-opened": "The recovery copy of a document of yours was opened to someone.",
     "recovery-approved": "The recovery copy that you asked for was approved.",
     "recovery-refused": "The recovery copy that you asked for was refused.",
 }

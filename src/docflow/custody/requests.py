@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from docflow.custody import words
+from docflow.custody import notices, words
 from docflow.custody.model import DECIDES, Custody, Decision, Kind
 from docflow.custody.tables import custody_requests
 from docflow.db import Draft, Row, UnitOfWork, one_row
@@ -34,8 +34,9 @@ from docflow.people.tables import people, units
 from docflow.people.tree import UnitTree
 from docflow.people.vocabulary import Role
 
-CarryOut = Callable[[UnitOfWork, Row, Row], Mapping[str, Any]]
-"""What approval does, in its transaction, to the request and its document; columns to set."""
+CarryOut = Callable[[UnitOfWork, Row, Row, Draft], Mapping[str, Any]]
+"""What approval does in its transaction: from the request, its document and the document's entry, which
+it writes, to the columns of the request to set."""
 
 _RANKS = {Role.HEAD.value: 1, Role.LEADER.value: 2}
 _REQUESTS = custody_requests.c
@@ -75,7 +76,7 @@ def insert(
             "id": request_id,
             "kind": kind,
             "document_id": document_id,
-            "words": words.keep(custody, document, request_id, said),
+            **words.columns(custody, uow, {"id": request_id}, said),
             "data": dict(data),
             "asked_by": uow.actor.id,
             "asked_at": uow.now,
@@ -115,50 +116,74 @@ def _require_few(custody: Custody, uow: UnitOfWork) -> None:
         )
 
 
-def decide(
+def approve(
     custody: Custody,
     actor: Actor,
     kind: Kind,
     request_id: str,
-    *,
-    decision: Decision,
     reason: str,
     carry_out: CarryOut,
 ) -> None:
-    """Approve or refuse a request; on approval, `carry_out` runs in the same transaction.
+    """Approve a request and carry it out in the same transaction.
 
     Raises:
         NotFoundError: if there is no such request, or the actor may not know of its document.
         ForbiddenError: if the actor may not decide it, or asked for it; history tells who tried.
         ConflictError: with code `already-decided`, `request-expired` or `asker-left`.
     """
+    _decide(custody, actor, kind, request_id, "approved", reason, carry_out)
+
+
+def refuse(custody: Custody, actor: Actor, kind: Kind, request_id: str, reason: str) -> None:
+    """Refuse a request; who asked is told, unless that would tell of the document.
+
+    Raises:
+        NotFoundError, ForbiddenError, ConflictError: as `approve`.
+    """
+
+    def write(uow: UnitOfWork, request: Row, document: Row, draft: Draft) -> Mapping[str, Any]:
+        uow.note(documents, document, draft)
+        if kind != "break-glass":
+            notices.tell(uow, f"{kind}-refused", document["id"], request_id, [request["asked_by"]])
+        return {}
+
+    _decide(custody, actor, kind, request_id, "refused", reason, write)
+
+
+def _decide(
+    custody: Custody,
+    actor: Actor,
+    kind: Kind,
+    request_id: str,
+    decision: Decision,
+    reason: str,
+    carry_out: CarryOut,
+) -> None:
     require_reason(reason)
-    database = custody.desk.database
     try:
-        with database.unit_of_work(actor) as uow:
+        with custody.desk.database.unit_of_work(actor) as uow:
             request = lock(uow, kind, request_id)
             document = _admit(uow, actor, kind, request)
             if _is_decided(request, actor, decision, uow):
                 return
-            values: dict[str, Any] = {
+            if decision == "approved":
+                _require_asker_works_here(uow, request)
+            public = {"request_id": request_id, "asked_by": request["asked_by"], **request["data"]}
+            draft = Draft(f"document.{kind}-{decision}", public, {"reason": reason})
+            said = {**words.of(custody, request, uow.connection), "decision_reason": reason}
+            values = {
                 "decision": decision,
                 "decided_by": actor.id,
                 "decided_at": uow.now,
+                **words.columns(custody, uow, request, said),
+                **carry_out(uow, request, document, draft),
             }
-            said = {**words.read(custody, document, request), "decision_reason": reason}
-            values["words"] = words.keep(custody, document, request_id, said)
-            public = {"request_id": request_id, "asked_by": request["asked_by"], **request["data"]}
-            draft = Draft(f"document.{kind}-{decision}", public, {"reason": reason})
-            uow.note(documents, document, draft)
-            if decision == "approved":
-                _require_asker_works_here(uow, request)
-                values.update(carry_out(uow, request, document))
             told = {"kind": kind, "document_id": document["id"]}
             uow.change(
                 custody_requests, request, values, Draft(f"custody_request.{decision}", told)
             )
     except ForbiddenError as refusal:
-        note_refusal(database, actor, DECIDES[kind], refusal.rule or kind)
+        note_refusal(custody.desk.database, actor, DECIDES[kind], refusal.rule or kind)
         raise
 
 

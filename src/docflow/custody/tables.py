@@ -13,6 +13,7 @@ custody_requests = sa.Table(
     sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=True),
     # everything that people wrote; only `words.py` puts it in and takes it out
     sa.Column("words", JsonColumn, nullable=False),
+    sa.Column("data_key_id", sa.String(36), sa.ForeignKey("data_keys.id"), nullable=True),
     sa.Column("data", JsonColumn, nullable=False),
     sa.Column("asked_by", sa.String(36), sa.ForeignKey("people.id"), nullable=False),
     sa.Column("asked_at", UtcDateTime, nullable=False),

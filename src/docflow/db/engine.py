@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from docflow.db import guard
 from docflow.db.base import dumps
 from docflow.db.exclusive import exclusive
-from docflow.db.uow import UnitOfWork
+from docflow.db.uow import SealRowDetails, UnitOfWork
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock
 from docflow.kernel.errors import ConfigurationError, UnavailableError
@@ -56,6 +56,14 @@ class Database:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer_lock = threading.Lock()
         self._inside = threading.local()
+        self._sealers: dict[str, SealRowDetails] = {}
+
+    def seal_details(self, kind: str, sealer: SealRowDetails) -> None:
+        """Have the details of entries about subjects of this kind pass `sealer` before they are kept.
+
+        Said once, when the instance is put together.
+        """
+        self._sealers[kind] = sealer
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -106,7 +114,7 @@ class Database:
         self._inside.open = True
         try:
             with self._one_writer(), _translated(), self.engine.begin() as connection:
-                uow = UnitOfWork(connection, actor, self.clock)
+                uow = UnitOfWork(connection, actor, self.clock, self._sealers)
                 yield uow
                 uow.finish()
         finally:

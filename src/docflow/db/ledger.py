@@ -5,6 +5,7 @@ the hash of its latest entry, so appending costs no query.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,6 +37,9 @@ class Draft:
     details: dict[str, Any] | None = None
 
 
+SealDetails = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """Where a subject stands: optimistic version, number and hash of its latest entry."""
@@ -49,6 +53,40 @@ class Head:
         return {"version": self.version, "history_seq": self.seq, "history_hash": self.hash}
 
 
+def seal_existing(
+    connection: sa.Connection,
+    kind: str,
+    subject_id: str,
+    seal: Callable[[str, dict[str, Any]], dict[str, Any]],
+    *,
+    sealed_by: str,
+) -> int:
+    """Replace the details of a subject's entries that lie open by their sealed form; return how many.
+
+    Leaves and their hashes stay as they are, and so does what a leaf commits to: the open details,
+    which whoever has the key can still hold to it. The database admits this change and no other.
+
+    Args:
+        connection: of the open unit of work.
+        kind: what the subject is.
+        subject_id: its id.
+        seal: from an entry's id and its details to the sealed form.
+        sealed_by: the member that sealed details have; such entries are left alone.
+    """
+    table = history_entries.c
+    statement = sa.select(table.id, table.details).where(
+        table.subject_kind == kind, table.subject_id == subject_id, table.details.is_not(None)
+    )
+    found = [row for row in connection.execute(statement) if sealed_by not in row.details]
+    for row in found:
+        connection.execute(
+            sa.update(history_entries)
+            .where(table.id == row.id)
+            .values(details=seal(row.id, row.details))
+        )
+    return len(found)
+
+
 class Ledger:
     """Collects the entries of one unit of work, mostly one, and writes them at its end."""
 
@@ -57,10 +95,28 @@ class Ledger:
         self._now = now
         self._rows: list[dict[str, Any]] = []
 
-    def append(self, kind: str, subject_id: str, before: Head, draft: Draft) -> Head:
-        """Chain an entry for a subject to `before` and return the subject's new head."""
+    def append(
+        self,
+        kind: str,
+        subject_id: str,
+        before: Head,
+        draft: Draft,
+        seal: SealDetails | None = None,
+    ) -> Head:
+        """Chain an entry for a subject to `before` and return the subject's new head.
+
+        Args:
+            kind: what the subject is.
+            subject_id: its id.
+            before: where it stands.
+            draft: what the entry says.
+            seal: makes of the entry's id and its details what is stored, and committed to.
+        """
         entry_id = new_id()
-        key = secrets.token_bytes(DETAILS_KEY_BYTES) if draft.details is not None else None
+        details = draft.details
+        if details is not None and seal is not None:
+            details = seal(entry_id, details)
+        key = secrets.token_bytes(DETAILS_KEY_BYTES) if details is not None else None
         entry = make_entry(
             EntryFields(
                 id=entry_id,
@@ -73,7 +129,7 @@ class Ledger:
                 actor_kind=self._actor.kind,
                 action=draft.action,
                 data=draft.data,
-                details=commit_details(draft.details or {}, key) if key else None,
+                details=commit_details(details or {}, key) if key else None,
             )
         )
         self._rows.append(
@@ -88,7 +144,7 @@ class Ledger:
                 "at": self._now,
                 "leaf": entry.leaf.decode(),
                 "leaf_hash": entry.leaf_hash,
-                "details": draft.details,
+                "details": details,
                 "details_key": key.hex() if key else None,
             }
         )

@@ -6,8 +6,8 @@ that changes it without. Parts of a subject (files, deliveries, register entries
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,13 +15,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from docflow.db import guard
 from docflow.db.base import NO_PREVIOUS
-from docflow.db.ledger import Draft, Head, Ledger
+from docflow.db.ledger import Draft, Head, Ledger, SealDetails
 from docflow.db.prepared import Prepared
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock
 from docflow.kernel.errors import StaleVersionError
 
-__all__ = ["Draft", "UnitOfWork", "UnrecordedChangeError"]
+__all__ = ["Draft", "SealRowDetails", "UnitOfWork", "UnrecordedChangeError"]
+
+SealRowDetails = Callable[[sa.Connection, Mapping[str, Any], str, dict[str, Any]], dict[str, Any]]
+"""From a subject's row, an entry's id and its details to the details as they are stored."""
 
 _OPTIONS = {guard.TOKEN: True}
 _NEW = "new_"  # before the names of bound values, so that no column meets another one's
@@ -59,10 +62,17 @@ class UnrecordedChangeError(RuntimeError):
 class UnitOfWork:
     """One open transaction. Made only by `Database.unit_of_work`."""
 
-    def __init__(self, connection: sa.Connection, actor: Actor, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        actor: Actor,
+        clock: Clock,
+        sealers: Mapping[str, SealRowDetails] | None = None,
+    ) -> None:
         self.connection = connection
         self.actor = actor
         self.now = clock.now()
+        self._sealers = sealers or {}
         self._ledger = Ledger(actor, self.now)
         self._heads: dict[tuple[str, str], Head] = {}
         self._changed: set[tuple[str, str]] = set()
@@ -73,7 +83,8 @@ class UnitOfWork:
     def create(self, table: sa.Table, row: Mapping[str, Any], draft: Draft) -> None:
         """Insert an audited row with version 1 and its first entry."""
         kind: str = table.info["audited"]
-        head = self._ledger.append(kind, row["id"], Head(0, 0, NO_PREVIOUS), draft)
+        start = Head(0, 0, NO_PREVIOUS)
+        head = self._ledger.append(kind, row["id"], start, draft, self._sealer(kind, row))
         self._heads[kind, row["id"]] = head
         self._recorded.add((kind, row["id"]))
         self._insert(table, {**row, **head.columns()})
@@ -92,7 +103,7 @@ class UnitOfWork:
         Raises:
             StaleVersionError: if the row changed since `current` was read.
         """
-        head = self._append(table, current, draft)
+        head = self._append(table, current, draft, become={**current, **values})
         self._update_head(table, current, head, dict(values))
         return head.version
 
@@ -102,14 +113,25 @@ class UnitOfWork:
         self._update_head(table, current, head, {})
 
     def _append(
-        self, table: sa.Table, current: Mapping[str, Any], draft: Draft, *, bump: int = 1
+        self,
+        table: sa.Table,
+        current: Mapping[str, Any],
+        draft: Draft,
+        *,
+        bump: int = 1,
+        become: Mapping[str, Any] | None = None,
     ) -> Head:
         kind: str = table.info["audited"]
         before = self._heads.get((kind, current["id"])) or Head(
             current["version"], current["history_seq"], current["history_hash"]
         )
-        after = self._ledger.append(kind, current["id"], before, draft)
+        seal = self._sealer(kind, become or current)
+        after = self._ledger.append(kind, current["id"], before, draft, seal)
         return Head(before.version + bump, after.seq, after.hash)
+
+    def _sealer(self, kind: str, row: Mapping[str, Any]) -> SealDetails | None:
+        sealer = self._sealers.get(kind)
+        return None if sealer is None else partial(sealer, self.connection, row)
 
     def _update_head(
         self, table: sa.Table, current: Mapping[str, Any], head: Head, values: dict[str, Any]

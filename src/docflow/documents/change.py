@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import duplicates, lookups, rows
-from docflow.documents.content import CheckedFile, ReceivedFile, check_file
-from docflow.documents.create import entry_of, file_row
+from docflow.documents import duplicates, lookups, reclassify, rows
+from docflow.documents.content import ReceivedFile, check_file
+from docflow.documents.create import StoredFile, entry_of, file_row, store_file
 from docflow.documents.desk import Desk
+from docflow.documents.intake import Intake, require_same
 from docflow.documents.tables import document_recipients, documents, files
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
@@ -33,7 +34,8 @@ def edit(
         actor: who asks.
         document_id: the document.
         changes: what to set, of: subject, type_code, urgency, classification, fields (merged),
-            recipients (replaced), issuer, issuer_symbol, issuer_date.
+            recipients (replaced), issuer, issuer_symbol, issuer_date. A classification can only
+            be raised here.
         if_version: the version that the actor saw.
 
     Raises:
@@ -42,7 +44,12 @@ def edit(
     """
     with desk.database.unit_of_work(actor) as uow:
         row = _editable(desk, uow, actor, document_id, if_version)
-        values = _values(desk, row, changes)
+        if (level := changes.get("classification")) is not None:
+            row = reclassify.raised(desk, uow, row, level)
+            changes = {name: value for name, value in changes.items() if name != "classification"}
+            if not changes:
+                return int(row["version"])
+        values = _values(desk, uow, row, changes)
         data: dict[str, Any] = {"changed": sorted(changes)}
         if "recipients" in changes:
             ids = lookups.recipient_ids(uow.connection, changes["recipients"])
@@ -51,6 +58,7 @@ def edit(
         if row["direction"] == "incoming" and any(name in changes for name in _INCOMING_ONLY):
             values |= _check_duplicate(uow, actor, row, values)
         details = {k: v for k, v in values.items() if k in ("subject", "issuer")} or None
+        values = desk.vault.seal_changed(uow, row, values)
         return uow.change(
             documents,
             row,
@@ -60,23 +68,27 @@ def edit(
 
 
 def put_main(
-    desk: Desk, actor: Actor, document_id: str, received: ReceivedFile, *, if_version: int
+    desk: Desk, actor: Actor, intake: Intake, received: ReceivedFile, *, if_version: int
 ) -> int:
     """Give a draft its main file, or replace it; return the new version.
+
+    A file that was received for a higher classification raises the document to it.
 
     Raises:
         ConflictError, InvalidInputError, UnsupportedContentError: nothing is changed.
     """
-    checked = _checked(desk, actor, document_id, received, role="main", if_version=if_version)
+    document_id = intake.document_id
+    stored = _stored(desk, actor, intake, received, role="main", if_version=if_version)
     with desk.database.unit_of_work(actor) as uow:
-        row = _editable(desk, uow, actor, document_id, if_version)
-        values: dict[str, Any] = {"main_sha256": checked.staged.sha256, "updated_at": uow.now}
+        row = _receiving(desk, uow, actor, intake, stored, if_version)
+        staged = stored.checked.staged
+        values: dict[str, Any] = {"main_sha256": staged.sha256, "updated_at": uow.now}
         if row["direction"] == "incoming":
             values |= _check_duplicate(uow, actor, row, values)
         uow.alter(
             files, document_id, sa.and_(files.c.role == "main", files.c.current), {"current": False}
         )
-        new = file_row(uow, document_id, checked, role="main", position=0)
+        new = file_row(desk, uow, row, stored, role="main", position=0)
         uow.put(files, new)
         return uow.change(
             documents, row, values, Draft("document.file-put", {"file": entry_of(new)})
@@ -84,12 +96,13 @@ def put_main(
 
 
 def add_annex(
-    desk: Desk, actor: Actor, document_id: str, received: ReceivedFile, *, if_version: int
-) -> tuple[str, int]:
-    """Add an annex to a draft; return the annex's id and the document's new version."""
-    checked = _checked(desk, actor, document_id, received, role="annex", if_version=if_version)
+    desk: Desk, actor: Actor, intake: Intake, received: ReceivedFile, *, if_version: int
+) -> tuple[Row, int]:
+    """Add an annex to a draft, as `put_main` does; return its row and the document's new version."""
+    document_id = intake.document_id
+    stored = _stored(desk, actor, intake, received, role="annex", if_version=if_version)
     with desk.database.unit_of_work(actor) as uow:
-        row = _editable(desk, uow, actor, document_id, if_version)
+        row = _receiving(desk, uow, actor, intake, stored, if_version)
         if not row["has_main_file"]:
             raise ConflictError("Annexes need a main file.", code="main-file-missing")
         count, last = uow.connection.execute(
@@ -101,7 +114,7 @@ def add_annex(
             raise InvalidInputError(
                 f"A document has at most {desk.limits.annexes} annexes.", code="too-many-annexes"
             )
-        new = file_row(uow, document_id, checked, role="annex", position=(last or 0) + 1)
+        new = file_row(desk, uow, row, stored, role="annex", position=(last or 0) + 1)
         uow.put(files, new)
         version = uow.change(
             documents,
@@ -109,7 +122,7 @@ def add_annex(
             {"updated_at": uow.now},
             Draft("document.file-put", {"file": entry_of(new)}),
         )
-        return new["id"], version
+        return {**new, "name": stored.checked.name}, version
 
 
 def remove_annex(
@@ -160,30 +173,41 @@ def _require_editable(desk: Desk, actor: Actor, row: Row, if_version: int) -> No
         )
 
 
-def _checked(
+def _stored(
     desk: Desk,
     actor: Actor,
-    document_id: str,
+    intake: Intake,
     received: ReceivedFile,
     *,
     role: str,
     if_version: int,
-) -> CheckedFile:
+) -> StoredFile:
     """Refuse early, so that a refused upload leaves nothing in the store; then store the bytes."""
     with desk.database.read() as connection:
-        row = rows.read(connection, document_id)
+        row = rows.read(connection, intake.document_id)
         _require_editable(desk, actor, row, if_version)
+    level = intake.level_of(row)
+    require_same(desk, received.staged, row["id"], level)
     checked = check_file(desk, received, role=role, direction=row["direction"])
-    desk.store.put(checked.key, checked.staged)
-    return checked
+    return store_file(desk, checked, level)
 
 
-def _values(desk: Desk, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _receiving(
+    desk: Desk, uow: UnitOfWork, actor: Actor, intake: Intake, stored: StoredFile, if_version: int
+) -> Row:
+    """Return the document's row, raised to the file's classification if that is higher."""
+    row = _editable(desk, uow, actor, intake.document_id, if_version)
+    level = intake.level_of(row)
+    require_same(desk, stored.checked.staged, row["id"], level)
+    return reclassify.raised(desk, uow, row, level)
+
+
+def _values(desk: Desk, uow: UnitOfWork, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
     values = _lists(desk, changes) | _texts(changes)
     problems = _misplaced(desk, row, changes)
     if "fields" in changes:
         definition = rows.pinned(desk, row).compiled.definition
-        merged = {**row["fields"], **changes["fields"]}
+        merged = {**desk.vault.texts(row, uow.connection).fields, **changes["fields"]}
         problems += validate_fields(definition, merged, complete=False)
         values["fields"] = clean_fields(definition, merged)
     if problems:
@@ -197,8 +221,6 @@ def _lists(desk: Desk, changes: Mapping[str, Any]) -> dict[str, Any]:
         values["type_code"] = desk.catalogue.document_type(changes["type_code"]).code
     if "urgency" in changes:
         values["urgency"] = desk.catalogue.check_urgency(changes["urgency"])
-    if "classification" in changes:
-        values["classification"] = desk.catalogue.check_classification(changes["classification"])
     return values
 
 

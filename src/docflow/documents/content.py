@@ -7,7 +7,7 @@ from docflow.kernel.errors import InvalidInputError, UnsupportedContentError
 from docflow.kernel.text import normalise
 from docflow.signing.inspection import inspect_pdf, require_signable
 from docflow.signing.sniff import sniff
-from docflow.storage import StagedFile, content_key
+from docflow.storage import StagedFile
 
 PDF = "application/pdf"
 _MAX_NAME = 255
@@ -29,11 +29,6 @@ class CheckedFile:
     staged: StagedFile
     media_type: str
     pages: int | None
-
-    @property
-    def key(self) -> str:
-        """The key under which it is stored."""
-        return content_key(self.staged.sha256)
 
 
 def check_file(desk: Desk, received: ReceivedFile, *, role: str, direction: str) -> CheckedFile:
@@ -60,7 +55,8 @@ def check_file(desk: Desk, received: ReceivedFile, *, role: str, direction: str)
         )
     pages = None
     if media_type == PDF:
-        facts = inspect_pdf(staged.path, max_pages=desk.limits.pages)
+        with staged.open() as source:
+            facts = inspect_pdf(source, max_pages=desk.limits.pages)
         if direction == "outgoing":
             require_signable(facts)
         pages = facts.pages

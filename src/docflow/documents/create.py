@@ -1,27 +1,28 @@
 """Post a document: check order, then bytes, then meaning, then store.
 
 Files are checked in staging and made durable before the row is written; the row, its files, its
-recipients and its first history entry are one transaction. A refusal leaves nothing behind.
+recipients and its first history entry are one transaction. A refusal leaves nothing behind. What is
+classified is sealed: its files since they came in, its texts before the row is written.
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 
-from docflow.db import Draft, UnitOfWork
+from docflow.db import Draft, Row, UnitOfWork
 from docflow.db.idempotency import Claim, remember
 from docflow.documents import duplicates, lookups
 from docflow.documents.content import CheckedFile, ReceivedFile, check_file
 from docflow.documents.desk import Desk
+from docflow.documents.intake import Intake, file_id
 from docflow.documents.shelf import Pinned
 from docflow.documents.tables import document_recipients, documents, files
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import FieldProblem, InvalidInputError
-from docflow.kernel.ids import new_id
 from docflow.kernel.text import fold, normalise
 from docflow.people import access
 from docflow.workflow.values import clean_fields, validate_fields
@@ -48,6 +49,15 @@ class NewDocument:
     accept_duplicate: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A checked file that is stored: the id that its row will have, and where its bytes are."""
+
+    checked: CheckedFile
+    id: str
+    storage_key: str
+
+
 def create(
     desk: Desk,
     actor: Actor,
@@ -56,8 +66,18 @@ def create(
     main: ReceivedFile | None = None,
     annexes: Sequence[ReceivedFile] = (),
     claim: Claim | None = None,
+    intake: Intake | None = None,
 ) -> str:
     """Post a document and return its id.
+
+    Args:
+        desk: the room's tools.
+        actor: who posts it.
+        new: what is said of it.
+        main: its main file, as the intake received it.
+        annexes: its annexes, in order.
+        claim: what an Idempotency-Key claims.
+        intake: what received the files; needed where there are any.
 
     Raises:
         InvalidInputError: if a value or a file is refused.
@@ -69,22 +89,23 @@ def create(
     direction = pinned.compiled.definition.direction
     _check_values(desk, pinned, new)
     unit_id, recipient_ids = _look_up(desk, actor, new)
-    row = _row(desk, actor, pinned, new, unit_id)
+    intake = intake or Intake(desk)
+    row = _row(desk, actor, pinned, new, unit_id, intake.document_id)
+    access.require_cleared(actor, new.classification)
     access.require(
         actor,
         access.Permission.DOCUMENT_CREATE,
         duplicates.facts_for_access(row),
     )
-    checked = _check_files(desk, direction, main, annexes)
+    checked = _check_files(desk, direction, intake, new.classification, main, annexes)
     if main is not None:
         row["main_sha256"] = main.staged.sha256
     if direction == "incoming":
         with desk.database.read() as connection:
             _duplicates(connection, actor, new, row)
-    for item in checked:
-        desk.store.put(item.key, item.staged)
+    stored = [store_file(desk, item, new.classification) for item in checked]
     with desk.database.unit_of_work(actor) as uow:
-        _write(uow, new, row, checked, recipient_ids)
+        _write(desk, uow, new, row, stored, recipient_ids)
         if claim is not None:
             remember(uow, claim, row["id"])
     return str(row["id"])
@@ -141,7 +162,7 @@ def _own_unit(actor: Actor) -> str:
 
 
 def _row(
-    desk: Desk, actor: Actor, pinned: Pinned, new: NewDocument, unit_id: str
+    desk: Desk, actor: Actor, pinned: Pinned, new: NewDocument, unit_id: str, document_id: str
 ) -> dict[str, Any]:
     definition = pinned.compiled.definition
     now = desk.database.clock.now()
@@ -149,7 +170,7 @@ def _row(
     subject = normalise(new.subject).strip()
     issuer = normalise(new.issuer).strip() if new.issuer else None
     return {
-        "id": new_id(),
+        "id": document_id,
         "direction": definition.direction,
         "workflow_id": pinned.id,
         "state": initial,
@@ -162,6 +183,7 @@ def _row(
         "subject_folded": fold(subject),
         "search_id": secrets.randbits(_SEARCH_ID_BITS),
         "fields": clean_fields(definition, dict(new.fields)),
+        "data_key_id": None,
         "unit_id": unit_id,
         "author_id": actor.id,
         "assignee_id": None,
@@ -177,7 +199,12 @@ def _row(
 
 
 def _check_files(
-    desk: Desk, direction: str, main: ReceivedFile | None, annexes: Sequence[ReceivedFile]
+    desk: Desk,
+    direction: str,
+    intake: Intake,
+    classification: str,
+    main: ReceivedFile | None,
+    annexes: Sequence[ReceivedFile],
 ) -> list[CheckedFile]:
     if len(annexes) > desk.limits.annexes:
         raise InvalidInputError(
@@ -187,7 +214,18 @@ def _check_files(
         raise InvalidInputError("Annexes need a main file.", code="main-file-missing")
     received = [("main", main)] if main is not None else []
     received += [("annex", annex) for annex in annexes]
-    return [check_file(desk, item, role=role, direction=direction) for role, item in received]
+    checked = [check_file(desk, item, role=role, direction=direction) for role, item in received]
+    return [replace(item, staged=intake.settle(item.staged, classification)) for item in checked]
+
+
+def store_file(desk: Desk, checked: CheckedFile, classification: str) -> StoredFile:
+    """Store the bytes of a checked file durably; what is staged is consumed, or gone if it fails."""
+    try:
+        key = desk.vault.put(checked.staged, classification)
+    except BaseException:
+        checked.staged.discard()
+        raise
+    return StoredFile(checked, file_id(checked.staged), key)
 
 
 def _duplicates(
@@ -206,10 +244,11 @@ def _duplicates(
 
 
 def _write(
+    desk: Desk,
     uow: UnitOfWork,
     new: NewDocument,
     row: dict[str, Any],
-    checked: Sequence[CheckedFile],
+    stored: Sequence[StoredFile],
     recipient_ids: Sequence[str],
 ) -> None:
     details: dict[str, Any] = {"subject": row["subject"]}
@@ -224,15 +263,11 @@ def _write(
             row["duplicate_of"] = found
             details["accept_duplicate"] = normalise(new.accept_duplicate or "").strip()
         details["issuer"] = row["issuer"]
+    if desk.vault.is_sealed(row):
+        row |= desk.vault.seal_new(uow, row)
     file_rows = [
-        file_row(
-            uow,
-            row["id"],
-            item,
-            role="main" if position == 0 else "annex",
-            position=position,
-        )
-        for position, item in enumerate(checked)
+        file_row(desk, uow, row, item, role="main" if position == 0 else "annex", position=position)
+        for position, item in enumerate(stored)
     ]
     told = ("direction", "workflow_id", "state", "classification", "unit_id")
     data = {name: row[name] for name in told} | {
@@ -252,22 +287,24 @@ def _write(
 
 
 def file_row(
-    uow: UnitOfWork, document_id: str, item: CheckedFile, *, role: str, position: int
+    desk: Desk, uow: UnitOfWork, document: Row, item: StoredFile, *, role: str, position: int
 ) -> dict[str, Any]:
-    """Return the row of an original file."""
+    """Return the row of an original file that is stored; the key of a sealed one is written."""
+    checked = item.checked
     return {
-        "id": new_id(),
-        "document_id": document_id,
+        "id": item.id,
+        "document_id": document["id"],
         "role": role,
         "form": "original",
         "origin_id": None,
         "position": position,
-        "name": item.name,
-        "media_type": item.media_type,
-        "size": item.staged.size,
-        "sha256": item.staged.sha256,
-        "storage_key": item.key,
-        "pages": item.pages,
+        **desk.vault.name_columns(uow.connection, document, item.id, checked.name),
+        "media_type": checked.media_type,
+        "size": checked.staged.size,
+        "sha256": checked.staged.sha256,
+        "storage_key": item.storage_key,
+        "data_key_id": desk.vault.keep_key(uow, checked.staged),
+        "pages": checked.pages,
         "current": True,
         "created_by": uow.actor.id,
         "created_at": uow.now,

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from docflow.db import Database, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
+from docflow.documents.vault import Vault
 from docflow.people.directory import Directory
 from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
@@ -45,6 +46,7 @@ class Desk:
     staging: Staging
     catalogue: Catalogue
     shelf: Shelf
+    vault: Vault
     directory: Directory
     enqueue: Enqueue
     signers: Signers

@@ -14,6 +14,7 @@ from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers
 from docflow.documents.desk import Desk
 from docflow.documents.tables import files
+from docflow.documents.vault import pending_place
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.tables import offices, people
@@ -72,7 +73,7 @@ def apply_effects(
             case AllocateNumber(book, day):
                 _number(row, applied, registers.allocate(uow, desk, row, book, day))
             case VoidNumber(reason):
-                registers.void(uow, row["id"], reason)
+                registers.void(uow, desk, row, reason)
                 applied.values |= {"book": None, "number": None, "symbol": None}
                 applied.values |= {"numbered_on": None}
                 applied.data["voided"] = row["symbol"]
@@ -94,7 +95,7 @@ def apply_effects(
                 placed = effect.place.as_plain() if effect.place else {}
                 places = placed | check_place(place or {})
                 _require_signer(desk, uow, effect, facts.actor_id)
-                pending = _pending(uow, row, effect, decision, facts)
+                pending = _pending(desk, uow, row, effect, decision, facts)
                 _wait_for(desk, uow, row, applied, pending, places)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -139,7 +140,7 @@ def _require_signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -
 
 
 def _pending(
-    uow: UnitOfWork, row: Row, effect: Sign, decision: Decision, facts: Facts
+    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, decision: Decision, facts: Facts
 ) -> dict[str, Any]:
     """Return what the document keeps about the signature that it waits for."""
     kind = _JOB_KINDS[effect.as_]
@@ -152,7 +153,9 @@ def _pending(
         "requested_by": facts.actor_id,
         "requested_roles": sorted(facts.roles),
         "since": rfc3339(uow.now),
-        "asked": dict(decision.asked),
+        "asked": desk.vault.seal_json(
+            row, pending_place(row["id"]), decision.asked, uow.connection
+        ),
         "failed": False,
         "error": None,
     }

@@ -13,6 +13,7 @@ from docflow.documents import lookups, rows
 from docflow.documents.desk import Desk
 from docflow.documents.effects import apply_effects
 from docflow.documents.tables import documents
+from docflow.documents.vault import pending_place
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.errors import (
     ConflictError,
@@ -128,9 +129,9 @@ def complete(
             requested_roles=frozenset(pending["requested_roles"]),
         )
         facts = rows.facts_of(desk, uow.connection, SERVICE, row, completion)
-        answer = decide(
-            rows.pinned(desk, row).compiled, facts, pending["trigger"], pending["asked"]
-        )
+        place = pending_place(document_id)
+        asked = desk.vault.open_json(row, place, pending["asked"], uow.connection)
+        answer = decide(rows.pinned(desk, row).compiled, facts, pending["trigger"], asked)
         if isinstance(answer, Refusal):
             raise refusal_error(answer, row)
         return _apply(desk, uow, row, answer, facts, written=written, job_id=job_id)

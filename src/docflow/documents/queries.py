@@ -7,7 +7,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from docflow.db import Prepared, Row, all_rows, one_row
-from docflow.documents import lookups, rows
+from docflow.documents import lookups, reading, rows
 from docflow.documents.desk import Desk
 from docflow.documents.tables import document_recipients, documents, files, workflows
 from docflow.kernel.actor import Actor
@@ -154,6 +154,8 @@ class Shown:
 def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
     """Return a document, its files and recipients, and what the actor may do.
 
+    Of a sealed document the texts are opened, and that is history before.
+
     Raises:
         NotFoundError: if there is none that the actor may know of.
     """
@@ -162,7 +164,10 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
         if row is None:
             raise rows.no_document()
         rows.require(actor, access.Permission.DOCUMENT_READ, row)
-        listed = list_files(connection, document_id)
+    reading.recorded(desk, actor, row, access.Permission.DOCUMENT_READ, what="page")
+    with desk.database.read() as connection:
+        row = desk.vault.opened(row, connection)
+        listed = desk.vault.with_names(row, list_files(connection, document_id), connection)
         given = _RECIPIENTS.rows(connection, {"document_id": document_id})
         current = {(f["role"], f["form"]) for f in listed if f["current"]}
         full = {
@@ -202,7 +207,9 @@ def _available(desk: Desk, connection: sa.Connection, actor: Actor, row: Row) ->
 
 
 def file_to_open(desk: Desk, actor: Actor, document_id: str, file_id: str) -> Row:
-    """Return the row of a file whose bytes the actor may have.
+    """Return the row of a file whose bytes the actor may have, with its name in the open.
+
+    Of a sealed document, that they are read is history before this returns.
 
     Raises:
         NotFoundError: if there is no such document or file.
@@ -217,7 +224,9 @@ def file_to_open(desk: Desk, actor: Actor, document_id: str, file_id: str) -> Ro
         )
         if found is None:
             raise NotFoundError("This document has no such file.", code="file-not-found")
-        return found
+    told = {"what": "file", "file": found["id"], "sha256": found["sha256"]}
+    reading.recorded(desk, actor, row, access.Permission.DOCUMENT_OPEN, **told)
+    return desk.vault.with_names(row, [found])[0]
 
 
 __all__ = [

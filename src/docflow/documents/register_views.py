@@ -23,6 +23,7 @@ from docflow.kernel.errors import FieldProblem, InvalidInputError, NotFoundError
 from docflow.people import access
 from docflow.people.seed_models import Book, Terms
 from docflow.people.tables import people, units
+from docflow.storage.sealing import HIDDEN
 
 CHUNK: Final = 500
 """Rows of a register read at once where all are wanted."""
@@ -175,7 +176,7 @@ def find(
         found = all_rows(connection, statement.limit(limit))
     is_sealed = desk.catalogue.is_sealed
     told = [row | {"classified": is_sealed(row["classification"])} for row in found]
-    return [row if row["readable"] else _veiled(row) for row in told]
+    return [_veiled(row) if not row["readable"] else _short(row) for row in told]
 
 
 def find_number(desk: Desk, actor: Actor, selection: Selection, series: str, number: int) -> Row:
@@ -232,6 +233,14 @@ def _after(place: str) -> Any:
             fields=[FieldProblem("query:cursor", "use next_cursor of the page before")],
         )
     return sa.tuple_(sa.literal(match[2]), sa.literal(int(match[1])))
+
+
+def _short(row: Row) -> Row:
+    """Leave out of a classified document's row what only its own page shows, where reading is recorded."""
+    if not row["classified"]:
+        return row
+    reason = None if row["void_reason"] is None else HIDDEN
+    return row | {"subject": None, "fields": {}, "void_reason": reason}
 
 
 def _veiled(row: Row) -> Row:

@@ -19,6 +19,7 @@ from docflow.db import Row, UnitOfWork, all_rows
 from docflow.documents import numbering
 from docflow.documents.desk import Desk
 from docflow.documents.tables import register_counters, register_entries
+from docflow.documents.vault import reason_place
 from docflow.kernel.errors import ConflictError, InvalidInputError
 from docflow.kernel.ids import new_id
 from docflow.people.seed_models import Book
@@ -156,13 +157,14 @@ def _enter(uow: UnitOfWork, organisation: str, document_id: str, allocated: Allo
     )
 
 
-def void(uow: UnitOfWork, document_id: str, reason: str) -> int:
+def void(uow: UnitOfWork, desk: Desk, row: Row, reason: str) -> int:
     """Void the numbers that a document holds; the caller writes the entry. Return how many."""
+    kept = desk.vault.seal_line(row, reason_place(row["id"]), reason, uow.connection)
     return uow.alter(
         register_entries,
-        document_id,
+        row["id"],
         register_entries.c.voided_at.is_(None),
-        {"voided_at": uow.now, "voided_by": uow.actor.id, "void_reason": reason},
+        {"voided_at": uow.now, "voided_by": uow.actor.id, "void_reason": kept},
     )
 
 

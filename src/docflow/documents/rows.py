@@ -126,7 +126,7 @@ def facts_of(
         pending=pending["trigger"] if pending else None,
         pending_failed=bool(pending and pending.get("failed")),
         completing=completing,
-        fields=row["fields"],
+        fields=desk.vault.texts(row, connection).fields,
     )
 
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 
 from docflow.db.base import METADATA, JsonColumn, UtcDateTime, audit_columns, audited, part_of
+from docflow.db.sealed import EncryptedText
+from docflow.storage.sealing import SealedText
 
 workflows = sa.Table(
     "workflows",
@@ -18,6 +20,24 @@ workflows = sa.Table(
     *audit_columns(),
     sa.UniqueConstraint("name", "workflow_version"),
     info=audited("workflow"),
+)
+
+# The wrapped data keys of sealed documents and files; rotation changes them, and nothing else does.
+# What they seal is history's business, how they are wrapped is the key provider's.
+data_keys = sa.Table(
+    "data_keys",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("document_id", sa.String(36), nullable=False),
+    sa.Column("place", sa.String(200), nullable=False),  # bound in: which file, or the fields
+    sa.Column("classification", sa.String(40), nullable=False),
+    sa.Column("provider", sa.String(16), nullable=False),
+    sa.Column("key", sa.String(140), nullable=False),
+    sa.Column("key_version", sa.Integer, nullable=False),
+    sa.Column("wrapped", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index("ix_data_keys_document_id", "document_id"),
+    sa.Index("ix_data_keys_key", "key", "provider", "key_version", "id"),
 )
 
 documents = sa.Table(
@@ -37,6 +57,9 @@ documents = sa.Table(
     # row id of the subject in SQLite's full-text table; random, so that it needs no counter
     sa.Column("search_id", sa.BigInteger, nullable=False),
     sa.Column("fields", JsonColumn, nullable=False),
+    # a sealed document's subject and fields; the open columns are empty then
+    sa.Column("sealed_content", EncryptedText(SealedText), nullable=True),
+    sa.Column("data_key_id", sa.String(36), nullable=True),
     sa.Column("unit_id", sa.String(36), sa.ForeignKey("units.id"), nullable=False),
     sa.Column("author_id", sa.String(36), sa.ForeignKey("people.id"), nullable=False),
     sa.Column("assignee_id", sa.String(36), sa.ForeignKey("people.id"), nullable=True),
@@ -62,6 +85,9 @@ documents = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
     *audit_columns(),
     sa.CheckConstraint("direction IN ('incoming', 'outgoing')", name="direction"),
+    sa.CheckConstraint(
+        "sealed_content IS NULL OR (subject = '' AND data_key_id IS NOT NULL)", name="sealed"
+    ),
     sa.Index("ix_documents_direction_id", "direction", "id"),
     sa.Index("ix_documents_state_id", "state", "id"),
     sa.Index("ix_documents_unit_id_id", "unit_id", "id"),
@@ -85,16 +111,19 @@ files = sa.Table(
     sa.Column("origin_id", sa.String(36), sa.ForeignKey("files.id"), nullable=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("sealed_name", EncryptedText(SealedText), nullable=True),
     sa.Column("media_type", sa.String(100), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("storage_key", sa.String(200), nullable=False),
+    sa.Column("data_key_id", sa.String(36), nullable=True),  # of a sealed object
     sa.Column("pages", sa.Integer, nullable=True),
     sa.Column("current", sa.Boolean, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.CheckConstraint("role IN ('main', 'annex')", name="role"),
     sa.CheckConstraint("form IN ('original', 'signed', 'released')", name="form"),
+    sa.CheckConstraint("sealed_name IS NULL OR name = ''", name="sealed"),
     sa.CheckConstraint("length(sha256) = 64", name="sha256"),
     sa.Index("ix_files_document_id", "document_id", "position"),
     sa.Index("ix_files_sha256", "sha256"),

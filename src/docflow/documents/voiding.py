@@ -62,7 +62,7 @@ def void(
         if verdict.allowed:
             _require_unvoided(uow, entry)
             _require_unused(desk, uow, row)
-            _void(uow, row, entry, reason)
+            _void(desk, uow, row, entry, reason)
         elif verdict.visible:
             _record_refusal(uow, row, entry, verdict)  # committed, then told
     access.refuse(verdict)
@@ -138,8 +138,8 @@ def _require_unused(desk: Desk, uow: UnitOfWork, row: Row) -> None:
         )
 
 
-def _void(uow: UnitOfWork, row: Row, entry: Row, reason: str) -> None:
-    registers.void(uow, row["id"], reason)
+def _void(desk: Desk, uow: UnitOfWork, row: Row, entry: Row, reason: str) -> None:
+    registers.void(uow, desk, row, reason)
     values = {"book": None, "number": None, "symbol": None, "numbered_on": None}
     data = {name: entry[name] for name in ("book", "period", "series", "number")}
     draft = Draft("document.number-voided", data | {"voided": entry["symbol"]}, {"reason": reason})

@@ -37,6 +37,7 @@ __all__ = [
     "decide",
     "readable",
     "require",
+    "require_cleared",
     "roles_on",
 ]
 
@@ -171,6 +172,22 @@ def require(actor: Actor, permission: Permission, document: DocumentFacts | None
         ForbiddenError: with the rule, the reason and what would satisfy it.
     """
     refuse(decide(actor, permission, document))
+
+
+def require_cleared(actor: Actor, classification: str) -> None:
+    """Refuse to let an actor make what they could not read.
+
+    Raises:
+        ForbiddenError: with code `clearance-required`.
+    """
+    if actor.kind != "service" and classification not in actor.cleared:
+        raise ForbiddenError(
+            f"You are not cleared for documents classified {classification!r}.",
+            code="clearance-required",
+            rule="clearance",
+            satisfied_by="Have an administrator record your clearance, or let a cleared colleague "
+            "post it.",
+        )
 
 
 def refuse(verdict: Verdict) -> None:

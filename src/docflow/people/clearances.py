@@ -116,7 +116,7 @@ class Clearances:
             )
 
     def _check_level(self, level: str) -> None:
-        known = levels_to_grant(self._classification)
+        known = self._classification.sealing()
         if level not in known:
             listed = ", ".join(known) or "none, because the ceiling is below what is sealed"
             raise InvalidInputError(
@@ -136,11 +136,6 @@ class Clearances:
                 rule="clearance-expiry",
                 fields=[FieldProblem("/expires_at", f"at most {self._longest.days} days ahead")],
             )
-
-
-def levels_to_grant(classification: Classification) -> tuple[str, ...]:
-    """Return the levels that a clearance can be for: from the first sealed one to the ceiling."""
-    return tuple(code for code in classification.allowed() if classification.is_sealed(code))
 
 
 def shown_to(

@@ -101,6 +101,12 @@ RULES: Final[dict[Permission, Rule]] = {
         everyone=True,
         scope=Scope.DIRECTORY_READ,
     ),
+    Permission.DOCUMENT_CLASSIFY: Rule(
+        act="raise the classification of this document",
+        satisfied_by="Be its author or assignee, or clerk, head, leader or specialist for its unit.",
+        reasons=_ACTING,
+        scope=Scope.DOCUMENTS_EDIT,
+    ),
     Permission.DOCUMENT_CREATE: Rule(
         act="post a document in this unit",
         satisfied_by="Hold the office of specialist in this unit, or of clerk, head or leader in "

@@ -174,6 +174,10 @@ class Classification(_Frozen):
         """The codes of all levels, lowest first."""
         return tuple(level.code for level in self.levels)
 
+    def sealing(self) -> tuple[str, ...]:
+        """The levels that may be handled here and are sealed, lowest first."""
+        return tuple(code for code in self.allowed() if self.is_sealed(code))
+
     def is_sealed(self, code: str) -> bool:
         """Whether documents of this level are sealed; a level that is not known counts as sealed."""
         codes = self.codes()

@@ -41,6 +41,7 @@ class Permission(StrEnum):
     CUSTODY_READ = "custody:read"  # every request that two people decide, whoever asked
     DIRECTORY_MANAGE = "directory:manage"
     DIRECTORY_READ = "directory:read"
+    DOCUMENT_CLASSIFY = "document:classify"  # raise it; lowering takes two people
     DOCUMENT_CREATE = "document:create"
     DOCUMENT_EDIT = "document:edit"  # fields and files, while the workflow's state lets anyone
     DOCUMENT_FIRE = "document:fire"  # ask for a transition; its `by` decides further

@@ -69,7 +69,8 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
             "person_sha256": persons[source["sha256"]],
         }
 
-    made = work.each(studio, work.done(studio, job.job_id, "staged"), make, file_id="file_id")
+    staged = work.done(studio, job.job_id, "staged")
+    made = work.each(studio, document_id, "sealed", staged, make, file_id="file_id")
     return len(work.record(studio, document_id, job.job_id, "sealed", made))
 
 
@@ -90,12 +91,11 @@ def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
     """Validate the sealed files strictly, from the stored bytes."""
     now = studio.desk.database.clock.now()
     judged = []
-    with work.workbench(studio) as folder:
-        for number, row in enumerate(sealed):
-            path = work.fetch(studio, row, Path(folder) / f"{number}.pdf")
+    for row in sealed:
+        with work.Workbench(studio, row["document_id"]) as bench:
             judged.append(
                 validate_release(
-                    path,
+                    bench.fetch(row),
                     studio.signers.own_roots,
                     person=row["evidence"]["person_sha256"],
                     seal=row["evidence"]["seal_sha256"],
@@ -135,17 +135,17 @@ def _deliver(studio: Studio, job: JobRun, document_id: str, validated: list[Sign
         studio.desk,
         document_id,
         job.job_id,
-        lambda uow, row: _put_deliveries(uow, row, sealed, proven),
+        lambda uow, row: _put_deliveries(studio, uow, row, sealed, proven),
     )
 
 
 def _put_deliveries(
-    uow: UnitOfWork, row: Row, sealed: list[Row], proven: Sequence[SignedFile]
+    studio: Studio, uow: UnitOfWork, row: Row, sealed: list[Row], proven: Sequence[SignedFile]
 ) -> dict[str, Any]:
     digests = [file.sha256 for file in proven]
     if [item["sha256"] for item in sealed] != digests:
         raise IntegrityError("What was validated is not what was sealed; nothing was delivered.")
-    written = put_files(uow, row, sealed, "released")
+    written = put_files(studio, uow, row, sealed, "released")
     main = written["files"][0]
     recipients = all_rows(
         uow.connection,

@@ -122,7 +122,7 @@ def _rows(studio: Studio, actor: Actor, selection: Selection) -> Iterator[printi
 def _outgoing(
     catalogue: Catalogue, selection: Selection, row: Row, more: dict[str, Any]
 ) -> printing.OutgoingRow:
-    if not row["readable"]:
+    if not row["readable"] or row["classified"]:  # paper is read by whoever holds it
         return printing.OutgoingRow(
             symbol=format_number(selection.book, row["number"]),
             document_date=None,
@@ -155,7 +155,7 @@ def _incoming(
     catalogue: Catalogue, selection: Selection, row: Row, more: dict[str, Any]
 ) -> printing.IncomingRow:
     number = format_number(selection.book, row["number"])
-    if not row["readable"]:
+    if not row["readable"] or row["classified"]:  # paper is read by whoever holds it
         return printing.IncomingRow(
             arrived_on=None,
             arrival_number=number,

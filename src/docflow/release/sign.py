@@ -50,7 +50,7 @@ def _stage(studio: Studio, job: JobRun, document_id: str) -> int:
         stamp(path, target, plan, studio.fonts)  # rewritten in one revision, even with no words
         return {"number": row["symbol"]} if plan is words else {}
 
-    made = work.each(studio, sources, make, file_id="id")
+    made = work.each(studio, document_id, "staged", sources, make, file_id="id")
     return len(work.record(studio, document_id, job.job_id, "staged", made))
 
 
@@ -69,7 +69,8 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
         )
         return {"signer": identity.name, "certificate_sha256": identity.sha256}
 
-    made = work.each(studio, work.done(studio, job.job_id, "staged"), make, file_id="file_id")
+    staged = work.done(studio, job.job_id, "staged")
+    made = work.each(studio, document_id, "signed", staged, make, file_id="file_id")
     return len(work.record(studio, document_id, job.job_id, "signed", made))
 
 
@@ -79,25 +80,27 @@ def _complete(studio: Studio, job: JobRun, document_id: str) -> None:
         studio.desk,
         document_id,
         job.job_id,
-        lambda uow, row: put_files(uow, row, signed, "signed"),
+        lambda uow, row: put_files(studio, uow, row, signed, "signed"),
     )
 
 
-def put_files(uow: UnitOfWork, row: Row, made: list[Row], form: str) -> dict[str, Any]:
+def put_files(
+    studio: Studio, uow: UnitOfWork, row: Row, made: list[Row], form: str
+) -> dict[str, Any]:
     """List what a job made as the document's current files of `form`; return what history says."""
     new = [
         {
-            "id": new_id(),
+            **_named(studio, uow, row, item),
             "document_id": row["id"],
             "role": item["role"],
             "form": form,
             "origin_id": item["file_id"],
             "position": item["position"],
-            "name": item["name"],
             "media_type": "application/pdf",
             "size": item["size"],
             "sha256": item["sha256"],
             "storage_key": item["storage_key"],
+            "data_key_id": item["data_key_id"],
             "pages": item["pages"],
             "current": True,
             "created_by": uow.actor.id,
@@ -107,3 +110,12 @@ def put_files(uow: UnitOfWork, row: Row, made: list[Row], form: str) -> dict[str
     ]
     uow.put(files, *new)
     return {"files": [entry_of(item) for item in new]}
+
+
+def _named(studio: Studio, uow: UnitOfWork, document: Row, made: Row) -> dict[str, Any]:
+    """Return id and name of a made file: its original's name, sealed for its own row if it was."""
+    vault = studio.desk.vault
+    file_id = new_id()
+    (original,) = vault.with_names(document, [{**made, "id": made["file_id"]}], uow.connection)
+    named = vault.name_columns(uow.connection, document, file_id, original["name"])
+    return {"id": file_id, **named}

@@ -2,15 +2,17 @@
 
 A step's result is written once, in the transaction that also moves the document's stage and writes
 history. A step that runs again after a crash finds that result and does nothing: so a document is
-stamped, signed, sealed and delivered once, whatever dies when.
+stamped, signed, sealed and delivered once, whatever dies when. The plaintext of a sealed document is
+never on a disk: its files are worked on in memory.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
@@ -20,11 +22,12 @@ from docflow.documents.desk import Desk
 from docflow.documents.tables import documents, files
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.errors import ConflictError, IntegrityError
+from docflow.kernel.ids import new_id
 from docflow.people.tables import people
 from docflow.release.tables import signature_steps
 from docflow.signing.font import Fonts
 from docflow.signing.signers import Signers
-from docflow.storage import StagedFile, content_key
+from docflow.storage import MemoryFile, StagedFile
 
 _CHUNK = 2**18
 
@@ -57,7 +60,14 @@ def done(studio: Studio, job_id: str, step: str) -> list[Row]:
 def _recorded(connection: sa.Connection, job_id: str, step: str) -> list[Row]:
     return all_rows(
         connection,
-        sa.select(signature_steps, files.c.role, files.c.position, files.c.name, files.c.pages)
+        sa.select(
+            signature_steps,
+            files.c.role,
+            files.c.position,
+            files.c.name,
+            files.c.sealed_name,
+            files.c.pages,
+        )
         .join(files, files.c.id == signature_steps.c.file_id)
         .where(signature_steps.c.job_id == job_id, signature_steps.c.step == step)
         .order_by(files.c.position, files.c.id),
@@ -75,14 +85,20 @@ def record(
     Raises:
         ConflictError: if the document no longer waits for this job (code `job-superseded`).
     """
-    for item in made:
-        studio.desk.store.put(content_key(item.staged.sha256), item.staged)
+    level = document_row(studio, document_id)["classification"]
+    keys = [studio.desk.vault.put(item.staged, level) for item in made]
     with studio.desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, document_id)
         if first := _recorded(uow.connection, job_id, step):
             return first
         _require_waiting(row, job_id)
-        uow.put(signature_steps, *(_step_row(uow, document_id, job_id, step, m) for m in made))
+        uow.put(
+            signature_steps,
+            *(
+                _step_row(studio, uow, document_id, job_id, step, item, key)
+                for item, key in zip(made, keys, strict=True)
+            ),
+        )
         uow.change(
             documents,
             row,
@@ -114,7 +130,7 @@ def record_evidence(
         if _recorded(uow.connection, job_id, step):
             return
         _require_waiting(row, job_id)
-        kept = ("file_id", "storage_key", "sha256", "size")
+        kept = ("file_id", "storage_key", "data_key_id", "sha256", "size")
         uow.put(
             signature_steps,
             *(
@@ -141,14 +157,21 @@ def record_evidence(
 
 
 def _step_row(
-    uow: UnitOfWork, document_id: str, job_id: str, step: str, made: Made
+    studio: Studio,
+    uow: UnitOfWork,
+    document_id: str,
+    job_id: str,
+    step: str,
+    made: Made,
+    storage_key: str,
 ) -> dict[str, Any]:
     return {
         "job_id": job_id,
         "step": step,
         "file_id": made.file_id,
         "document_id": document_id,
-        "storage_key": content_key(made.staged.sha256),
+        "storage_key": storage_key,
+        "data_key_id": studio.desk.vault.keep_key(uow, made.staged),
         "sha256": made.staged.sha256,
         "size": made.staged.size,
         "evidence": made.evidence,
@@ -189,52 +212,100 @@ def person(studio: Studio, person_id: str) -> Row:
     return found
 
 
-def workbench(studio: Studio) -> AbstractContextManager[str]:
-    """Give a temporary folder on the staging disk, emptied at the end."""
-    return tempfile.TemporaryDirectory(
-        prefix="work-", suffix=".part", dir=studio.desk.staging.folder
-    )
+class Workbench:
+    """Files to work on, with paths: on the staging disk, or in memory if the document is sealed.
 
-
-def fetch(studio: Studio, row: Row, target: Path) -> Path:
-    """Copy a stored object to `target` in bounded memory, checking size and digest.
-
-    Raises:
-        IntegrityError: if the stored bytes are not those of the record.
+    Use it as a context manager; at its end every file is gone.
     """
-    with studio.desk.store.open(row["storage_key"]) as source, target.open("xb") as copy:
-        while chunk := source.read(_CHUNK):
-            copy.write(chunk)
-    adopted = studio.desk.staging.adopt(target)
-    if (adopted.sha256, adopted.size) != (row["sha256"], row["size"]):
-        raise IntegrityError(
-            f"The stored file {row['storage_key']} is not what was recorded; it was not used.",
-            code="stored-file-changed",
-        )
-    return target
+
+    def __init__(self, studio: Studio, document_id: str) -> None:
+        self._studio = studio
+        self.document = document_row(studio, document_id)
+        self._in_memory = studio.desk.vault.is_sealed(self.document)
+        self._undo = ExitStack()
+        self._folder = Path()
+
+    def __enter__(self) -> Self:
+        if not self._in_memory:
+            folder = tempfile.TemporaryDirectory(
+                prefix="work-", suffix=".part", dir=self._studio.desk.staging.folder
+            )
+            self._folder = Path(self._undo.enter_context(folder))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def new_path(self) -> Path:
+        """Return the path of a fresh file, empty or not there yet."""
+        if self._in_memory:
+            return self._undo.enter_context(MemoryFile()).path
+        return self._folder / f"{new_id()}.work"
+
+    def fetch(self, row: Row) -> Path:
+        """Copy a stored object, opened, to a fresh file in bounded memory, checking size and digest.
+
+        Raises:
+            IntegrityError: if the stored bytes are not those of the record.
+        """
+        target = self.new_path()
+        digest, size = hashlib.sha256(), 0
+        with self._studio.desk.vault.open(row) as source, target.open("wb") as copy:
+            while chunk := source.read(_CHUNK):
+                copy.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        if (digest.hexdigest(), size) != (row["sha256"], row["size"]):
+            raise IntegrityError(
+                f"The stored file {row['storage_key']} is not what was recorded; it was not used.",
+                code="stored-file-changed",
+            )
+        return target
+
+    def target(self) -> Path:
+        """Return the path of a fresh file for what a step makes; `stage` takes it."""
+        return self.new_path() if self._in_memory else self._studio.desk.staging.new_path()
+
+    def stage(self, path: Path, place: str) -> StagedFile:
+        """Stage what a step wrote to a path of `target`, sealed if the document is.
+
+        Args:
+            path: where it wrote.
+            place: what a sealed file is bound to within its document.
+        """
+        if not self._in_memory:
+            return self._studio.desk.staging.adopt(path)
+        document = self.document
+        with path.open("rb") as source:
+            return self._studio.desk.vault.stage(
+                source, document["id"], place, document["classification"]
+            )
 
 
 def each(
     studio: Studio,
+    document_id: str,
+    step: str,
     sources: Sequence[Row],
     make: Callable[[Row, Path, Path], dict[str, Any]],
     *,
     file_id: str,
 ) -> list[Made]:
-    """Run `make(source row, source path, target path)` for each stored file and adopt the targets.
+    """Run `make(source row, source path, target path)` for each stored file and stage the targets.
 
     Args:
         studio: the room's tools.
-        sources: rows with `storage_key`, `sha256` and `size`.
+        document_id: whose files they are.
+        step: the step that is run.
+        sources: rows with `document_id`, `storage_key`, `data_key_id`, `sha256` and `size`.
         make: writes the target and returns the evidence to keep.
         file_id: name of the column of `sources` that holds the original file's id.
     """
     made = []
-    with workbench(studio) as folder:
-        for number, source in enumerate(sources):
-            path = fetch(studio, source, Path(folder) / f"{number}.in")
-            target = studio.desk.staging.new_path()
-            evidence = make(source, path, target)
-            made.append(Made(source[file_id], studio.desk.staging.adopt(target), evidence))
-            path.unlink()
+    for source in sources:
+        with Workbench(studio, document_id) as bench:
+            target = bench.target()
+            evidence = make(source, bench.fetch(source), target)
+            staged = bench.stage(target, f"{step}:{source[file_id]}")
+        made.append(Made(source[file_id], staged, evidence))
     return made

@@ -12,6 +12,7 @@ signature_steps = sa.Table(
     sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), primary_key=True),
     sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
     sa.Column("storage_key", sa.String(200), nullable=False),
+    sa.Column("data_key_id", sa.String(36), nullable=True),  # of a sealed object
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("evidence", JsonColumn, nullable=True),

@@ -13,7 +13,7 @@ from docflow.people import access
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries
 from docflow.signing.isolated import verify_isolated
-from docflow.storage import StagedFile
+from docflow.storage import MemoryFile, StagedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,14 @@ def verify_file(studio: Studio, actor: Actor, staged: StagedFile, seconds: float
         seconds: how long the judging process may take.
     """
     access.require(actor, access.Permission.VERIFICATION_CREATE)
-    report = verify_isolated(
-        staged.path,
-        studio.signers.roots,
-        now=studio.desk.database.clock.now(),
-        own_roots=studio.signers.own_roots,
-        timeout_s=seconds,
-    )
+    with staged.open() as source, MemoryFile.of(source) as file:  # it may be a confidential one
+        report = verify_isolated(
+            file.path,
+            studio.signers.roots,
+            now=studio.desk.database.clock.now(),
+            own_roots=studio.signers.own_roots,
+            timeout_s=seconds,
+        )
     signatures = report.signatures
     ours = bool(signatures) and all(
         one.ours and one.intact and one.valid and one.trusted for one in signatures

@@ -69,7 +69,7 @@ def verify_isolated(
         )
     try:
         request = {
-            "path": str(path.resolve()),
+            "path": str(path.absolute()),
             "roots": roots.to_pem(),
             "own_roots": own_roots.to_pem(),
             "now": rfc3339(now),

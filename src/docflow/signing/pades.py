@@ -15,6 +15,7 @@ Source: ISO 32000-2, 12.8; ETSI EN 319 142-1 (B-B: no signing-time attribute, th
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedRandom
@@ -188,7 +189,8 @@ def _sign(
                 ) from error
             return _digest(output)
     except BaseException:
-        target.unlink(missing_ok=True)
+        with suppress(OSError):  # a file in memory has no name to remove
+            target.unlink()
         raise
 
 

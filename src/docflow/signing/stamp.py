@@ -84,12 +84,13 @@ def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) 
             overlays = _draw(pdf, plan)
         for number, data in overlays.items():
             _lay_over(pdf, number, data)
-        pdf.save(
-            target,
-            deterministic_id=True,
-            object_stream_mode=pikepdf.ObjectStreamMode.disable,
-            min_version="1.7",
-        )
+        with target.open("wb") as output:  # by its name, pikepdf would write a file beside it
+            pdf.save(
+                output,
+                deterministic_id=True,
+                object_stream_mode=pikepdf.ObjectStreamMode.disable,
+                min_version="1.7",
+            )
 
 
 def _open(source: Path | BinaryIO) -> pikepdf.Pdf:

@@ -6,13 +6,17 @@ then put into the store under a key derived from its SHA-256. Objects are writte
 
 from docflow.storage.local import LocalStore
 from docflow.storage.memory import MemoryStore
+from docflow.storage.memory_file import MemoryFile
+from docflow.storage.sealing.sealed import SealedFile
 from docflow.storage.staging import StagedFile, Staging, StagingFile
 from docflow.storage.store import ObjectStore, StoredObject, content_key
 
 __all__ = [
     "LocalStore",
+    "MemoryFile",
     "MemoryStore",
     "ObjectStore",
+    "SealedFile",
     "StagedFile",
     "Staging",
     "StagingFile",

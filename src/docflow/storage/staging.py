@@ -10,6 +10,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from docflow.kernel.errors import TooLargeError, UnavailableError
 from docflow.kernel.ids import new_id
@@ -25,6 +26,10 @@ class StagedFile:
     size: int
     sha256: str
     head: bytes
+
+    def open(self) -> BinaryIO:
+        """Open what was received for checks: seekable, as it was sent."""
+        return self.path.open("rb")
 
     def discard(self) -> None:
         """Delete the staged bytes; silent if they were stored already."""

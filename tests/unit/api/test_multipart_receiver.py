@@ -49,7 +49,7 @@ class Sinks(list[RecordingSink]):
         super().__init__()
         self.failing = failing
 
-    def open(self, part: str, name: str | None) -> RecordingSink:
+    def open(self, part: str, name: str | None, _metadata: bytes | None) -> RecordingSink:
         self.append(RecordingSink(part, name, fails_on_finish=part == self.failing))
         return self[-1]
 

@@ -14,6 +14,8 @@ from docflow.api.problems import field_of
 from docflow.api.schemas.common import Instant, Name
 from docflow.api.schemas.documents import (
     AvailableOut,
+    ClassificationIn,
+    ClassifiedOut,
     DocumentIn,
     DocumentOut,
     DocumentPage,
@@ -24,9 +26,10 @@ from docflow.api.schemas.documents import (
     summary_of,
 )
 from docflow.db.idempotency import recall
-from docflow.documents import change, create, queries
+from docflow.documents import change, create, queries, reclassify
 from docflow.documents.content import ReceivedFile
 from docflow.documents.fire import fire
+from docflow.documents.intake import Intake
 from docflow.documents.queries import Filters
 from docflow.kernel.errors import ConflictError, InvalidInputError, MalformedError
 from docflow.storage import StagedFile
@@ -80,10 +83,11 @@ async def post_document(
         return await in_thread(caller.threads, _post, caller, body, None, idempotency_key)
     await in_thread(caller.threads, lambda: caller.actor)  # nobody unknown fills our disk
     settings = caller.services.settings
+    intake = Intake(caller.services.desk)
     received = await receive(
         request.stream(),
         request.headers.get("content-type"),
-        lambda _part, _name: caller.services.staging.begin(),
+        lambda _part, _name, metadata: intake.begin(metadata),
         Limits(
             file_bytes=settings.max_file_bytes,
             total_bytes=settings.max_file_bytes * (settings.max_annexes + 1),
@@ -93,21 +97,25 @@ async def post_document(
     staged = [received.main.result, *(annex.result for annex in received.annexes)]
     try:
         return await in_thread(
-            caller.threads, _post, caller, received.metadata, received, idempotency_key
+            caller.threads, _post, caller, received.metadata, (received, intake), idempotency_key
         )
     finally:
         uploads.discard(*staged)
 
 
 def _post(
-    caller: Caller, body: bytes, received: Received[StagedFile] | None, key: str | None
+    caller: Caller,
+    body: bytes,
+    with_files: tuple[Received[StagedFile], Intake] | None,
+    key: str | None,
 ) -> Response:
     actor = caller.actor
     new = _parse(body).to_new()
-    main = None
+    main = intake = None
     annexes: list[ReceivedFile] = []
     content = body
-    if received is not None:
+    if with_files is not None:
+        received, intake = with_files
         main = ReceivedFile(received.main.name or "document.pdf", received.main.result)
         annexes = [
             ReceivedFile(annex.name or f"annex-{number}", annex.result)
@@ -119,7 +127,13 @@ def _post(
     if document_id is None:
         try:
             document_id = create.create(
-                caller.services.desk, actor, new, main=main, annexes=annexes, claim=claim
+                caller.services.desk,
+                actor,
+                new,
+                main=main,
+                annexes=annexes,
+                claim=claim,
+                intake=intake,
             )
         except ConflictError:  # perhaps with this very request, carried out a moment ago
             document_id = recall(caller.services.database, actor, claim) if claim else None
@@ -219,6 +233,34 @@ def patch_document(
     desk = caller.services.desk
     change.edit(desk, caller.actor, document_id, changes.changes(), if_version=version)
     return _shown(caller, document_id)
+
+
+@router.post(
+    "/{document_id}/classification",
+    response_model=ClassifiedOut,
+    summary="Raise a document's classification",
+)
+def post_classification(
+    document_id: Name,
+    wanted: ClassificationIn,
+    response: Response,
+    caller: CallerDep,
+    if_match: IfMatch = None,
+) -> ClassifiedOut:
+    """Raise a document's classification at once; to lower it takes two people.
+
+    It may be raised above the caller's own clearance; the caller then no longer sees it.
+    """
+    level, version = reclassify.raise_classification(
+        caller.services.desk,
+        caller.actor,
+        document_id,
+        wanted.classification,
+        reason=wanted.reason,
+        if_version=required_version(if_match),
+    )
+    response.headers["ETag"] = etag(version)
+    return ClassifiedOut(document_id=document_id, classification=level, version=version)
 
 
 @router.get(

@@ -1,18 +1,26 @@
 """/v1/documents/{id}/files: the main file, annexes, and their bytes."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from docflow.api import uploads
 from docflow.api.context import CallerDep, IfMatch, etag, required_version
 from docflow.api.schemas.common import PROBLEM, Name
 from docflow.api.schemas.documents import DocumentOut, FileOut, document_of
 from docflow.documents import change, queries
+from docflow.documents.intake import for_change
 
 router = APIRouter(prefix="/v1/documents/{document_id}/files", tags=["files"])
 
+Level = Annotated[
+    Name | None,
+    Query(
+        description="The file's own classification, if it is higher than the document's: the "
+        "document is raised to it."
+    ),
+]
 _RAW: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -46,16 +54,22 @@ def list_files(document_id: Name, caller: CallerDep) -> list[FileOut]:
     "/main", response_model=DocumentOut, openapi_extra=_RAW, summary="Put or replace the main file"
 )
 async def put_main(
-    document_id: Name, request: Request, caller: CallerDep, if_match: IfMatch = None
+    document_id: Name,
+    request: Request,
+    caller: CallerDep,
+    classification: Level = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Give a draft its main file as a raw body; an earlier one stays stored."""
     version = required_version(if_match)
-    await anyio.to_thread.run_sync(lambda: caller.actor)
-    received = await uploads.receive_file(request, caller.services, "document.pdf")
+    desk = caller.services.desk
+    intake = await anyio.to_thread.run_sync(
+        lambda: for_change(desk, caller.actor, document_id, classification)
+    )
+    received = await uploads.receive_file(request, caller.services, intake, "document.pdf")
 
     def work() -> Response:
-        desk = caller.services.desk
-        change.put_main(desk, caller.actor, document_id, received, if_version=version)
+        change.put_main(desk, caller.actor, intake, received, if_version=version)
         shown = document_of(queries.show(desk, caller.actor, document_id))
         return Response(
             shown.model_dump_json(),
@@ -73,23 +87,26 @@ async def put_main(
     "", status_code=201, response_model=FileOut, openapi_extra=_RAW, summary="Add an annex"
 )
 async def post_annex(
-    document_id: Name, request: Request, caller: CallerDep, if_match: IfMatch = None
+    document_id: Name,
+    request: Request,
+    caller: CallerDep,
+    classification: Level = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Add an annex to a draft as a raw body."""
     version = required_version(if_match)
-    await anyio.to_thread.run_sync(lambda: caller.actor)
-    received = await uploads.receive_file(request, caller.services, "annex")
+    desk = caller.services.desk
+    intake = await anyio.to_thread.run_sync(
+        lambda: for_change(desk, caller.actor, document_id, classification)
+    )
+    received = await uploads.receive_file(request, caller.services, intake, "annex")
 
     def work() -> Response:
-        desk = caller.services.desk
-        file_id, now = change.add_annex(
-            desk, caller.actor, document_id, received, if_version=version
-        )
-        row = queries.file_to_open(desk, caller.actor, document_id, file_id)
+        row, now = change.add_annex(desk, caller.actor, intake, received, if_version=version)
         return Response(
             FileOut.of(row).model_dump_json(),
             201,
-            {"ETag": etag(now), "Location": f"/v1/documents/{document_id}/files/{file_id}"},
+            {"ETag": etag(now), "Location": f"/v1/documents/{document_id}/files/{row['id']}"},
             media_type="application/json",
         )
 

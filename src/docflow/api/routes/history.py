@@ -79,7 +79,7 @@ def get_document_history(
 ) -> EntryPage:
     """List everything that happened to a document, in order."""
     rows = queries.of_document(
-        caller.services.database,
+        caller.services.desk,
         caller.actor,
         document_id,
         after=pagination.decode(cursor),

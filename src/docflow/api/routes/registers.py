@@ -52,7 +52,7 @@ class NumberedDocument(Output):
     id: str
     direction: Literal["incoming", "outgoing"]
     type: str
-    subject: str
+    subject: str | None = Field(description="Null where the document is sealed.")
     state: str
 
 

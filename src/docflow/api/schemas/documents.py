@@ -85,6 +85,21 @@ class TransitionIn(Input):
     )
 
 
+class ClassificationIn(Input):
+    """A higher classification."""
+
+    classification: Name
+    reason: Text = Field(description="Why; kept in the document's history.")
+
+
+class ClassifiedOut(Output):
+    """What classification a document has now."""
+
+    document_id: str
+    classification: str
+    version: int
+
+
 class UnitRef(Output):
     """A unit, in short."""
 
@@ -131,8 +146,11 @@ class DocumentSummary(Output):
     type: str
     urgency: str
     classification: str
-    subject: str
+    subject: str | None = Field(
+        description="Null in lists where the document is sealed: it is opened on its own page."
+    )
     fields: JsonObject
+    sealed: bool = Field(description="Whether it lies sealed, and reading it is recorded.")
     unit: UnitRef
     author: PersonRef
     assignee: PersonRef | None
@@ -285,6 +303,8 @@ _SAME = (
 
 def _values(row: Row) -> dict[str, Any]:
     values = {name: row[name] for name in _SAME}
+    values["sealed"] = row["sealed_content"] is not None
+    values["subject"] = row["subject"] or None
     assignee = None
     if row["assignee_id"] is not None:
         assignee = PersonRef(

@@ -23,9 +23,10 @@ from docflow.storage.sealing.sealed import (
     SealedStagingFile,
     SealedStore,
 )
-from docflow.storage.sealing.text import SealedText, TextPlace, open_text, seal_text
+from docflow.storage.sealing.text import HIDDEN, SealedText, TextPlace, open_text, seal_text
 
 __all__ = [
+    "HIDDEN",
     "SUITE",
     "Envelope",
     "KeyProvider",

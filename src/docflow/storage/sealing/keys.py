@@ -102,6 +102,12 @@ class Envelope:
         }
 
     @classmethod
+    def of(cls, provider: str, key_id: str, version: int, wrapped: str) -> Self:
+        """Return the envelope that lies in four columns; `wrapped` is base64. Raises as `from_json`."""
+        told = {"provider": provider, "key": key_id, "version": version, "wrapped": wrapped}
+        return cls.from_json({"v": 1, "suite": SUITE, **told})
+
+    @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Return the envelope in a database column.
 
@@ -138,7 +144,7 @@ class Keyring:
             UnavailableError: if the provider does not answer.
         """
         data_key = secrets.token_bytes(KEY_BYTES)
-        return data_key, self._wrap(data_key, context)
+        return data_key, self.wrap(data_key, context)
 
     def open_key(self, envelope: Envelope, context: SealContext) -> bytes:
         """Return the data key in an envelope.
@@ -170,7 +176,7 @@ class Keyring:
     def rewrap(self, envelope: Envelope, context: SealContext) -> Envelope:
         """Return the same data key wrapped by the newest key. Raises as `open_key`, `seal_key`."""
         data_key = self.open_key(envelope, context)
-        anew = self._wrap(data_key, context)
+        anew = self.wrap(data_key, context)
         if self.open_key(anew, context) != data_key:  # the old one is let go of only then
             raise refused(anew.key_id, anew.version)
         return anew
@@ -192,7 +198,8 @@ class Keyring:
             *(each for each in self._providers.values() if each is not self.provider),
         ]
 
-    def _wrap(self, data_key: bytes, context: SealContext) -> Envelope:
+    def wrap(self, data_key: bytes, context: SealContext) -> Envelope:
+        """Return a data key wrapped for a context by the newest key. Raises as `seal_key`."""
         key_id = context.key_id
         version = self.newest(key_id) or self.provider.create_next(key_id)
         wrapped = self.provider.wrap(key_id, version, data_key, context.encode(_PURPOSE))
