@@ -1,4 +1,4 @@
-"""An office whose ceiling is `confidential`, with people who come in anew for every act."""
+"""The office with confidential documents, and people who come in anew for every act."""
 
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,6 @@ from docflow.custody.tables import custody_requests
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import ManualClock
 from docflow.people.accounts import Accounts
-from docflow.people.seed import BUILTIN
 from tests.office_support import (
     AUDITOR,
     CLERK,
@@ -31,20 +30,12 @@ REASON = "Cháy trụ sở, cần phương án di dời"
 MARKER = "Kế hoạch di dời kho lưu trữ"
 
 
-def office_file(folder: Path) -> Path:
-    """Write the sample office with the ceiling at `confidential`."""
-    path = folder / "office.yaml"
-    text = BUILTIN.read_text("utf-8")
-    path.write_text(text.replace("ceiling: internal", "ceiling: confidential"), "utf-8")
-    return path
-
-
 class Keeping:
     """The custody room over a whole instance."""
 
     def __init__(self, folder: Path, url: str, clock: ManualClock) -> None:
         self.clock = clock
-        self.instance = Instance(folder, url, clock, office_file=office_file(folder))
+        self.instance = Instance(folder, url, clock)
         self.accounts = Accounts(self.instance.database, self.instance.settings, cheap())
 
     @property
@@ -120,5 +111,4 @@ __all__ = [
     "SPECIALIST",
     "UNCLEARED_CLERK",
     "Keeping",
-    "office_file",
 ]

@@ -31,7 +31,7 @@ OPEN = frozenset({"public", "internal"})
 CLEARED = OPEN | {"confidential"}
 UNCLEARED = "thuy.pt"
 LONGEST = timedelta(days=1826)
-CLASSIFICATION = sample_seed().classification.model_copy(update={"ceiling": "confidential"})
+CLASSIFICATION = sample_seed().classification
 
 
 @pytest.fixture

@@ -277,6 +277,9 @@ def _people_problems(seed: OfficeSeed) -> Iterator[Problem]:
 
 def _clearance_problems(seed: OfficeSeed) -> Iterator[Problem]:
     codes = seed.classification.codes()
+    if seed.classification.sealed_from not in codes:
+        return  # told already
+    # not only up to the ceiling: that may be lowered while people keep what they were cleared for
     levels = [code for code in codes if seed.classification.is_sealed(code)]
     named: dict[Place, Clearance | None] = {
         ("people", index): person.clearance for index, person in enumerate(seed.people)
@@ -287,11 +290,9 @@ def _clearance_problems(seed: OfficeSeed) -> Iterator[Problem]:
             continue
         level = clearance.level
         if level in codes:
-            message = (
-                f"{level!r} needs no clearance; clear for {' or '.join(levels)}, or not at all"
-            )
+            message = f"{level!r} needs no clearance; name {', '.join(levels)}, or none"
         else:
-            message = f"{level!r} is no level{_hint(level, levels)}"
+            message = f"{level!r} is no level{_hint(level, codes)}"
         yield (*place, "clearance", "level"), message
 
 
