@@ -143,12 +143,18 @@ def open_vault(
             provider, or it refuses us.
         UnavailableError: if the key provider does not answer.
     """
-    vault = Vault(database, store, staging, office, _keyring(settings, office))
+    vault = Vault(database, store, staging, office, open_keyring(settings, office))
     database.seal_details("document", vault.seal_details)
     return vault
 
 
-def _keyring(settings: Settings, office: Catalogue) -> Keyring | None:
+def open_keyring(settings: Settings, office: Catalogue) -> Keyring | None:
+    """Return the key providers that the settings name, None if there is none and none is needed.
+
+    Raises:
+        ConfigurationError: if one is needed and not named, or not there, or refused here.
+        UnavailableError: if one does not answer.
+    """
     provider = settings.key_provider or ("" if settings.production else "file")
     if not provider:
         sealing = office.seed.classification.sealing()
@@ -160,10 +166,10 @@ def _keyring(settings: Settings, office: Catalogue) -> Keyring | None:
             )
         return None
     # only here: an instance without confidential items needs neither the code nor a token
-    from docflow.storage.sealing.providers.options import KeyOptions, open_keyring
+    from docflow.storage.sealing.providers import options
 
-    return open_keyring(
-        KeyOptions(
+    return options.open_keyring(
+        options.KeyOptions(
             provider=provider,
             earlier=settings.key_providers_before,
             local_folder=settings.key_folder or settings.data_dir / "keys",
@@ -232,39 +238,20 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     migrate.require_current(database)
     store = open_store(settings)
     _reach(store)
-    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
-    catalogue = Catalogue(office_of(settings))
-    shelf = Shelf(database)
-    shelf.stock(settings.resolved_workflows_dir, catalogue)
     engine = _engine(settings, database)
-    signers = _signers(settings, database, catalogue)
-    vault = open_vault(settings, database, store, staging, catalogue)
-    desk = Desk(
-        database=database,
-        store=store,
-        staging=staging,
-        catalogue=catalogue,
-        shelf=shelf,
-        vault=vault,
-        directory=Directory(database),
-        enqueue=engine.enqueue,
-        signers=signers,
-        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+    desk = _desk(settings, database, store, engine)
+    studio = Studio(
+        desk, desk.signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url
     )
-    studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
-    engine.register(
-        resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
-    )
+    _register_jobs(engine, studio)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
         clock=clock,
         database=database,
         store=store,
-        staging=staging,
-        catalogue=catalogue,
+        staging=desk.staging,
+        catalogue=desk.catalogue,
         directory=desk.directory,
         recipients=Recipients(database),
         accounts=Accounts(database, settings),
@@ -279,6 +266,25 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     )
 
 
+def _desk(settings: Settings, database: Database, store: ObjectStore, engine: JobEngine) -> Desk:
+    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
+    catalogue = Catalogue(office_of(settings))
+    shelf = Shelf(database)
+    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    return Desk(
+        database=database,
+        store=store,
+        staging=staging,
+        catalogue=catalogue,
+        shelf=shelf,
+        signers=_signers(settings, database, catalogue),
+        vault=open_vault(settings, database, store, staging, catalogue),
+        directory=Directory(database),
+        enqueue=engine.enqueue,
+        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+    )
+
+
 def _reach(store: ObjectStore) -> None:
     """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
     if isinstance(store, LocalStore):
@@ -288,6 +294,15 @@ def _reach(store: ObjectStore) -> None:
     if isinstance(store, S3Store):
         with suppress(UnavailableError):
             store.require()
+
+
+def _register_jobs(engine: JobEngine, studio: Studio) -> None:
+    desk = studio.desk
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    engine.register(
+        resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
+    )
 
 
 def _engine(settings: Settings, database: Database) -> JobEngine:

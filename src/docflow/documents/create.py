@@ -74,8 +74,7 @@ def create(
         desk: the room's tools.
         actor: who posts it.
         new: what is said of it.
-        main: its main file, as the intake received it.
-        annexes: its annexes, in order.
+        main, annexes: its files, as the intake received them; the annexes in order.
         claim: what an Idempotency-Key claims.
         intake: what received the files; needed where there are any.
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers
 from docflow.documents.desk import Desk
+from docflow.documents.sealed_rows import pending_place
 from docflow.documents.tables import files
-from docflow.documents.vault import pending_place
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.tables import offices, people

@@ -169,13 +169,7 @@ class ClassificationLevel(_Frozen):
 
 
 class Classification(_Frozen):
-    """The levels from the lowest to the highest.
-
-    Attributes:
-        levels: the levels.
-        ceiling: the highest that may be handled here.
-        sealed_from: the lowest whose documents are sealed, and that people need a clearance for.
-    """
+    """The levels, lowest first; the highest that may be handled here; the lowest that is sealed."""
 
     levels: Annotated[Many[ClassificationLevel], Field(min_length=1)]
     ceiling: Slug

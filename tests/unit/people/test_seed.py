@@ -42,8 +42,9 @@ def test_shipped_seed_has_someone_for_every_role(office: OfficeSeed) -> None:
     assert roles == {"clerk", "specialist", "head", "leader", "auditor", "administrator"}
 
 
-def test_shipped_seed_allows_up_to_internal(office: OfficeSeed) -> None:
-    assert office.classification.allowed() == ("public", "internal")
+def test_shipped_seed_allows_up_to_confidential_and_seals_that(office: OfficeSeed) -> None:
+    assert office.classification.allowed() == ("public", "internal", "confidential")
+    assert office.classification.sealing() == ("confidential",)
 
 
 def test_shipped_seed_is_one_tree_with_a_registry_below_a_department(office: OfficeSeed) -> None:
@@ -90,7 +91,8 @@ def test_unit_symbol_falls_back_to_its_code(office: OfficeSeed) -> None:
         ("external: true", "external: 1", r"should be a valid boolean"),
         ("external: true", "extrenal: true", r"'extrenal' is not known here; did you mean 'external'"),
         ("{code: QĐ,", "{code: NQ,", r"'NQ' is already taken"),
-        ("ceiling: internal", "ceiling: intern", r"'intern' is no level; did you mean 'internal'"),
+        ("ceiling: confidential", "ceiling: intern", r"'intern' is no level; did you mean 'internal'"),
+        ("sealed_from: confidential", "sealed_from: confidental", r"'confidental' is no level; did you mean"),
         ("{type}-{office}", "{typ}-{office}", r"{typ} is none of number, type, office, unit, year"),
         ("{number:02}/{type}-{office}", "{type}-{office}", r"{number} is missing"),
         ("{number:02}/{type}-{office}", "{number:2}/{office}", r"only the number may have a width"),
@@ -121,7 +123,7 @@ def test_a_wrong_seed_is_refused_with_what_would_be_right(old: str, new: str, sa
     [
         ("parent: VP-HC", "parent: VP-HX"),
         ("role: clerk", "role: clark"),
-        ("ceiling: internal", "ceiling: intern"),
+        ("ceiling: confidential", "ceiling: intern"),
         ("symbol_format: ", "symbol_fromat: "),
         ("kind: organisation", "kind: organisation, kind: person"),
     ],
