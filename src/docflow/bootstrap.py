@@ -24,9 +24,11 @@ from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
+from docflow.people.certificates import RecipientCertificates
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
+from docflow.people.openers import Openers
 from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
@@ -34,8 +36,15 @@ from docflow.people.seeding import Seeded, seed
 from docflow.release import deliver, failures, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.certificates import (
+    CertificatePolicy,
+    EncryptionCertificate,
+    read_certificate_file,
+)
+from docflow.signing.envelope import Suitability, unsuitable
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.trust import TrustRoots
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 
@@ -55,6 +64,7 @@ class Services:
     catalogue: Catalogue
     directory: Directory
     recipients: Recipients
+    certificates: RecipientCertificates
     accounts: Accounts
     keys: ApiKeys
     authenticator: Authenticator
@@ -191,6 +201,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     shelf.stock(settings.resolved_workflows_dir, catalogue)
     engine = _engine(settings, database)
     signers = _signers(settings, database, catalogue)
+    policy = certificate_policy(settings)
     desk = Desk(
         database=database,
         store=store,
@@ -200,6 +211,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         directory=Directory(database),
         enqueue=engine.enqueue,
         signers=signers,
+        openers=Openers(policy, _recovery(settings, policy, database)),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
@@ -215,6 +227,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         catalogue=catalogue,
         directory=desk.directory,
         recipients=Recipients(database),
+        certificates=RecipientCertificates(database, policy),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
         authenticator=Authenticator(database),
@@ -248,6 +261,32 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def certificate_policy(settings: Settings) -> CertificatePolicy:
+    """Return what the settings accept of recipients' certificates.
+
+    Raises:
+        ConfigurationError: if the roots cannot be read.
+    """
+    path = settings.recipient_roots_file
+    roots = TrustRoots.from_files([path]) if path is not None else None
+    return CertificatePolicy(Suitability(settings.recipient_rsa_2048_reason), roots)
+
+
+def _recovery(
+    settings: Settings, policy: CertificatePolicy, database: Database
+) -> EncryptionCertificate | None:
+    path = settings.recovery_certificate_file
+    if path is None:
+        return None
+    found = read_certificate_file(path, "the recovery (DOCFLOW_RECOVERY_CERTIFICATE_FILE)")
+    now = database.clock.now()
+    if faults := unsuitable(found.certificate, now, policy.suitability):
+        raise ConfigurationError(
+            f"The recovery certificate {path} (serial {found.serial}) {', and '.join(faults)}."
+        )
+    return found
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:
