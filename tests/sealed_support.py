@@ -39,7 +39,7 @@ def _key(kind: str, which: int) -> Any:
 def opener(clock: Clock, kind: str = "p256", which: int = 0, **changes: Any) -> Recipient:
     """A recipient whose certificate is good at the clock's time, or changed as told."""
     key = _key(kind, which)
-    values = {
+    values: dict[str, Any] = {
         "name": f"{kind} {which}",
         "uses": RSA_USES if kind == "rsa" else EC_USES,
         "valid_from": clock.now() - timedelta(days=1),

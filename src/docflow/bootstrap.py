@@ -34,13 +34,10 @@ from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
 from docflow.release import deliver, failures, sign
+from docflow.release.recovery import Recoveries, no_requests
 from docflow.release.studio import Studio
 from docflow.settings import Settings
-from docflow.signing.certificates import (
-    CertificatePolicy,
-    EncryptionCertificate,
-    read_certificate_file,
-)
+from docflow.signing.certificates import CertificatePolicy, read_certificate_file
 from docflow.signing.envelope import Suitability, unsuitable
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
@@ -71,6 +68,7 @@ class Services:
     engine: JobEngine
     desk: Desk
     studio: Studio
+    recoveries: Recoveries
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
@@ -193,15 +191,11 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = open_store(settings)
-    _reach(store)
+    store = _reached(open_store(settings))
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     catalogue = Catalogue(office_of(settings))
-    shelf = Shelf(database)
-    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    shelf = _stocked_shelf(settings, database, catalogue)
     engine = _engine(settings, database)
-    signers = _signers(settings, database, catalogue)
-    policy = certificate_policy(settings)
     desk = Desk(
         database=database,
         store=store,
@@ -210,13 +204,12 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         shelf=shelf,
         directory=Directory(database),
         enqueue=engine.enqueue,
-        signers=signers,
-        openers=Openers(policy, _recovery(settings, policy, database)),
+        signers=_signers(settings, database, catalogue),
+        openers=_openers(settings, database),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
-    studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    studio = _studio(settings, desk)
+    _register_jobs(engine, studio)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -227,28 +220,46 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         catalogue=catalogue,
         directory=desk.directory,
         recipients=Recipients(database),
-        certificates=RecipientCertificates(database, policy),
+        certificates=RecipientCertificates(database, certificate_policy(settings)),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
         authenticator=Authenticator(database),
         engine=engine,
         desk=desk,
         studio=studio,
+        recoveries=Recoveries(desk, no_requests),  # nobody can ask yet
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
     )
 
 
-def _reach(store: ObjectStore) -> None:
+def _stocked_shelf(settings: Settings, database: Database, catalogue: Catalogue) -> Shelf:
+    shelf = Shelf(database)
+    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    return shelf
+
+
+def _studio(settings: Settings, desk: Desk) -> Studio:
+    fonts = ensure_fonts(settings.data_dir / "cache")
+    return Studio(desk, desk.signers, fonts, settings.public_url)
+
+
+def _register_jobs(engine: JobEngine, studio: Studio) -> None:
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, studio.desk))
+
+
+def _reached(store: ObjectStore) -> ObjectStore:
     """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
     if isinstance(store, LocalStore):
-        return
+        return store
     from docflow.storage.s3 import S3Store
 
     if isinstance(store, S3Store):
         with suppress(UnavailableError):
             store.require()
+    return store
 
 
 def _engine(settings: Settings, database: Database) -> JobEngine:
@@ -274,19 +285,22 @@ def certificate_policy(settings: Settings) -> CertificatePolicy:
     return CertificatePolicy(Suitability(settings.recipient_rsa_2048_reason), roots)
 
 
-def _recovery(
-    settings: Settings, policy: CertificatePolicy, database: Database
-) -> EncryptionCertificate | None:
-    path = settings.recovery_certificate_file
+def _openers(settings: Settings, database: Database) -> Openers:
+    """Return whom a release can be encrypted to.
+
+    Raises:
+        ConfigurationError: if roots or recovery certificate cannot be read, or the latter not used.
+    """
+    policy, path = certificate_policy(settings), settings.recovery_certificate_file
     if path is None:
-        return None
+        return Openers(policy)
     found = read_certificate_file(path, "the recovery (DOCFLOW_RECOVERY_CERTIFICATE_FILE)")
     now = database.clock.now()
     if faults := unsuitable(found.certificate, now, policy.suitability):
         raise ConfigurationError(
             f"The recovery certificate {path} (serial {found.serial}) {', and '.join(faults)}."
         )
-    return found
+    return Openers(policy, found)
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError
 from docflow.signing.strict import validate_release
-from tests.envelope_support import Recipient
-from tests.office_support import ADMINISTRATOR, CLERK, LEADER, SPECIALIST, Instance, copy_instance
+from docflow.signing.trust import sha256_of
+from tests.office_support import CLERK, LEADER, Instance, copy_instance
 from tests.sealed_support import give, opener, plaintext, sealed_office, stored
 
 
@@ -46,7 +45,7 @@ def test_every_recipient_gets_the_signed_file_encrypted_to_their_certificate(
         assert b"%PDF" not in envelope
         assert plaintext(envelope, by) == signed
         assert row["signed_sha256"] == released["sha256"]
-        assert row["certificate_sha256"] == by.certificate.fingerprint(_sha256()).hex()
+        assert row["certificate_sha256"] == sha256_of(by.certificate)
         assert row["name"].endswith(".pdf.p7m")
         assert row["name"].isascii()
     opened = tmp_path / "opened.pdf"
@@ -59,12 +58,6 @@ def test_every_recipient_gets_the_signed_file_encrypted_to_their_certificate(
         seal=signers.seal(now).sha256,
         now=now,
     )
-
-
-def _sha256():  # type: ignore[no-untyped-def]
-    from cryptography.hazmat.primitives import hashes
-
-    return hashes.SHA256()
 
 
 def test_a_recipient_without_a_certificate_stops_the_release_at_once(

@@ -5,6 +5,7 @@ import hashlib
 import sqlalchemy as sa
 
 from docflow.audit.report import Notebook, Progress
+from docflow.db.migrate import load_metadata
 from docflow.documents.tables import files
 from docflow.kernel.errors import NotFoundError
 from docflow.storage import ObjectStore
@@ -16,13 +17,24 @@ _CHUNK_BYTES = 2**18
 def check_contents(
     connection: sa.Connection, store: ObjectStore, notebook: Notebook, progress: Progress
 ) -> None:
-    """Hash the object of every file on file."""
-    total = connection.execute(sa.select(sa.func.count()).select_from(files)).scalar_one()
+    """Hash the object of every file on file, and of every one encrypted to a recipient."""
+    for table in (files, load_metadata().tables["delivery_files"]):
+        _check_table(connection, store, table, notebook, progress)
+
+
+def _check_table(
+    connection: sa.Connection,
+    store: ObjectStore,
+    table: sa.Table,
+    notebook: Notebook,
+    progress: Progress,
+) -> None:
+    total = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
     progress("contents", 0, total)
-    columns = (files.c.id, files.c.storage_key, files.c.sha256, files.c.document_id)
+    columns = (table.c.id, table.c.storage_key, table.c.sha256, table.c.document_id)
     last, done = "", 0
     while True:
-        statement = sa.select(*columns).where(files.c.id > last).order_by(files.c.id).limit(_PAGE)
+        statement = sa.select(*columns).where(table.c.id > last).order_by(table.c.id).limit(_PAGE)
         page = list(connection.execute(statement))
         for row in page:
             wrong = _wrong(store, row.storage_key, row.sha256)

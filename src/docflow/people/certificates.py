@@ -148,8 +148,11 @@ class RecipientCertificates:
             if row["revoked_at"] is None:
                 values = {"revoked_by": actor.id, "revoked_at": uow.now, "reason": said}
                 uow.alter(_TABLE, recipient_id, _TABLE.c.id == row["id"], values)
-                draft = Draft("recipient.certificate-revoked", {"sha256": sha256}, {"reason": said})
-                uow.note(recipients, recipient, draft)
+                uow.note(
+                    recipients,
+                    recipient,
+                    Draft("recipient.certificate-revoked", {"sha256": sha256}, {"reason": said}),
+                )
                 row = {**row, **values}
             return self._recorded(row, uow.now)
 
