@@ -1,7 +1,6 @@
 """A sealed document's release: who stops it, what recipients get, what history says."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,8 @@ from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError
 from docflow.signing.strict import validate_release
 from docflow.signing.trust import sha256_of
-from tests.office_support import CLERK, LEADER, Instance, copy_instance
-from tests.sealed_support import give, opener, plaintext, sealed_office, stored
-
-
-@pytest.fixture
-def sealed(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Instance]:
-    """An instance whose internal documents are sealed."""
-    copy_instance(prepared, tmp_path / "var")
-    url = f"sqlite:///{tmp_path / 'var' / 'docflow.sqlite3'}"
-    instance = Instance(tmp_path / "var", url, clock, office_file=sealed_office(tmp_path))
-    yield instance
-    instance.close()
+from tests.office_support import CLERK, LEADER, Instance
+from tests.sealed_support import give, opener, plaintext, stored
 
 
 def test_every_recipient_gets_the_signed_file_encrypted_to_their_certificate(
