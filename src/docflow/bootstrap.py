@@ -38,6 +38,7 @@ from docflow.release.recovery import Recoveries, no_requests
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.certificates import CertificatePolicy, read_certificate_file
+from docflow.signing.devrecipients import ensure_recipients
 from docflow.signing.envelope import Suitability, unsuitable
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
@@ -169,6 +170,29 @@ def seed_office(
 ) -> Seeded:
     """Insert what the office file has and the database lacks."""
     return seed(database, office_of(settings), give_password)
+
+
+def certify_recipients(settings: Settings, database: Database) -> int:
+    """Record the certificates of recipients that the office file names; return how many are new.
+
+    In development, the external recipients of the sample office that have none get throw-away ones,
+    with their private keys below the data folder, unless the settings name roots for recipients.
+
+    Raises:
+        ConfigurationError: naming a recipient whose certificate cannot be read or used.
+    """
+    office = office_of(settings)
+    certificates = RecipientCertificates(database, certificate_policy(settings))
+    if settings.office_file is not None:
+        return certificates.record_from_office(office, settings.office_file.parent)
+    names = {one.code: one.name.vi for one in office.recipients if one.external}
+    lacking = certificates.without(names)
+    if not lacking or settings.recipient_roots_file is not None:
+        return 0
+    made = ensure_recipients(
+        settings.data_dir / "pki" / "recipients", names, now=database.clock.now()
+    )
+    return certificates.record({code: made[code].certificate for code in lacking})
 
 
 def office_of(settings: Settings) -> OfficeSeed:
