@@ -56,7 +56,7 @@ def test_a_certificate_is_recorded_once_listed_and_revoked_for_good(
     assert (revoked["usable"], revoked["reason"]) == (False, "Mất thẻ.")
     twice = admin.post(f"{url}/{made['sha256']}/revocation", {"reason": "Lý do khác."})
     assert answered(twice, 200)["reason"] == "Mất thẻ."
-    refused(send(admin, url, pem(one.certificate)), 409, "certificate-revoked")
+    refused(send(admin, url, pem(one.certificate)), 409, "recipient-certificate-revoked")
     assert admin.read(url, revoked=False)["items"] == []
 
     actions = [

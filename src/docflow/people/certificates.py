@@ -79,7 +79,7 @@ class RecipientCertificates:
             InvalidInputError: if it is no certificate (`certificate-unreadable`), comes with a private
                 key (`certificate-with-key`), or cannot be encrypted to (`certificate-unsuitable`).
             NotFoundError: if there is no such recipient.
-            ConflictError: if it was revoked (`certificate-revoked`), or the recipient has too many
+            ConflictError: if it was revoked (`recipient-certificate-revoked`), or the recipient has too many
                 (`too-many-certificates`).
         """
         require_recorded(self._database, actor, Permission.RECIPIENT_MANAGE)
@@ -93,7 +93,7 @@ class RecipientCertificates:
         if row["revoked_at"] is not None:
             raise ConflictError(
                 f"This certificate was revoked on {rfc3339(row['revoked_at'])} and does not come back.",
-                code="certificate-revoked",
+                code="recipient-certificate-revoked",
                 satisfied_by="Record a new certificate of the recipient.",
             )
         return self._recorded(row, self._database.clock.now()), False
