@@ -79,8 +79,8 @@ class RecipientCertificates:
             InvalidInputError: if it is no certificate (`certificate-unreadable`), comes with a private
                 key (`certificate-with-key`), or cannot be encrypted to (`certificate-unsuitable`).
             NotFoundError: if there is no such recipient.
-            ConflictError: if it was revoked (`recipient-certificate-revoked`), or the recipient has too many
-                (`too-many-certificates`).
+            ConflictError: if it was revoked (`recipient-certificate-revoked`), or the recipient has
+                too many (`too-many-certificates`).
         """
         require_recorded(self._database, actor, Permission.RECIPIENT_MANAGE)
         found = read_certificate(data)
