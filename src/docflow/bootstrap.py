@@ -26,18 +26,25 @@ from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
+from docflow.people.certificates import RecipientCertificates
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
+from docflow.people.openers import Openers
 from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
 from docflow.release import deliver, failures, sign
+from docflow.release.recovery import Recoveries, no_requests
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.certificates import CertificatePolicy, read_certificate_file
+from docflow.signing.devrecipients import ensure_recipients
+from docflow.signing.envelope import Suitability, unsuitable
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.trust import TrustRoots
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
@@ -58,12 +65,14 @@ class Services:
     catalogue: Catalogue
     directory: Directory
     recipients: Recipients
+    certificates: RecipientCertificates
     accounts: Accounts
     keys: ApiKeys
     authenticator: Authenticator
     engine: JobEngine
     desk: Desk
     studio: Studio
+    recoveries: Recoveries
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
@@ -216,6 +225,29 @@ def seed_office(
     return seed(database, office_of(settings), give_password)
 
 
+def certify_recipients(settings: Settings, database: Database) -> int:
+    """Record the certificates of recipients that the office file names; return how many are new.
+
+    In development, the external recipients of the sample office that have none get throw-away ones,
+    with their private keys below the data folder, unless the settings name roots for recipients.
+
+    Raises:
+        ConfigurationError: naming a recipient whose certificate cannot be read or used.
+    """
+    office = office_of(settings)
+    certificates = RecipientCertificates(database, certificate_policy(settings))
+    if settings.office_file is not None:
+        return certificates.record_from_office(office, settings.office_file.parent)
+    names = {one.code: one.name.vi for one in office.recipients if one.external}
+    lacking = certificates.without(names)
+    if not lacking or settings.recipient_roots_file is not None:
+        return 0
+    made = ensure_recipients(
+        settings.data_dir / "pki" / "recipients", names, now=database.clock.now()
+    )
+    return certificates.record({code: made[code].certificate for code in lacking})
+
+
 def office_of(settings: Settings) -> OfficeSeed:
     """Return the office that the settings name: the sample office unless told otherwise."""
     if settings.office_file is not None:
@@ -236,13 +268,10 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = open_store(settings)
-    _reach(store)
+    store = _reached(open_store(settings))
     engine = _engine(settings, database)
     desk = _desk(settings, database, store, engine)
-    studio = Studio(
-        desk, desk.signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url
-    )
+    studio = _studio(settings, desk)
     _register_jobs(engine, studio)
     signing_key = log_key(settings)
     return Services(
@@ -254,12 +283,14 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         catalogue=desk.catalogue,
         directory=desk.directory,
         recipients=Recipients(database),
+        certificates=RecipientCertificates(database, certificate_policy(settings)),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
         authenticator=Authenticator(database),
         engine=engine,
         desk=desk,
         studio=studio,
+        recoveries=Recoveries(desk, no_requests),  # nobody can ask yet
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
@@ -281,19 +312,26 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
         vault=open_vault(settings, database, store, staging, catalogue),
         directory=Directory(database),
         enqueue=engine.enqueue,
+        openers=_openers(settings, database),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
 
 
-def _reach(store: ObjectStore) -> None:
+def _studio(settings: Settings, desk: Desk) -> Studio:
+    fonts = ensure_fonts(settings.data_dir / "cache")
+    return Studio(desk, desk.signers, fonts, settings.public_url)
+
+
+def _reached(store: ObjectStore) -> ObjectStore:
     """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
     if isinstance(store, LocalStore):
-        return
+        return store
     from docflow.storage.s3 import S3Store
 
     if isinstance(store, S3Store):
         with suppress(UnavailableError):
             store.require()
+    return store
 
 
 def _register_jobs(engine: JobEngine, studio: Studio) -> None:
@@ -315,6 +353,35 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def certificate_policy(settings: Settings) -> CertificatePolicy:
+    """Return what the settings accept of recipients' certificates.
+
+    Raises:
+        ConfigurationError: if the roots cannot be read.
+    """
+    path = settings.recipient_roots_file
+    roots = TrustRoots.from_files([path]) if path is not None else None
+    return CertificatePolicy(Suitability(settings.recipient_rsa_2048_reason), roots)
+
+
+def _openers(settings: Settings, database: Database) -> Openers:
+    """Return whom a release can be encrypted to.
+
+    Raises:
+        ConfigurationError: if roots or recovery certificate cannot be read, or the latter not used.
+    """
+    policy, path = certificate_policy(settings), settings.recovery_certificate_file
+    if path is None:
+        return Openers(policy)
+    found = read_certificate_file(path, "the recovery (DOCFLOW_RECOVERY_CERTIFICATE_FILE)")
+    now = database.clock.now()
+    if faults := unsuitable(found.certificate, now, policy.suitability):
+        raise ConfigurationError(
+            f"The recovery certificate {path} (serial {found.serial}) {', and '.join(faults)}."
+        )
+    return Openers(policy, found)
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

@@ -1,8 +1,7 @@
 """What an office seed says, as frozen values: one class for each kind of thing in `office.yaml`.
 
 Rules: nothing here reads a file or a database, and nothing is optional by accident: an unknown or
-a missing name is an error, a wrong type is not coerced. Rules that need more than one thing (does
-this unit exist?) live in `seed.py`.
+a missing name is an error, a wrong type is not coerced. Rules about two things live in `seed.py`.
 """
 
 import re
@@ -128,6 +127,7 @@ class Recipient(_Frozen):
     external: bool
     unit: Code | None = None
     login: Login | None = None
+    certificate: Text | None = None  # a file beside the office file: what is encrypted to
 
 
 class DocumentType(_Frozen):
