@@ -14,6 +14,7 @@ from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
 from tests.office_support import Instance, copy_instance
 from tests.s3_server import S3Server
+from tests.sealed_support import sealed_office
 from tests.servers import PostgresServer
 
 # A loaded machine is slow, not wrong; and a run in CI says the same twice.
@@ -137,6 +138,16 @@ def instance(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Ins
     copy_instance(prepared, tmp_path / "var")
     url = f"sqlite:///{tmp_path / 'var' / 'docflow.sqlite3'}"
     instance = Instance(tmp_path / "var", url, clock)
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Instance]:
+    """A whole instance on SQLite, in whose office documents are sealed from `internal` on."""
+    copy_instance(prepared, tmp_path / "var")
+    url = f"sqlite:///{tmp_path / 'var' / 'docflow.sqlite3'}"
+    instance = Instance(tmp_path / "var", url, clock, office_file=sealed_office(tmp_path))
     yield instance
     instance.close()
 

@@ -159,12 +159,22 @@ class Instance:
             classification="confidential",
         )  # fmt: skip
         new = dataclasses.replace(new, **values)
-        intake = Intake(self.services.desk, classification=new.classification)
+        return self._post(SPECIALIST, new, content or self.decision, "phương án.pdf")
+
+    def receive(
+        self, intake: Intake, content: Path | bytes, name: str = "văn bản.pdf"
+    ) -> ReceivedFile:
+        """Receive a file as the door does: sealed on the way if the document is."""
         receiving = intake.begin()
-        receiving.write(content or self.decision.read_bytes())
-        main = ReceivedFile("phương án.pdf", receiving.finish())
-        actor = self.actor(SPECIALIST)
-        return create(self.services.desk, actor, new, main=main, intake=intake)
+        receiving.write(content if isinstance(content, bytes) else content.read_bytes())
+        return ReceivedFile(name, receiving.finish())
+
+    def _post(
+        self, login: str, new: NewDocument, content: Path | bytes, name: str = "văn bản.pdf"
+    ) -> str:
+        intake = Intake(self.services.desk, classification=new.classification)
+        main = self.receive(intake, content, name)
+        return create(self.services.desk, self.actor(login), new, main=main, intake=intake)
 
     def incoming(self, number: int = 1, **values: Any) -> str:
         """Post an incoming document as the clerk; its bytes differ by number."""
@@ -173,24 +183,14 @@ class Instance:
             issuer="Sở Tài chính", issuer_symbol=f"{number}/STC-QLNS",
         )  # fmt: skip
         content = self.decision.read_bytes() + f"\n% {number}\n".encode()
-        return create(
-            self.services.desk,
-            self.actor(CLERK),
-            dataclasses.replace(new, **values),
-            main=self.received(content),
-        )
+        return self._post(CLERK, dataclasses.replace(new, **values), content)
 
     def draft(self, **values: Any) -> str:
         """Draft an outgoing document as the specialist."""
         new = NewDocument(
             subject="Ban hành Quy chế", type_code="QĐ", direction="outgoing", recipients=["STC"]
         )
-        return create(
-            self.services.desk,
-            self.actor(SPECIALIST),
-            dataclasses.replace(new, **values),
-            main=self.received(self.decision),
-        )
+        return self._post(SPECIALIST, dataclasses.replace(new, **values), self.decision)
 
     def row(self, document_id: str) -> dict[str, Any]:
         documents = self.tables["documents"]

@@ -9,7 +9,7 @@ from alembic import op
 from docflow.db.base import JsonColumn, UtcDateTime
 
 revision = "0004"
-down_revision = "0003"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -15,32 +15,40 @@ from pathlib import Path
 from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
-from docflow.custody import notices
+from docflow.custody import notices, recovery
 from docflow.custody.model import Custody
-from docflow.db import Database, idempotency, migrate
+from docflow.db import Database, UnitOfWork, idempotency, migrate
 from docflow.documents import resealing
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
 from docflow.documents.vault import Vault
 from docflow.jobs.engine import JobEngine
+from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
+from docflow.people.certificates import RecipientCertificates
 from docflow.people.clearances import Clearances
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
+from docflow.people.openers import Openers
 from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
 from docflow.release import deliver, failures, sign
+from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.certificates import CertificatePolicy, read_certificate_file
+from docflow.signing.devrecipients import ensure_recipients
+from docflow.signing.envelope import Suitability, unsuitable
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.trust import TrustRoots
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
@@ -61,12 +69,14 @@ class Services:
     catalogue: Catalogue
     directory: Directory
     recipients: Recipients
+    certificates: RecipientCertificates
     accounts: Accounts
     keys: ApiKeys
     authenticator: Authenticator
     engine: JobEngine
     desk: Desk
     studio: Studio
+    recoveries: Recoveries
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
@@ -163,12 +173,18 @@ def open_vault(
             provider, or it refuses us.
         UnavailableError: if the key provider does not answer.
     """
-    vault = Vault(database, store, staging, office, _keyring(settings, office))
+    vault = Vault(database, store, staging, office, open_keyring(settings, office))
     database.seal_details("document", vault.seal_details)
     return vault
 
 
-def _keyring(settings: Settings, office: Catalogue) -> Keyring | None:
+def open_keyring(settings: Settings, office: Catalogue) -> Keyring | None:
+    """Return the key providers that the settings name, None if there is none and none is needed.
+
+    Raises:
+        ConfigurationError: if one is needed and not named, or not there, or refused here.
+        UnavailableError: if one does not answer.
+    """
     provider = settings.key_provider or ("" if settings.production else "file")
     if not provider:
         sealing = office.seed.classification.sealing()
@@ -180,10 +196,10 @@ def _keyring(settings: Settings, office: Catalogue) -> Keyring | None:
             )
         return None
     # only here: an instance without confidential items needs neither the code nor a token
-    from docflow.storage.sealing.providers.options import KeyOptions, open_keyring
+    from docflow.storage.sealing.providers import options
 
-    return open_keyring(
-        KeyOptions(
+    return options.open_keyring(
+        options.KeyOptions(
             provider=provider,
             earlier=settings.key_providers_before,
             local_folder=settings.key_folder or settings.data_dir / "keys",
@@ -230,6 +246,29 @@ def seed_office(
     return seed(database, office_of(settings), give_password)
 
 
+def certify_recipients(settings: Settings, database: Database) -> int:
+    """Record the certificates of recipients that the office file names; return how many are new.
+
+    In development, the external recipients of the sample office that have none get throw-away ones,
+    with their private keys below the data folder, unless the settings name roots for recipients.
+
+    Raises:
+        ConfigurationError: naming a recipient whose certificate cannot be read or used.
+    """
+    office = office_of(settings)
+    certificates = RecipientCertificates(database, certificate_policy(settings))
+    if settings.office_file is not None:
+        return certificates.record_from_office(office, settings.office_file.parent)
+    names = {one.code: one.name.vi for one in office.recipients if one.external}
+    lacking = certificates.without(names)
+    if not lacking or settings.recipient_roots_file is not None:
+        return 0
+    made = ensure_recipients(
+        settings.data_dir / "pki" / "recipients", names, now=database.clock.now()
+    )
+    return certificates.record({code: made[code].certificate for code in lacking})
+
+
 def office_of(settings: Settings) -> OfficeSeed:
     """Return the office that the settings name: the sample office unless told otherwise."""
     if settings.office_file is not None:
@@ -250,64 +289,84 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = open_store(settings)
-    _reach(store)
-    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
-    catalogue = Catalogue(office_of(settings))
-    shelf = Shelf(database)
-    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    store = _reached(open_store(settings))
     engine = _engine(settings, database)
-    signers = _signers(settings, database, catalogue)
-    vault = open_vault(settings, database, store, staging, catalogue)
-    desk = Desk(
-        database=database,
-        store=store,
-        staging=staging,
-        catalogue=catalogue,
-        shelf=shelf,
-        vault=vault,
-        directory=Directory(database),
-        enqueue=engine.enqueue,
-        signers=signers,
-        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
-    )
-    studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
-    engine.register(
-        resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
-    )
+    desk = _desk(settings, database, store, engine)
+    studio = _studio(settings, desk)
+    _register_jobs(engine, studio)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
         clock=clock,
         database=database,
         store=store,
-        staging=staging,
-        catalogue=catalogue,
+        staging=desk.staging,
+        catalogue=desk.catalogue,
         directory=desk.directory,
         recipients=Recipients(database),
+        certificates=RecipientCertificates(database, certificate_policy(settings)),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
-        authenticator=Authenticator(database, catalogue.seed.classification),
+        authenticator=Authenticator(database, desk.catalogue.seed.classification),
         engine=engine,
         desk=desk,
         studio=studio,
+        recoveries=Recoveries(desk, _agreed),
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
     )
 
 
-def _reach(store: ObjectStore) -> None:
+def _agreed(uow: UnitOfWork, actor: Actor, request_id: str) -> Approved:
+    """Answer for recoveries, between two rooms that do not know each other."""
+    return Approved(*recovery.require_approved(uow, actor, request_id))
+
+
+def _desk(settings: Settings, database: Database, store: ObjectStore, engine: JobEngine) -> Desk:
+    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
+    catalogue = Catalogue(office_of(settings))
+    shelf = Shelf(database)
+    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    return Desk(
+        database=database,
+        store=store,
+        staging=staging,
+        catalogue=catalogue,
+        shelf=shelf,
+        signers=_signers(settings, database, catalogue),
+        vault=open_vault(settings, database, store, staging, catalogue),
+        directory=Directory(database),
+        enqueue=engine.enqueue,
+        openers=_openers(settings, database),
+        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+    )
+
+
+def _studio(settings: Settings, desk: Desk) -> Studio:
+    fonts = ensure_fonts(settings.data_dir / "cache")
+    return Studio(desk, desk.signers, fonts, settings.public_url)
+
+
+def _reached(store: ObjectStore) -> ObjectStore:
     """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
     if isinstance(store, LocalStore):
-        return
+        return store
     from docflow.storage.s3 import S3Store
 
     if isinstance(store, S3Store):
         with suppress(UnavailableError):
             store.require()
+    return store
+
+
+def _register_jobs(engine: JobEngine, studio: Studio) -> None:
+    desk = studio.desk
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    engine.register(
+        resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
+    )
 
 
 def _engine(settings: Settings, database: Database) -> JobEngine:
@@ -320,6 +379,35 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def certificate_policy(settings: Settings) -> CertificatePolicy:
+    """Return what the settings accept of recipients' certificates.
+
+    Raises:
+        ConfigurationError: if the roots cannot be read.
+    """
+    path = settings.recipient_roots_file
+    roots = TrustRoots.from_files([path]) if path is not None else None
+    return CertificatePolicy(Suitability(settings.recipient_rsa_2048_reason), roots)
+
+
+def _openers(settings: Settings, database: Database) -> Openers:
+    """Return whom a release can be encrypted to.
+
+    Raises:
+        ConfigurationError: if roots or recovery certificate cannot be read, or the latter not used.
+    """
+    policy, path = certificate_policy(settings), settings.recovery_certificate_file
+    if path is None:
+        return Openers(policy)
+    found = read_certificate_file(path, "the recovery (DOCFLOW_RECOVERY_CERTIFICATE_FILE)")
+    now = database.clock.now()
+    if faults := unsuitable(found.certificate, now, policy.suitability):
+        raise ConfigurationError(
+            f"The recovery certificate {path} (serial {found.serial}) {', and '.join(faults)}."
+        )
+    return Openers(policy, found)
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

@@ -38,6 +38,20 @@ class Settings(BaseSettings):
         description="YAML naming the PKCS#12 file of each signer and of the seal; "
         "required in production, a throw-away PKI otherwise.",
     )
+    recipient_roots_file: Path | None = Field(
+        default=None,
+        description="PEM roots that recipients' certificates must lead to; without, whoever records "
+        "one vouches for it.",
+    )
+    recipient_rsa_2048_reason: str = Field(
+        default="",
+        max_length=500,
+        description="Why recipients' RSA keys of 2048 to 3071 bits are accepted here; empty: not.",
+    )
+    recovery_certificate_file: Path | None = Field(
+        default=None,
+        description="Escrow certificate that confidential documents are encrypted to as well.",
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="Signing key of the history log (C2SP note signer); made on first start "

@@ -108,7 +108,7 @@ class Alone:
                 recovery.approve(custody, actor, request, REASON)
             case "use-recovery":
                 with desk.database.unit_of_work(actor) as uow:
-                    recovery.require_approved(uow, actor, document, request)
+                    recovery.require_approved(uow, actor, request)
                 raise AssertionError("a recovery copy was released to one person alone")
             case "clear":
                 keeping.instance.services.clearances.grant(

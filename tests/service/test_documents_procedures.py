@@ -279,9 +279,9 @@ def test_a_refused_post_leaves_nothing_behind(instance: Instance) -> None:
     assert sorted(p for p in (instance.folder / "store").rglob("*") if p.is_file()) == stored
 
 
-def test_documents_above_internal_are_refused_with_the_reason(instance: Instance) -> None:
-    with pytest.raises(InvalidInputError, match="seal") as refused:
-        instance.draft(classification="confidential")
+def test_documents_above_the_ceiling_are_refused_with_the_reason(instance: Instance) -> None:
+    with pytest.raises(InvalidInputError, match="law may forbid") as refused:
+        instance.draft(classification="secret")
     assert refused.value.code == "classification-refused"
 
 

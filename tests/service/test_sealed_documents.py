@@ -60,15 +60,18 @@ def run_reseal(office: Instance, document: str) -> int:
 
 def everywhere(office: Instance) -> bytes:
     """All that lies at rest: every column of every table, and every file below the data folder."""
-    parts = []
     with office.database.read() as connection:
-        for name in sa.inspect(connection).get_table_names():
-            for row in connection.execute(sa.select(sa.text("*")).select_from(sa.text(name))):
-                parts.append(json.dumps([str(value) for value in row], ensure_ascii=False).encode())
-    for path in sorted(office.folder.rglob("*")):
-        if path.is_file() and "pki" not in path.parts and path.name not in {"decision.pdf"}:
-            parts.append(path.read_bytes())
-    return b"\n".join(parts)
+        tables = sa.inspect(connection).get_table_names()
+        text = "\n".join(rows_of(connection, name) for name in tables)
+    paths = [path for path in office.folder.rglob("*") if path.is_file()]
+    files = [path.read_bytes() for path in paths if path.name != "decision.pdf"]
+    return b"\n".join([text.encode(), *files])
+
+
+def rows_of(connection: sa.Connection, table: str) -> str:
+    """Every row of a table, as the driver has it."""
+    found = connection.exec_driver_sql(f'SELECT * FROM "{table}"')  # noqa: S608
+    return "\n".join(json.dumps([str(value) for value in row], ensure_ascii=False) for row in found)
 
 
 def test_a_confidential_document_is_opened_for_who_is_cleared(office: Instance) -> None:
@@ -219,16 +222,8 @@ class TestRaising:
         (file,) = office.rows("files")
         assert file["data_key_id"] is not None
         with office.database.read() as connection:
-            stored = json.dumps(
-                [
-                    [str(value) for value in row]
-                    for name in ("documents", "files", "history_entries", "register_entries")
-                    for row in connection.execute(
-                        sa.select(sa.text("*")).select_from(sa.text(name))
-                    )
-                ],
-                ensure_ascii=False,
-            )
+            tables = ("documents", "files", "history_entries", "register_entries")
+            stored = "".join(rows_of(connection, name) for name in tables)
         assert "7h3-m4rk3r" not in stored
         assert office.show(HEAD, document).row["subject"] == MARKER
         told = history.of_document(desk, head, document, after=None, limit=50)

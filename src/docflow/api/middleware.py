@@ -35,7 +35,9 @@ _HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-_FILES = re.compile(r"/v1/(documents|documents/[^/]+/files(/main)?|verifications)")
+_FILES = re.compile(
+    r"/v1/(documents|documents/[^/]+/files(/main)?|verifications|recipients/[^/]+/certificates)"
+)
 _DOCUMENTS = "/v1/documents"
 _JSON_OR_PARTS = "application/json, or multipart/form-data with the files"
 

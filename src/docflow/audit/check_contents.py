@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from docflow.audit.report import Notebook, Progress
 from docflow.db import Row, all_rows
+from docflow.db.migrate import load_metadata
 from docflow.documents.tables import files
 from docflow.documents.vault import Vault
 from docflow.kernel.errors import IntegrityError, NotFoundError
@@ -28,15 +29,27 @@ def check_contents(
     progress: Progress,
     vault: Vault | None = None,
 ) -> None:
-    """Hash the object of every file on file."""
-    total = connection.execute(sa.select(sa.func.count()).select_from(files)).scalar_one()
+    """Hash the object of every file on file, and of every one encrypted to a recipient."""
+    for table in (files, load_metadata().tables["delivery_files"]):
+        _check_table(connection, store, table, notebook, progress, vault)
+
+
+def _check_table(
+    connection: sa.Connection,
+    store: ObjectStore,
+    table: sa.Table,
+    notebook: Notebook,
+    progress: Progress,
+    vault: Vault | None,
+) -> None:
+    total = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
     progress("contents", 0, total)
-    columns = (
-        files.c.id, files.c.storage_key, files.c.data_key_id, files.c.sha256, files.c.document_id
-    )  # fmt: skip
+    columns = [table.c[name] for name in ("id", "storage_key", "sha256", "document_id")]
+    if "data_key_id" in table.c:
+        columns.append(table.c.data_key_id)
     last, done = "", 0
     while True:
-        statement = sa.select(*columns).where(files.c.id > last).order_by(files.c.id).limit(_PAGE)
+        statement = sa.select(*columns).where(table.c.id > last).order_by(table.c.id).limit(_PAGE)
         page = all_rows(connection, statement)
         for row in page:
             wrong = _wrong(store, vault, row, connection)
@@ -60,10 +73,10 @@ def _wrong(
 ) -> str | None:
     """Return what is wrong with a stored object, None if nothing is."""
     key: str = row["storage_key"]
-    opened = row["data_key_id"] is None or vault is not None
-    expected = row["sha256"] if opened else digest_of_key(key)
+    sealed = row.get("data_key_id") is not None
+    expected = digest_of_key(key) if sealed and vault is None else row["sha256"]
     try:
-        source = store.open(key) if vault is None else vault.open(row, connection)
+        source = vault.open(row, connection) if sealed and vault else store.open(key)
         digest = _digest(source)
     except NotFoundError:
         return "are missing"

@@ -14,8 +14,9 @@ from docflow.audit.replay import Replayed
 from docflow.audit.report import Notebook, Progress
 from docflow.db import one_row
 from docflow.db.tables import history_entries, history_pending, log_leaves
+from docflow.documents.sealed_rows import details_place
 from docflow.documents.tables import documents
-from docflow.documents.vault import LATER, Vault, details_place
+from docflow.documents.vault import LATER, Vault
 from docflow.kernel.errors import IntegrityError
 from docflow.transparency.entry import NO_PREVIOUS, EntryFields, check_details, parse_leaf
 from docflow.transparency.errors import LeafError

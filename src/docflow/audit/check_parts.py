@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from docflow.audit.check_encrypted import check_encrypted
 from docflow.audit.check_entries import Subject
 from docflow.audit.replay import Numbered
 from docflow.audit.report import Notebook
@@ -73,6 +74,7 @@ class DocumentParts:
             _numbers(subject, of_numbers[subject.id], notebook)
             _deliveries(subject, of_deliveries[subject.id], notebook)
             _steps(subject, of_steps[subject.id], notebook)
+        check_encrypted(connection, subjects, notebook)
 
 
 def _of(

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from docflow.audit.check_encrypted import CertificateParts
 from docflow.audit.check_entries import Subject
 from docflow.audit.check_parts import DocumentParts, OfficeParts, Parts
 from docflow.audit.report import Notebook
@@ -21,7 +22,11 @@ from docflow.kernel.canonical import sha256_hex
 BATCH = 200
 _CONTENT = frozenset({"issuer", "login", "name", "subject"})  # not repeated in a report
 _PAGE = 2000
-_PARTS: Mapping[str, Parts] = {"document": DocumentParts(), "person": OfficeParts()}
+_PARTS: Mapping[str, Parts] = {
+    "document": DocumentParts(),
+    "person": OfficeParts(),
+    "recipient": CertificateParts(),
+}
 
 
 class RowCheck:

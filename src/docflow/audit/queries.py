@@ -21,8 +21,9 @@ from docflow.documents import reading
 from docflow.documents.desk import Desk
 from docflow.documents.duplicates import facts_for_access
 from docflow.documents.rows import no_document
+from docflow.documents.sealed_rows import details_place
 from docflow.documents.tables import documents
-from docflow.documents.vault import SEALED, details_place
+from docflow.documents.vault import SEALED
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people import access

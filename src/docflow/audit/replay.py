@@ -15,10 +15,13 @@ NOTES = frozenset(
         "delivery.acknowledged",
         "delivery.downloaded",
         "document.read",
+        "document.recovered",
         "document.refused",
         "document.reseal-failed",
         "document.resealed",
         "person.refused",
+        "recipient.certificate-added",
+        "recipient.certificate-revoked",
     }
 )
 """Actions that tell something about a subject without changing its version."""
@@ -48,6 +51,8 @@ class Replayed:
         numbers: of a document: each number it was given → whether it was voided.
         deliveries: of a document: delivery id → recipient id.
         steps: of a document: (job, step) → SHA-256 of every file that the step made or judged.
+        encrypted: of a document: (recipient id, SHA-256) of every file encrypted to a recipient.
+        certificates: of a recipient: SHA-256 → whether it was revoked.
         changes: entries that each raise the row's version by one.
         unknown: actions that this version does not know; nothing can be expected after one.
     """
@@ -59,6 +64,8 @@ class Replayed:
     numbers: dict[Numbered, bool] = field(default_factory=dict)
     deliveries: dict[str, str] = field(default_factory=dict)
     steps: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    encrypted: set[tuple[str, str]] = field(default_factory=set)
+    certificates: dict[str, bool] = field(default_factory=dict)
     changes: int = 0
     unknown: set[str] = field(default_factory=set)
 
@@ -183,6 +190,23 @@ def _step(subject: Replayed, action: str, data: Mapping[str, Any], _details: obj
     subject.steps[data["job"], action.removeprefix("document.")] = made
 
 
+def _encrypted(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    recipient_id = data["recipient_id"]
+    subject.encrypted |= {(recipient_id, item["sha256"]) for item in data["files"]}
+
+
+def _certificate_added(
+    subject: Replayed, _action: str, data: Mapping[str, Any], _details: object
+) -> None:
+    subject.certificates[data["sha256"]] = False
+
+
+def _certificate_revoked(
+    subject: Replayed, _action: str, data: Mapping[str, Any], _details: object
+) -> None:
+    subject.certificates[data["sha256"]] = True
+
+
 ACTIONS: Mapping[str, Handler] = {
     "account.activated": _told(active=True),
     "account.created": _told("person_id", "recipient_id", named=("login",), active=True),
@@ -198,6 +222,7 @@ ACTIONS: Mapping[str, Handler] = {
     "delivery.downloaded": _nothing,
     "document.classified": _classified,
     "document.edited": _edited,
+    "document.encrypted": _encrypted,
     "document.file-put": _file_put,
     "document.file-removed": _nothing,
     "document.fired": _fired,
@@ -206,6 +231,7 @@ ACTIONS: Mapping[str, Handler] = {
     "document.number-voided": _voided,
     "document.posted": _posted,
     "document.read": _nothing,
+    "document.recovered": _nothing,
     "document.refused": _nothing,
     "document.reseal-failed": _nothing,
     "document.resealed": _nothing,
@@ -221,6 +247,8 @@ ACTIONS: Mapping[str, Handler] = {
     "person.office-granted": _office,
     "person.office-revoked": _office,
     "person.refused": _nothing,
+    "recipient.certificate-added": _certificate_added,
+    "recipient.certificate-revoked": _certificate_revoked,
     "recipient.changed": _told("unit_id", "person_id", "active", named=("name",)),
     "recipient.created": _told(
         "code", "kind", "external", "unit_id", "person_id", named=("name",), active=True

@@ -15,9 +15,12 @@ from rich.table import Table
 
 from docflow.cli.instance import settings_for
 from docflow.cli.output import CONSOLE, fail
+from docflow.kernel.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
     from docflow.audit.report import AuditReport, Progress
+    from docflow.db import Database
+    from docflow.documents.vault import Vault
     from docflow.settings import Settings
     from docflow.transparency.note import VerifierKey
     from docflow.transparency.proof import VerifiedEntry
@@ -76,6 +79,7 @@ def verify(
                 _shown_in(bars),
                 kept=kept,
                 contents=contents,
+                vault=_vault(settings, database),
             )
     finally:
         database.dispose()
@@ -159,6 +163,23 @@ def _verified(entry: "VerifiedEntry") -> dict[str, Any]:
         "root": entry.checkpoint.root.hex(),
         "signed by": list(entry.signed_by),
     }
+
+
+def _vault(settings: "Settings", database: "Database") -> "Vault | None":
+    """Return what opens sealed items, None where the keys are not at hand: much holds without them."""
+    from docflow import bootstrap
+    from docflow.documents.catalogue import Catalogue
+    from docflow.storage import Staging
+
+    try:
+        office = Catalogue(bootstrap.office_of(settings))
+        staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
+        return bootstrap.open_vault(
+            settings, database, bootstrap.open_store(settings), staging, office
+        )
+    except (ConfigurationError, UnavailableError) as error:
+        CONSOLE.print(f"Sealed items are checked without opening them: {error.detail}")
+        return None
 
 
 def _own_key(settings: "Settings") -> "VerifierKey":

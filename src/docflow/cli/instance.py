@@ -54,6 +54,7 @@ def prepare(settings: Settings) -> int:
         bootstrap.migrate_database(settings, database)
         with FirstPasswords(settings.data_dir / CREDENTIALS) as passwords:
             seeded = bootstrap.seed_office(settings, database, passwords.give)
+        bootstrap.certify_recipients(settings, database)
         return seeded.accounts
     finally:
         database.dispose()

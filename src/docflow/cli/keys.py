@@ -4,8 +4,8 @@ The commands work on a `KeyRoom`: the keyring and every table that keeps envelop
 the function that opens it, so that this module knows neither the database nor its tables.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -13,6 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from docflow.cli.instance import settings_for
 from docflow.cli.output import CONSOLE, fail
 from docflow.storage.sealing import (
     Envelope,
@@ -49,6 +50,27 @@ class KeyRoom(Protocol):
     def save(self, record: KeyRecord, envelope: Envelope) -> bool:
         """Store a new envelope; see `docflow.storage.sealing.rewrap`."""
         ...
+
+
+@contextmanager
+def open_instance(data_dir: Path | None) -> Iterator[KeyRoom]:
+    """Open the keys of an instance."""
+    from docflow import bootstrap
+    from docflow.db import migrate
+    from docflow.documents import keyroom
+    from docflow.documents.catalogue import Catalogue
+
+    settings = settings_for(data_dir)
+    database = bootstrap.open_database(settings)
+    try:
+        migrate.require_current(database)
+        office = Catalogue(bootstrap.office_of(settings))
+        keyring = bootstrap.open_keyring(settings, office)
+        if keyring is None:
+            fail("This instance has no key provider: nothing is sealed. Set DOCFLOW_KEY_PROVIDER.")
+        yield keyroom.KeyRoom(database, keyring, office.organisation)
+    finally:
+        database.dispose()
 
 
 OpenRoom = Callable[[Path | None], AbstractContextManager[KeyRoom]]

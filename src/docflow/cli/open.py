@@ -5,6 +5,8 @@ Rules:
   owner only, and renamed. On any failure nothing of it is left.
 - Nothing is written before the whole file has proved authentic.
 - What exists is not overwritten unless `--force` says so.
+- With `--verify`, the result appears only if it is a PDF whose signatures are all good and lead to the
+  roots given: encryption says who can read a file, not who wrote it.
 
 Exit codes: 0 opened, 1 refused, 2 wrong usage.
 """
@@ -39,11 +41,17 @@ def open_file(
         typer.Option("--passphrase-file", help="Holds the key's passphrase; else it is asked for."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    verify: Annotated[
+        Path | None,
+        typer.Option("--verify", help="PEM roots; write only what is signed under one of them."),
+    ] = None,
 ) -> None:
     """Open a file that was encrypted to your certificate."""
     from docflow.signing.envelope import keyfile
 
     to_stdout = str(out) == "-"
+    if to_stdout and verify is not None:
+        fail("What --verify refuses must not be out already; name a file instead of -.")
     if not to_stdout and out.exists() and not force:
         fail(f"{out} exists already; name another file, or overwrite it with --force.")
     private, certificate = keyfile.load_key(key, lambda: _passphrase(key, passphrase_file))
@@ -58,7 +66,7 @@ def open_file(
             _decrypt(source, sys.stdout.buffer, private, certificate)
             sys.stdout.buffer.flush()
         else:
-            _write_whole(out, source, private, certificate)
+            _write_whole(out, source, private, certificate, verify)
             CONSOLE.print(f"{out}: {out.stat().st_size} bytes", markup=False)
 
 
@@ -74,9 +82,13 @@ def _decrypt(
 
 
 def _write_whole(
-    out: Path, source: BinaryIO, key: "PrivateKey", certificate: "x509.Certificate | None"
+    out: Path,
+    source: BinaryIO,
+    key: "PrivateKey",
+    certificate: "x509.Certificate | None",
+    roots: Path | None,
 ) -> None:
-    """Write the plaintext to `out`, all of it or nothing."""
+    """Write the plaintext to `out`, all of it or nothing; with `roots`, only if it is well signed."""
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")  # mode 0600
     except OSError as error:
@@ -87,6 +99,8 @@ def _write_whole(
             _decrypt(source, target, key, certificate)
             target.flush()
             os.fsync(target.fileno())
+        if roots is not None:
+            _require_signed(temporary, roots)
         temporary.replace(out)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -94,6 +108,22 @@ def _write_whole(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _require_signed(path: Path, roots: Path) -> None:
+    """Name each signature; refuse a file with a bad one, or with none."""
+    from docflow.kernel.clock import SystemClock
+    from docflow.signing.isolated import verify_isolated
+    from docflow.signing.report import PASSED
+    from docflow.signing.trust import TrustRoots
+
+    trusted = TrustRoots.from_files([roots])
+    report = verify_isolated(path, trusted, now=SystemClock().now(), own_roots=TrustRoots(()))
+    for one in report.signatures:
+        CONSOLE.print(f"{one.field}: {one.signer}: {one.indication}", markup=False)
+    if report.indication != PASSED:
+        why = [*report.reasons, *(said for one in report.signatures for said in one.reasons)]
+        fail(f"The file inside is not well signed; it was not written. {' '.join(why)}".strip())
 
 
 def _passphrase(key: Path, file: Path | None) -> bytes:

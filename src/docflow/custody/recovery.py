@@ -1,10 +1,11 @@
 """Recovery: two people release the copy of a delivered file that the organisation's key can open.
 
-What is released, and how, is for who keeps that copy to say: they call `require_approved` in the
+What is released, and how, is for `release/recovery.py` to say: it calls `require_approved` in the
 transaction that hands it out, and each use is an entry.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from docflow.custody import notices, requests
@@ -15,7 +16,8 @@ from docflow.db.idempotency import Claim
 from docflow.documents import rows
 from docflow.documents.tables import documents
 from docflow.kernel.actor import Actor
-from docflow.kernel.errors import ConflictError, ForbiddenError
+from docflow.kernel.clock import rfc3339
+from docflow.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from docflow.kernel.ids import new_id
 from docflow.people.records import claim_id, note_refusal
 from docflow.people.vocabulary import Permission
@@ -88,48 +90,48 @@ def refuse(custody: Custody, actor: Actor, request_id: str, reason: str) -> None
     requests.refuse(custody, actor, KIND, request_id, reason)
 
 
-def require_approved(
-    uow: UnitOfWork, actor: Actor, document_id: str, request_id: str, **what: Any
-) -> None:
+def require_approved(uow: UnitOfWork, actor: Actor, request_id: str) -> tuple[str, datetime]:
     """Refuse to release a recovery copy unless two people agreed; record its use.
 
-    Call it in the transaction after which the copy is handed out: the entries, of the document and
-    of the request, are committed before the first byte leaves.
+    Call it in the transaction after which the copy is handed out, so that its use is an entry of the
+    request before the first byte leaves; what is handed out is an entry of the document, by the
+    caller.
 
     Args:
         uow: the open unit of work.
         actor: who gets the copy.
-        document_id: the document.
         request_id: the approved request.
-        what: what is released, as identifiers and digests.
+
+    Returns:
+        The document's id, and until when the approval holds.
 
     Raises:
-        NotFoundError: if there is no such request of this actor for this document, or the actor may
+        NotFoundError: if this actor asked for no such recovery (code `recovery-not-found`), or may
             not know of the document any more.
-        ForbiddenError: if the actor may not ask for it any more.
-        ConflictError: if it was not approved (code `not-approved`), or is over (code
-            `request-expired`).
+        ForbiddenError: if the time of the approval is over (code `recovery-over`), or the actor may
+            not ask for it any more.
+        ConflictError: if it was not approved (code `not-approved`).
     """
-    request = requests.lock(uow, KIND, request_id)
-    if (request["asked_by"], request["document_id"]) != (actor.id, document_id):
-        raise requests.no_request()
-    document = rows.lock(uow, document_id)
+    request = requests.find(uow, KIND, request_id)
+    if request is None or request["asked_by"] != actor.id:
+        raise NotFoundError(
+            "There is no such recovery that you asked for.", code="recovery-not-found"
+        )
+    document = rows.lock(uow, request["document_id"])
     rows.require(actor, Permission.DOCUMENT_RECOVER, document)
     if request["decision"] != "approved":
         raise ConflictError(
-            "The recovery copy was not approved.",
+            "This recovery was not approved.",
             code="not-approved",
             rule="approved-first",
             satisfied_by="Have a second person approve the request.",
         )
     if request["until"] <= uow.now:
-        raise ConflictError(
-            "The time for which the recovery copy was approved is over.",
-            code="request-expired",
-            rule="time-to-use",
-            satisfied_by="Have it asked for again.",
+        raise ForbiddenError(
+            f"The approval of this recovery ended on {rfc3339(request['until'])}.",
+            code="recovery-over",
+            satisfied_by="Ask for another recovery, and have a second person approve it.",
         )
-    used = {"request_id": request_id, **what}
-    uow.note(documents, document, Draft("document.recovery-used", used))
-    told = {"kind": KIND, "document_id": document_id, **what}
+    told = {"kind": KIND, "document_id": document["id"]}
     uow.note(custody_requests, request, Draft("custody_request.used", told))
+    return document["id"], request["until"]

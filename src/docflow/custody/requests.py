@@ -193,15 +193,20 @@ def lock(uow: UnitOfWork, kind: Kind, request_id: str) -> Row:
     Raises:
         NotFoundError: if there is none of this kind.
     """
-    row = one_row(
+    row = find(uow, kind, request_id)
+    if row is None:
+        raise no_request()
+    return row
+
+
+def find(uow: UnitOfWork, kind: Kind, request_id: str) -> Row | None:
+    """Return a request's row, locked until the unit of work ends; None if there is none."""
+    return one_row(
         uow.connection,
         sa.select(custody_requests)
         .where(_REQUESTS.id == request_id, _REQUESTS.kind == kind)
         .with_for_update(),
     )
-    if row is None:
-        raise no_request()
-    return row
 
 
 def _admit(uow: UnitOfWork, actor: Actor, kind: Kind, request: Row) -> Row:

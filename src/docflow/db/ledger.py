@@ -134,14 +134,9 @@ class Ledger:
         )
         self._rows.append(
             {
-                "id": entry_id,
-                "subject_kind": kind,
-                "subject_id": subject_id,
+                **self._told(entry_id, kind, subject_id),
                 "subject_seq": before.seq + 1,
                 "action": draft.action,
-                "actor_id": self._actor.id,
-                "actor_kind": self._actor.kind,
-                "at": self._now,
                 "leaf": entry.leaf.decode(),
                 "leaf_hash": entry.leaf_hash,
                 "details": details,
@@ -149,6 +144,16 @@ class Ledger:
             }
         )
         return Head(before.version + 1, before.seq + 1, entry.leaf_hash)
+
+    def _told(self, entry_id: str, kind: str, subject_id: str) -> dict[str, Any]:
+        return {
+            "id": entry_id,
+            "subject_kind": kind,
+            "subject_id": subject_id,
+            "actor_id": self._actor.id,
+            "actor_kind": self._actor.kind,
+            "at": self._now,
+        }
 
     def write(self, connection: sa.Connection) -> None:
         """Insert the collected entries."""

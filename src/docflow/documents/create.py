@@ -92,17 +92,14 @@ def create(
     intake = intake or Intake(desk)
     row = _row(desk, actor, pinned, new, unit_id, intake.document_id)
     access.require_cleared(actor, new.classification)
-    access.require(
-        actor,
-        access.Permission.DOCUMENT_CREATE,
-        duplicates.facts_for_access(row),
-    )
-    checked = _check_files(desk, direction, intake, new.classification, main, annexes)
-    if main is not None:
-        row["main_sha256"] = main.staged.sha256
+    facts = duplicates.facts_for_access(row)
+    access.require(actor, access.Permission.DOCUMENT_CREATE, facts)
+    checked = _check_files(desk, direction, main, annexes)
+    row["main_sha256"] = main.staged.sha256 if main is not None else None
     if direction == "incoming":
         with desk.database.read() as connection:
             _duplicates(connection, actor, new, row)
+    checked = [_settled(intake, item, new.classification) for item in checked]
     stored = [store_file(desk, item, new.classification) for item in checked]
     with desk.database.unit_of_work(actor) as uow:
         _write(desk, uow, new, row, stored, recipient_ids)
@@ -199,12 +196,7 @@ def _row(
 
 
 def _check_files(
-    desk: Desk,
-    direction: str,
-    intake: Intake,
-    classification: str,
-    main: ReceivedFile | None,
-    annexes: Sequence[ReceivedFile],
+    desk: Desk, direction: str, main: ReceivedFile | None, annexes: Sequence[ReceivedFile]
 ) -> list[CheckedFile]:
     if len(annexes) > desk.limits.annexes:
         raise InvalidInputError(
@@ -214,8 +206,11 @@ def _check_files(
         raise InvalidInputError("Annexes need a main file.", code="main-file-missing")
     received = [("main", main)] if main is not None else []
     received += [("annex", annex) for annex in annexes]
-    checked = [check_file(desk, item, role=role, direction=direction) for role, item in received]
-    return [replace(item, staged=intake.settle(item.staged, classification)) for item in checked]
+    return [check_file(desk, item, role=role, direction=direction) for role, item in received]
+
+
+def _settled(intake: Intake, checked: CheckedFile, classification: str) -> CheckedFile:
+    return replace(checked, staged=intake.settle(checked.staged, classification))
 
 
 def store_file(desk: Desk, checked: CheckedFile, classification: str) -> StoredFile:

@@ -8,6 +8,7 @@ from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
 from docflow.documents.vault import Vault
 from docflow.people.directory import Directory
+from docflow.people.openers import Openers
 from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
 
@@ -50,4 +51,5 @@ class Desk:
     directory: Directory
     enqueue: Enqueue
     signers: Signers
+    openers: Openers
     limits: Limits = Limits()

@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Prepared, Row, UnitOfWork
-from docflow.documents import registers
+from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
+from docflow.documents.sealed_rows import pending_place
 from docflow.documents.tables import files
-from docflow.documents.vault import pending_place
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.tables import offices, people
@@ -95,6 +95,7 @@ def apply_effects(
                 placed = effect.place.as_plain() if effect.place else {}
                 places = placed | check_place(place or {})
                 _require_signer(desk, uow, effect, facts.actor_id)
+                _require_openers(desk, uow, row, decision.trigger)
                 pending = _pending(desk, uow, row, effect, decision, facts)
                 _wait_for(desk, uow, row, applied, pending, places)
             case Deliver():
@@ -137,6 +138,16 @@ def _require_signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -
         sa.select(people.c.login, people.c.name).where(people.c.id == person_id)
     ).one()
     desk.signers.person(person.login, person.name, uow.now)
+
+
+def _require_openers(desk: Desk, uow: UnitOfWork, row: Row, trigger: str) -> None:
+    """Refuse now to release a sealed document that could not be encrypted to all its recipients."""
+    transition = rows.pinned(desk, row).compiled.definition.transitions[trigger]
+    delivers = any(item.effect == "deliver" for item in transition.do)
+    if delivers and desk.catalogue.is_sealed(row["classification"]):
+        desk.openers.recovery(uow.now)
+        recipients = rows.recipient_ids(uow.connection, row["id"])
+        desk.openers.usable(uow.connection, recipients, uow.now)
 
 
 def _pending(

@@ -12,8 +12,8 @@ from docflow.db import Draft, Row, UnitOfWork
 from docflow.documents import lookups, rows
 from docflow.documents.desk import Desk
 from docflow.documents.effects import apply_effects
+from docflow.documents.sealed_rows import pending_place
 from docflow.documents.tables import documents
-from docflow.documents.vault import pending_place
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.errors import (
     ConflictError,

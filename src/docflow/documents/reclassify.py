@@ -19,8 +19,9 @@ from docflow.db import Draft, Row, UnitOfWork, all_rows
 from docflow.db.ledger import seal_existing
 from docflow.documents import resealing, rows
 from docflow.documents.desk import Desk
+from docflow.documents.sealed_rows import details_place, pending_place, reason_place
 from docflow.documents.tables import data_keys, documents, files, register_entries
-from docflow.documents.vault import LATER, SEALED, details_place, pending_place, reason_place
+from docflow.documents.vault import LATER, SEALED
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError, FieldProblem
 from docflow.kernel.text import fold, normalise

@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from docflow.db import Row, UnitOfWork, all_rows
 from docflow.documents import numbering
 from docflow.documents.desk import Desk
+from docflow.documents.sealed_rows import reason_place
 from docflow.documents.tables import register_counters, register_entries
-from docflow.documents.vault import reason_place
 from docflow.kernel.errors import ConflictError, InvalidInputError
 from docflow.kernel.ids import new_id
 from docflow.people.seed_models import Book

@@ -130,6 +130,18 @@ def facts_of(
     )
 
 
+def recipient_ids(connection: sa.Connection, document_id: str) -> list[str]:
+    """Return the recipients of a document, in order."""
+    table = document_recipients
+    return list(
+        connection.execute(
+            sa.select(table.c.recipient_id)
+            .where(table.c.document_id == document_id)
+            .order_by(table.c.position)
+        ).scalars()
+    )
+
+
 def _roles(desk: Desk, connection: sa.Connection, actor: Actor, row: Row) -> frozenset[str]:
     facts = facts_for_access(row)
     roles = access.roles_on(actor, facts)

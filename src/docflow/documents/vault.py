@@ -19,6 +19,15 @@ import sqlalchemy as sa
 
 from docflow.db import Database, Prepared, Row, UnitOfWork
 from docflow.documents.catalogue import Catalogue
+from docflow.documents.sealed_rows import (
+    content_place,
+    context_of,
+    details_place,
+    envelope_columns,
+    envelope_of,
+    name_place,
+    new_data_key,
+)
 from docflow.documents.tables import data_keys
 from docflow.kernel.errors import ConfigurationError, IntegrityError
 from docflow.kernel.ids import new_id
@@ -236,7 +245,7 @@ class Vault:
         sealed: SealedText | None = row["sealed_content"]
         if sealed is None:
             return Texts(row["subject"], row["fields"])
-        text = sealed.open(self._text_key(row, connection), _content_place(row["id"]))
+        text = sealed.open(self._text_key(row, connection), content_place(row["id"]))
         content = json.loads(text)
         return Texts(content["subject"], content["fields"])
 
@@ -254,7 +263,7 @@ class Vault:
         if not self.is_sealed(document):
             return {"name": name, "sealed_name": None}
         key = self._text_key(document, connection)
-        return {"name": "", "sealed_name": seal_text(key, name, _name_place(file_id))}
+        return {"name": "", "sealed_name": seal_text(key, name, name_place(file_id))}
 
     def with_names(
         self, document: Row, listed: Sequence[Row], connection: sa.Connection | None = None
@@ -266,7 +275,7 @@ class Vault:
         return [
             row
             if row["sealed_name"] is None
-            else {**row, "name": row["sealed_name"].open(key, _name_place(row["id"]))}
+            else {**row, "name": row["sealed_name"].open(key, name_place(row["id"]))}
             for row in listed
         ]
 
@@ -378,63 +387,8 @@ class Vault:
         return SealContext(self._catalogue.organisation, document_id, place, classification)
 
 
-def new_data_key() -> bytes:
-    """Return a fresh data key."""
-    import secrets
-
-    return secrets.token_bytes(32)
-
-
-def envelope_columns(envelope: Envelope) -> dict[str, Any]:
-    """Return the columns of `data_keys` that hold an envelope."""
-    told = envelope.to_json()
-    return {
-        "provider": envelope.provider,
-        "key": envelope.key_id,
-        "key_version": envelope.version,
-        "wrapped": told["wrapped"],
-    }
-
-
-def envelope_of(row: Mapping[str, Any]) -> Envelope:
-    """Return the envelope in a row of `data_keys`.
-
-    Raises:
-        IntegrityError: if it is none that this version wrote.
-    """
-    return Envelope.of(row["provider"], row["key"], row["key_version"], row["wrapped"])
-
-
-def context_of(organisation: str, row: Mapping[str, Any]) -> SealContext:
-    """Return the context that a row of `data_keys` says."""
-    return SealContext(organisation, row["document_id"], row["place"], row["classification"])
-
-
-def details_place(entry_id: str) -> TextPlace:
-    """Return the place of a history entry's details."""
-    return TextPlace("history_entries", "details", entry_id)
-
-
-def _name_place(file_id: str) -> TextPlace:
-    return TextPlace("files", "sealed_name", file_id)
-
-
-def pending_place(document_id: str) -> TextPlace:
-    """Return the place of what was asked with the transition that a document waits for."""
-    return TextPlace("documents", "pending", document_id)
-
-
-def reason_place(document_id: str) -> TextPlace:
-    """Return the place of the reasons for which a document's numbers were voided."""
-    return TextPlace("register_entries", "void_reason", document_id)
-
-
-def _content_place(document_id: str) -> TextPlace:
-    return TextPlace("documents", "sealed_content", document_id)
-
-
 def _sealed_columns(data_key: bytes, row: Mapping[str, Any]) -> dict[str, Any]:
     content = {"subject": row["subject"], "fields": row["fields"]}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    sealed = seal_text(data_key, text, _content_place(row["id"]))
+    sealed = seal_text(data_key, text, content_place(row["id"]))
     return {"sealed_content": sealed, "subject": "", "subject_folded": "", "fields": {}}

@@ -1,8 +1,7 @@
 """What an office seed says, as frozen values: one class for each kind of thing in `office.yaml`.
 
 Rules: nothing here reads a file or a database, and nothing is optional by accident: an unknown or
-a missing name is an error, a wrong type is not coerced. Rules that need more than one thing (does
-this unit exist?) live in `seed.py`.
+a missing name is an error, a wrong type is not coerced. Rules about two things live in `seed.py`.
 """
 
 import re
@@ -117,6 +116,7 @@ class Recipient(_Frozen):
     external: bool
     unit: Code | None = None
     login: Login | None = None
+    certificate: Text | None = None  # a file beside the office file: what is encrypted to
 
 
 class DocumentType(_Frozen):
@@ -158,13 +158,7 @@ class ClassificationLevel(_Frozen):
 
 
 class Classification(_Frozen):
-    """The levels from the lowest to the highest.
-
-    Attributes:
-        levels: the levels.
-        ceiling: the highest that may be handled here.
-        sealed_from: the lowest whose documents are sealed, and that people need a clearance for.
-    """
+    """The levels, lowest first; the highest that may be handled here; the lowest that is sealed."""
 
     levels: Annotated[Many[ClassificationLevel], Field(min_length=1)]
     ceiling: Slug

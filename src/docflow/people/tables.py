@@ -85,6 +85,32 @@ recipients = sa.Table(
     info=audited("recipient"),
 )
 
+recipient_certificates = sa.Table(
+    "recipient_certificates",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("recipient_id", sa.String(36), sa.ForeignKey("recipients.id"), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("pem", sa.Text, nullable=False),  # the certificate, then the authorities sent with it
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("serial", sa.String(64), nullable=False),
+    sa.Column("key_kind", sa.String(32), nullable=False),  # rsa, or the name of a curve
+    sa.Column("key_bits", sa.Integer, nullable=False),
+    sa.Column("not_before", UtcDateTime, nullable=False),
+    sa.Column("not_after", UtcDateTime, nullable=False),
+    sa.Column("added_by", sa.String(64), nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_by", sa.String(64), nullable=True),
+    sa.Column("revoked_at", UtcDateTime, nullable=True),
+    sa.Column("reason", sa.Text, nullable=True),  # of the revocation
+    sa.UniqueConstraint("recipient_id", "sha256"),
+    sa.CheckConstraint("length(sha256) = 64", name="sha256"),
+    sa.CheckConstraint("(revoked_at IS NULL) = (reason IS NULL)", name="revoked_has_reason"),
+    sa.Index("ix_recipient_certificates_not_after", "not_after"),
+    info=part_of("recipient", "recipient_id"),
+)
+
 # An account or key belongs to a person (or system), or to a recipient; exactly one of the two.
 _ONE_OWNER = "(person_id IS NULL) <> (recipient_id IS NULL)"
 

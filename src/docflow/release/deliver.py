@@ -1,7 +1,8 @@
-"""The `release` job: staged → sealed → validated → delivered.
+"""The `release` job: staged → sealed → validated → encrypted → delivered.
 
 Steps: `staged` takes the personally signed files; `sealed` puts the organisation's seal on each as
-the last signature; `validated` judges the sealed files strictly; `delivered` fires the transition
+the last signature; `validated` judges the sealed files strictly; `encrypted` encrypts those of a
+confidential document to each recipient, and does nothing for others; `delivered` fires the transition
 with the released files and one delivery per recipient, in one transaction. A file that fails the
 validation is never delivered: only `SignedFile`s are, and only strict validation makes those.
 """
@@ -13,13 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Row, UnitOfWork, all_rows
+from docflow.documents import rows
 from docflow.documents.fire import complete
-from docflow.documents.tables import document_recipients
 from docflow.jobs.model import JobRun
 from docflow.kernel.clock import rfc3339
-from docflow.kernel.errors import ConflictError, IntegrityError
+from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
 from docflow.release import studio as work
+from docflow.release.encrypt import encrypt_all, recorded, require_same, require_whole
 from docflow.release.sign import put_files
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries, signature_steps
@@ -36,6 +38,7 @@ def run(studio: Studio, job: JobRun) -> None:
     job.step("sealed", lambda: _seal(studio, job, document_id))
     validated: list[SignedFile] = []
     job.step("validated", lambda: _validate(studio, job, document_id, validated))
+    job.step("encrypted", lambda: _encrypt(studio, job, document_id, validated))
     job.step("delivered", lambda: _deliver(studio, job, document_id, validated))
 
 
@@ -127,6 +130,15 @@ def _validate(studio: Studio, job: JobRun, document_id: str, validated: list[Sig
     return len(validated)
 
 
+def _encrypt(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> int:
+    row = work.document_row(studio, document_id)
+    if not studio.desk.catalogue.is_sealed(row["classification"]):
+        return 0
+    sealed = work.done(studio, job.job_id, "sealed")
+    validated[:] = validated or _judge(studio, sealed)  # after a crash the proof is gone
+    return encrypt_all(studio, document_id, job.job_id, sealed, validated)
+
+
 def _deliver(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> None:
     sealed = work.done(studio, job.job_id, "sealed")
     # after a crash the proof is gone with the process; the bytes are judged again, never trusted
@@ -135,36 +147,54 @@ def _deliver(studio: Studio, job: JobRun, document_id: str, validated: list[Sign
         studio.desk,
         document_id,
         job.job_id,
-        lambda uow, row: _put_deliveries(studio, uow, row, sealed, proven),
+        lambda uow, row: _put_deliveries(studio, job.job_id, uow, row, sealed, proven),
     )
 
 
 def _put_deliveries(
-    studio: Studio, uow: UnitOfWork, row: Row, sealed: list[Row], proven: Sequence[SignedFile]
+    studio: Studio,
+    job_id: str,
+    uow: UnitOfWork,
+    row: Row,
+    sealed: list[Row],
+    proven: Sequence[SignedFile],
 ) -> dict[str, Any]:
-    digests = [file.sha256 for file in proven]
-    if [item["sha256"] for item in sealed] != digests:
-        raise IntegrityError("What was validated is not what was sealed; nothing was delivered.")
+    require_same(sealed, proven)
+    recipients = rows.recipient_ids(uow.connection, row["id"])
+    ids = _delivery_ids(studio, job_id, uow, row, recipients, proven)
     written = put_files(studio, uow, row, sealed, "released")
     main = written["files"][0]
-    recipients = all_rows(
-        uow.connection,
-        sa.select(document_recipients.c.recipient_id)
-        .where(document_recipients.c.document_id == row["id"])
-        .order_by(document_recipients.c.position),
-    )
     new = [
         {
-            "id": new_id(),
+            "id": ids[recipient_id],
             "document_id": row["id"],
-            "recipient_id": item["recipient_id"],
+            "recipient_id": recipient_id,
             "file_id": main["id"],
             "signed_sha256": proven[0].sha256,
             "delivered_at": uow.now,
         }
-        for item in recipients
+        for recipient_id in recipients
     ]
     uow.put(deliveries, *new)
     return written | {
         "deliveries": [{"id": d["id"], "recipient_id": d["recipient_id"]} for d in new]
     }
+
+
+def _delivery_ids(
+    studio: Studio,
+    job_id: str,
+    uow: UnitOfWork,
+    row: Row,
+    recipients: Sequence[str],
+    proven: Sequence[SignedFile],
+) -> dict[str, str]:
+    """Return each recipient's delivery: a new one, or the one that its files were encrypted for."""
+    encrypted = recorded(uow.connection, job_id)
+    if not encrypted and not studio.desk.catalogue.is_sealed(row["classification"]):
+        return {recipient_id: new_id() for recipient_id in recipients}
+    require_whole(encrypted, recipients, proven)
+    first = {recipient_id: files[0] for recipient_id, files in encrypted.items()}
+    used = {recipient_id: file["certificate_sha256"] for recipient_id, file in first.items()}
+    studio.desk.openers.require_in_force(uow.connection, used)
+    return {recipient_id: file["delivery_id"] for recipient_id, file in first.items()}

@@ -1,9 +1,12 @@
 """What recipients do: list what was delivered to them, download it, acknowledge it.
 
 A recipient sees a delivery and the released files, nothing else of the document: no draft, no
-history, no other recipient. The receipt is stored with the delivery and told by history.
+history, no other recipient. Of a confidential document it sees number and symbol, not the subject,
+and gets the files as they were encrypted to its certificate; nothing here gives it anything else of
+such a document. The receipt is stored with the delivery and told by history.
 """
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +22,8 @@ from docflow.kernel.errors import ConflictError, NotFoundError
 from docflow.kernel.text import normalise
 from docflow.people import access
 from docflow.people.tables import recipients
-from docflow.release.tables import deliveries
+from docflow.release.encrypt import MEDIA_TYPE
+from docflow.release.tables import deliveries, delivery_files
 
 _DELIVERY = (
     sa.select(
@@ -31,8 +35,14 @@ _DELIVERY = (
         documents.c.numbered_on,
         documents.c.type_code,
         documents.c.urgency,
+        documents.c.classification,
+        delivery_files.c.sha256.label("encrypted_sha256"),  # of the main file; None: in the clear
     )
     .join(documents, documents.c.id == deliveries.c.document_id)
+    .outerjoin(
+        delivery_files,
+        sa.and_(delivery_files.c.delivery_id == deliveries.c.id, delivery_files.c.role == "main"),
+    )
     .join(recipients, recipients.c.id == deliveries.c.recipient_id)
 )
 
@@ -51,10 +61,11 @@ def find(
     if before is not None:
         conditions.append(deliveries.c.id < before)
     with desk.database.read() as connection:
-        return all_rows(
+        found = all_rows(
             connection,
             _DELIVERY.where(*conditions).order_by(deliveries.c.id.desc()).limit(limit),
         )
+    return [_for_recipient(desk, row) for row in found]
 
 
 def show(desk: Desk, actor: Actor, delivery_id: str) -> tuple[Row, list[Row]]:
@@ -66,7 +77,7 @@ def show(desk: Desk, actor: Actor, delivery_id: str) -> tuple[Row, list[Row]]:
     access.require(actor, access.Permission.INBOX_READ)
     with desk.database.read() as connection:
         row = _own(connection, actor, delivery_id)
-        return row, _released(connection, row["document_id"])
+        return _for_recipient(desk, row), _files(desk, connection, row)
 
 
 def _own(connection: sa.Connection, actor: Actor, delivery_id: str) -> Row:
@@ -74,6 +85,43 @@ def _own(connection: sa.Connection, actor: Actor, delivery_id: str) -> Row:
     if row is None or row["recipient_id"] not in actor.recipient_ids:
         raise NotFoundError("Nothing of this id was delivered to you.", code="delivery-not-found")
     return row
+
+
+def _for_recipient(desk: Desk, row: Row) -> Row:
+    """Return a delivery as its recipient may see it: what is confidential is not told."""
+    shown = _described(desk, row)
+    return shown | {"subject": None} if shown["confidential"] else shown
+
+
+def _described(desk: Desk, row: Row) -> Row:
+    """Add whether the document is confidential, and the digest of the main file as delivered."""
+    encrypted = row["encrypted_sha256"]
+    return row | {
+        "confidential": encrypted is not None or desk.catalogue.is_sealed(row["classification"]),
+        "sha256": encrypted or row["signed_sha256"],
+    }
+
+
+def _files(desk: Desk, connection: sa.Connection, delivery: Row) -> list[Row]:
+    """Return what a recipient may download, the main file first."""
+    if delivery["encrypted_sha256"] is not None:
+        return _encrypted(connection, delivery["id"])
+    if desk.catalogue.is_sealed(delivery["classification"]):
+        return []  # it was classified after it went out in the clear
+    return _released(connection, delivery["document_id"])
+
+
+def _encrypted(connection: sa.Connection, delivery_id: str) -> list[Row]:
+    """Return the encrypted files of a delivery, described as files are."""
+    table = delivery_files
+    statement = sa.select(table).where(table.c.delivery_id == delivery_id)
+    same = {
+        "form": "released", "origin_id": None, "pages": None, "current": True,
+        "media_type": MEDIA_TYPE,
+    }  # fmt: skip
+    return [
+        row | same for row in all_rows(connection, statement.order_by(table.c.position, table.c.id))
+    ]
 
 
 def _released(connection: sa.Connection, document_id: str) -> list[Row]:
@@ -86,21 +134,29 @@ def _released(connection: sa.Connection, document_id: str) -> list[Row]:
 
 
 def file_to_download(desk: Desk, actor: Actor, delivery_id: str, file_id: str | None) -> Row:
-    """Return a released file that was delivered to the actor (the main file if `file_id` is None).
+    """Return a file that was delivered to the actor (the main file if `file_id` is None).
 
     The first download is history, committed before the first byte leaves.
 
     Raises:
         NotFoundError: if no such file was delivered to the actor.
+        ConflictError: if the document was classified after it was delivered in the clear (code
+            `delivery-withheld`).
     """
     access.require(actor, access.Permission.INBOX_READ)
     with desk.database.read() as connection:
         row = _own(connection, actor, delivery_id)
-        listed = {item["id"]: item for item in _released(connection, row["document_id"])}
-    wanted = listed.get(file_id or row["file_id"])
+        shown, listed = _described(desk, row), _files(desk, connection, row)
+    if shown["confidential"] and not listed:
+        raise ConflictError(
+            "The document was classified after it was delivered; it is no longer given out here.",
+            code="delivery-withheld",
+            satisfied_by="Ask the office to release it again, encrypted to your certificate.",
+        )
+    wanted = next((item for item in listed if _is_wanted(item, file_id)), None)
     if wanted is None:
         raise NotFoundError("This delivery has no such file.", code="file-not-found")
-    if wanted["id"] == row["file_id"] and wanted["sha256"] != row["signed_sha256"]:
+    if wanted["role"] == "main" and wanted["sha256"] != shown["sha256"]:
         raise NotFoundError("The delivered file is not available.", code="file-not-found")
     if row["downloaded_at"] is None:
         with desk.database.unit_of_work(actor) as uow:
@@ -114,6 +170,10 @@ def file_to_download(desk: Desk, actor: Actor, delivery_id: str, file_id: str | 
     return wanted
 
 
+def _is_wanted(item: Row, file_id: str | None) -> bool:
+    return bool(item["role"] == "main" if file_id is None else item["id"] == file_id)
+
+
 def acknowledge(
     desk: Desk, actor: Actor, delivery_id: str, *, sha256: str, note: str | None
 ) -> Row:
@@ -123,7 +183,9 @@ def acknowledge(
         desk: the room's tools.
         actor: who asks; receives for the recipient.
         delivery_id: the delivery.
-        sha256: the digest of the main file as received, 64 hex digits.
+        sha256: the digest of the main file as received, 64 hex digits. Of a confidential document
+            that of the encrypted file, or that of the PDF inside: nobody is told the latter, so it
+            shows that the file was opened, and the receipt says so.
         note: a line from the recipient, or None.
 
     Raises:
@@ -133,7 +195,8 @@ def acknowledge(
     access.require(actor, access.Permission.INBOX_ACKNOWLEDGE)
     with desk.database.read() as connection:
         row = _own(connection, actor, delivery_id)
-    if sha256.lower() != row["signed_sha256"]:
+    given = sha256.lower()
+    if given not in (row["signed_sha256"], row["encrypted_sha256"]):
         raise ConflictError(
             "The digest is not that of the delivered file; what you have is not what was sent.",
             code="digest-mismatch",
@@ -141,13 +204,7 @@ def acknowledge(
         )
     if row["acknowledged_at"] is None:
         with desk.database.unit_of_work(actor) as uow:
-            receipt: dict[str, Any] = {
-                "by": actor.id,
-                "name": actor.name,
-                "at": rfc3339(uow.now),
-                "sha256": row["signed_sha256"],
-                "note": normalise(note).strip() if note else None,
-            }
+            receipt = _receipt(actor, row, uow.now, given, note)
             _note(
                 uow,
                 row,
@@ -155,12 +212,28 @@ def acknowledge(
                 {"acknowledged_at": uow.now, "receipt": receipt},
                 Draft(
                     "delivery.acknowledged",
-                    {"delivery": row["id"], "sha256": row["signed_sha256"]},
+                    {"delivery": row["id"], "sha256": given},
                     {"note": receipt["note"], "name": actor.name},
                 ),
             )
     with desk.database.read() as connection:
-        return _own(connection, actor, delivery_id)
+        return _for_recipient(desk, _own(connection, actor, delivery_id))
+
+
+def _receipt(
+    actor: Actor, delivery: Row, now: datetime, sha256: str, note: str | None
+) -> dict[str, Any]:
+    """Return what is kept of an acknowledgement; its note is the recipient's own words."""
+    receipt: dict[str, Any] = {
+        "by": actor.id,
+        "name": actor.name,
+        "at": rfc3339(now),
+        "sha256": sha256,
+        "note": normalise(note).strip() if note else None,
+    }
+    if delivery["encrypted_sha256"] is not None:
+        receipt["opened"] = sha256 == delivery["signed_sha256"]
+    return receipt
 
 
 def _note(uow: UnitOfWork, delivery: Row, still: Any, values: dict[str, Any], draft: Draft) -> None:
@@ -179,10 +252,11 @@ def of_document(desk: Desk, actor: Actor, document_id: str) -> list[Row]:
     with desk.database.read() as connection:
         row = rows.read(connection, document_id)
         rows.require(actor, access.Permission.DOCUMENT_READ, row)
-        return all_rows(
+        found = all_rows(
             connection,
             _DELIVERY.where(deliveries.c.document_id == document_id).order_by(deliveries.c.id),
         )
+    return [_described(desk, item) for item in found]
 
 
 def released_by_code(desk: Desk, code: str) -> Row:

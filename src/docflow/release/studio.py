@@ -91,7 +91,7 @@ def record(
         row = rows.lock(uow, document_id)
         if first := _recorded(uow.connection, job_id, step):
             return first
-        _require_waiting(row, job_id)
+        require_waiting(row, job_id)
         uow.put(
             signature_steps,
             *(
@@ -129,7 +129,7 @@ def record_evidence(
         row = rows.lock(uow, document_id)
         if _recorded(uow.connection, job_id, step):
             return
-        _require_waiting(row, job_id)
+        require_waiting(row, job_id)
         kept = ("file_id", "storage_key", "data_key_id", "sha256", "size")
         uow.put(
             signature_steps,
@@ -179,7 +179,12 @@ def _step_row(
     }
 
 
-def _require_waiting(row: Row, job_id: str) -> None:
+def require_waiting(row: Row, job_id: str) -> None:
+    """Refuse to record anything for a job that its document went on without.
+
+    Raises:
+        ConflictError: code `job-superseded`.
+    """
     if not row["pending"] or row["pending"]["job_id"] != job_id:
         raise ConflictError("The document no longer waits for this job.", code="job-superseded")
 

@@ -39,3 +39,34 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_recipient_id_id", "recipient_id", "id"),
     info=part_of("document", "document_id"),
 )
+
+# What a sealed document's recipients get instead of its released files: one row for each delivery
+# and file. Written before the delivery itself, whose id is chosen then.
+delivery_files = sa.Table(
+    "delivery_files",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("job_id", sa.String(64), nullable=False),
+    sa.Column("delivery_id", sa.String(36), nullable=False),
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    sa.Column("recipient_id", sa.String(36), sa.ForeignKey("recipients.id"), nullable=False),
+    sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), nullable=False),  # the original
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("storage_key", sa.String(200), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the encrypted bytes
+    sa.Column("signed_sha256", sa.String(64), nullable=False),  # of the signed PDF inside
+    sa.Column("certificate_sha256", sa.String(64), nullable=False),
+    sa.Column("recovery_sha256", sa.String(64), nullable=True),
+    sa.Column("encryption", JsonColumn, nullable=False),  # who opens it, and by which algorithm
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("job_id", "recipient_id", "file_id"),
+    sa.CheckConstraint("role IN ('main', 'annex')", name="role"),
+    sa.CheckConstraint("length(sha256) = 64", name="sha256"),
+    sa.Index("ix_delivery_files_delivery_id", "delivery_id"),
+    sa.Index("ix_delivery_files_document_id", "document_id"),
+    sa.Index("ix_delivery_files_storage_key", "storage_key"),
+    info=part_of("document", "document_id"),
+)

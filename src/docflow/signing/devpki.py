@@ -110,13 +110,13 @@ def ensure_devpki(
     _warn_once(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "people").mkdir(exist_ok=True, mode=0o700)
-    with _locked(folder):
+    with locked(folder):
         authority = _ensure_authority(folder, organisation, now, algorithm)
-        seal = _credential(folder / "seal")
+        seal = credential_at(folder / "seal")
         if not _is_good(seal, authority, now):
             subject = _organisation_subject(organisation)
             _issue(seal, subject, authority, now, algorithm)
-        members = {login: _credential(folder / "people" / login) for login in people}
+        members = {login: credential_at(folder / "people" / login) for login in people}
         for login, name in people.items():
             if not _is_good(members[login], authority, now):
                 subject = _person_subject(login, name, organisation)
@@ -138,7 +138,7 @@ def _warn_once(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other processes and threads out of `folder`."""
     handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
@@ -148,7 +148,8 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _credential(stem: Path) -> Credential:
+def credential_at(stem: Path) -> Credential:
+    """Return the files of a PKCS#12 and its passphrase at a path without suffix."""
     return Credential(stem.with_name(stem.name + ".p12"), stem.with_name(stem.name + ".pass"))
 
 
@@ -156,22 +157,25 @@ def _ensure_authority(
     folder: Path, organisation: str, now: datetime, algorithm: Algorithm
 ) -> _Authority:
     """Load the issuing authority; make root and authority if neither is there yet."""
-    files, root = _credential(folder / "authority"), folder / "root.pem"
+    files, root = credential_at(folder / "authority"), folder / "root.pem"
     if files.pkcs12.exists() and root.exists():
-        bundle = _load(files)
+        bundle = load_credential(files)
         authority = _Authority(*bundle)
         if now < authority.certificate.not_valid_after_utc - _RENEW_BEFORE:
             return authority
-    root_key, root_name = _new_key(algorithm), _name("docflow root", organisation)
+    root_key, root_name = new_key(algorithm), subject_name("docflow root", organisation)
     root_certificate = _sign(
-        _builder(root_name, root_name, root_key, now, _AUTHORITY_YEARS), root_key, root_key, depth=1
+        certificate_builder(root_name, root_name, root_key, now, _AUTHORITY_YEARS),
+        root_key,
+        root_key,
+        depth=1,
     )
-    key, name = _new_key(algorithm), _name("docflow issuing authority", organisation)
+    key, name = new_key(algorithm), subject_name("docflow issuing authority", organisation)
     certificate = _sign(
-        _builder(name, root_name, key, now, _AUTHORITY_YEARS), key, root_key, depth=0
+        certificate_builder(name, root_name, key, now, _AUTHORITY_YEARS), key, root_key, depth=0
     )
-    _store(files, name, key, certificate, [root_certificate])
-    _write(root, root_certificate.public_bytes(Encoding.PEM))
+    store_credential(files, name, key, certificate, [root_certificate])
+    write_private(root, root_certificate.public_bytes(Encoding.PEM))
     return _Authority(key, certificate)  # the root's key ends here
 
 
@@ -182,17 +186,17 @@ def _issue(
     now: datetime,
     algorithm: Algorithm,
 ) -> None:
-    key = _new_key(algorithm)
-    builder = _builder(subject, authority.certificate.subject, key, now, _SIGNER_YEARS)
+    key = new_key(algorithm)
+    builder = certificate_builder(subject, authority.certificate.subject, key, now, _SIGNER_YEARS)
     certificate = _sign(builder, key, authority.key, depth=None)
-    _store(files, subject, key, certificate, [authority.certificate])
+    store_credential(files, subject, key, certificate, [authority.certificate])
 
 
 def _is_good(files: Credential, authority: _Authority, now: datetime) -> bool:
     """Tell whether the identity is there, of this authority, and not about to expire."""
     if not (files.pkcs12.exists() and files.passphrase_file.exists()):
         return False
-    _, certificate = _load(files)
+    _, certificate = load_credential(files)
     return (
         certificate.issuer == authority.certificate.subject
         and _is_signed_by(certificate, authority.certificate)
@@ -208,7 +212,12 @@ def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
     return True
 
 
-def _load(files: Credential) -> tuple[SigningKey, x509.Certificate]:
+def load_credential(files: Credential) -> tuple[SigningKey, x509.Certificate]:
+    """Read key and certificate.
+
+    Raises:
+        ConfigurationError: if the files do not belong together.
+    """
     try:
         bundle = pkcs12.load_pkcs12(files.pkcs12.read_bytes(), files.passphrase())
     except (OSError, ValueError) as error:
@@ -226,7 +235,7 @@ def _load(files: Credential) -> tuple[SigningKey, x509.Certificate]:
     return bundle.key, bundle.cert.certificate
 
 
-def _store(
+def store_credential(
     files: Credential,
     name: x509.Name,
     key: SigningKey,
@@ -240,11 +249,11 @@ def _store(
         str(label).encode(), key, certificate, chain, BestAvailableEncryption(passphrase)
     )
     files.pkcs12.unlink(missing_ok=True)
-    _write(files.passphrase_file, passphrase)
-    _write(files.pkcs12, bundle)
+    write_private(files.passphrase_file, passphrase)
+    write_private(files.pkcs12, bundle)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner reads, all of it or nothing."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mode 0600
     try:
@@ -258,13 +267,15 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _new_key(algorithm: Algorithm) -> SigningKey:
+def new_key(algorithm: Algorithm) -> SigningKey:
+    """Make a private key."""
     if algorithm == "rsa-3072":
         return rsa.generate_private_key(public_exponent=65537, key_size=3072)
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _name(common: str, organisation: str, *more: x509.NameAttribute[str]) -> x509.Name:
+def subject_name(common: str, organisation: str, *more: x509.NameAttribute[str]) -> x509.Name:
+    """Return a name that carries the disclaimer."""
     # The organisation gives way to the disclaimer: a name has 64 characters at most.
     room = _LONGEST_NAME - len(DISCLAIMER) - 1
     return x509.Name(
@@ -286,7 +297,7 @@ def _cut(name: str) -> str:
 
 def _person_subject(login: str, name: str, organisation: str) -> x509.Name:
     surname, _, given = name.partition(" ")  # Vietnamese names begin with the surname
-    return _name(
+    return subject_name(
         name,
         organisation,
         x509.NameAttribute(NameOID.SURNAME, surname[:40]),
@@ -297,12 +308,13 @@ def _person_subject(login: str, name: str, organisation: str) -> x509.Name:
 
 def _organisation_subject(organisation: str) -> x509.Name:
     identifier = x509.NameAttribute(NameOID.ORGANIZATION_IDENTIFIER, "NTRVN-DEVELOPMENT")
-    return _name(organisation, organisation, identifier)
+    return subject_name(organisation, organisation, identifier)
 
 
-def _builder(
+def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: SigningKey, now: datetime, years: int
 ) -> x509.CertificateBuilder:
+    """Return a certificate that lacks its extensions and its signature."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -128,12 +128,42 @@ class TestReasonsToKnow:
         "classification", ["confidential", "secret", "top-secret", "", "PUBLIC", "nonsense"]
     )
     @pytest.mark.parametrize("who", KNOWING)
-    def test_nobody_is_cleared_above_internal(
+    def test_who_has_no_clearance_sees_nothing_that_needs_one(
         self, who: str, classification: str, permission: Permission
     ) -> None:
         document = dataclasses.replace(DOCUMENT, classification=classification)
         verdict = decide(KNOWING[who], permission, document)
         assert (verdict.allowed, verdict.visible) == (False, False)
+
+    @pytest.mark.parametrize("permission", [*ABOUT_DOCUMENTS, *ACTS])
+    @pytest.mark.parametrize("who", KNOWING)
+    def test_a_clearance_lets_a_reason_count_and_no_higher(
+        self, who: str, permission: Permission
+    ) -> None:
+        cleared = frozenset({"public", "internal", "confidential"})
+        actor = dataclasses.replace(KNOWING[who], cleared=cleared)
+        document = dataclasses.replace(DOCUMENT, classification="confidential")
+        assert decide(actor, permission, document) == decide(KNOWING[who], permission, DOCUMENT)
+        assert not decide(
+            actor, permission, dataclasses.replace(DOCUMENT, classification="secret")
+        ).visible
+
+    @pytest.mark.parametrize("permission", ABOUT_DOCUMENTS)
+    def test_a_clearance_is_no_reason(self, permission: Permission) -> None:
+        stranger = dataclasses.replace(person("x"), cleared=frozenset({"internal", "secret"}))
+        assert not decide(stranger, permission, DOCUMENT).visible
+
+    @pytest.mark.parametrize("permission", ABOUT_DOCUMENTS)
+    def test_break_glass_lets_read_one_document_whatever_its_level(
+        self, permission: Permission
+    ) -> None:
+        document = dataclasses.replace(DOCUMENT, classification="top-secret")
+        actor = dataclasses.replace(person("x"), granted=frozenset({document.id}))
+        verdict = decide(actor, permission, document)
+        assert (verdict.allowed, verdict.rule) == (True, "break-glass")
+        assert not decide(actor, permission, dataclasses.replace(document, id="other")).visible
+        for act in ACTS:
+            assert not decide(actor, act, document).allowed
 
     def test_an_office_without_its_tree_reaches_its_own_unit_only(self) -> None:
         actor = Actor(id="x", kind="person", offices=(Office("top", "clerk"),))
@@ -154,16 +184,22 @@ class TestActs:
     @pytest.mark.parametrize(
         ("who", "allowed"),
         [
-            ("author", {"document:edit", "document:fire"}),
-            ("assignee", {"document:fire"}),
-            ("clerk of the unit", {"document:edit", "document:fire", "register:void"}),
-            ("clerk above", {"document:edit", "document:fire", "register:void"}),
-            ("head of the unit", {"document:fire"}),
-            ("head above", {"document:fire"}),
-            ("leader above", {"document:fire"}),
+            ("author", {"document:classify", "document:edit", "document:fire"}),
+            ("assignee", {"document:classify", "document:fire"}),
+            (
+                "clerk of the unit",
+                {"document:classify", "document:edit", "document:fire", "register:void"},
+            ),
+            (
+                "clerk above",
+                {"document:classify", "document:edit", "document:fire", "register:void"},
+            ),
+            ("head of the unit", {"document:classify", "document:fire"}),
+            ("head above", {"document:classify", "document:fire"}),
+            ("leader above", {"document:classify", "document:fire"}),
             ("auditor above", set()),
-            ("specialist of the unit", {"document:fire"}),
-            ("the system that posted it", {"document:edit", "document:fire"}),
+            ("specialist of the unit", {"document:classify", "document:fire"}),
+            ("the system that posted it", {"document:classify", "document:edit", "document:fire"}),
         ],
     )
     def test_what_each_may_do_to_a_document_they_know(self, who: str, allowed: set[str]) -> None:

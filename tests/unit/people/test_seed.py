@@ -42,8 +42,9 @@ def test_shipped_seed_has_someone_for_every_role(office: OfficeSeed) -> None:
     assert roles == {"clerk", "specialist", "head", "leader", "auditor", "administrator"}
 
 
-def test_shipped_seed_allows_up_to_confidential(office: OfficeSeed) -> None:
+def test_shipped_seed_allows_up_to_confidential_and_seals_that(office: OfficeSeed) -> None:
     assert office.classification.allowed() == ("public", "internal", "confidential")
+    assert office.classification.sealing() == ("confidential",)
 
 
 def test_shipped_seed_is_one_tree_with_a_registry_below_a_department(office: OfficeSeed) -> None:
@@ -91,6 +92,7 @@ def test_unit_symbol_falls_back_to_its_code(office: OfficeSeed) -> None:
         ("external: true", "extrenal: true", r"'extrenal' is not known here; did you mean 'external'"),
         ("{code: QĐ,", "{code: NQ,", r"'NQ' is already taken"),
         ("ceiling: confidential", "ceiling: intern", r"'intern' is no level; did you mean 'internal'"),
+        ("sealed_from: confidential", "sealed_from: confidental", r"'confidental' is no level"),
         ("{type}-{office}", "{typ}-{office}", r"{typ} is none of number, type, office, unit, year"),
         ("{number:02}/{type}-{office}", "{type}-{office}", r"{number} is missing"),
         ("{number:02}/{type}-{office}", "{number:2}/{office}", r"only the number may have a width"),

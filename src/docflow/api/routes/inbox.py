@@ -25,9 +25,12 @@ class DeliveryOut(Output):
     type: str
     symbol: str | None
     numbered_on: date | None
-    subject: str
+    subject: str | None = Field(description="Not told to recipients of a confidential document.")
     urgency: str
-    sha256: str = Field(description="Digest of the released main file.")
+    confidential: bool = Field(
+        description="Whether its files are encrypted to the recipient's certificate (CMS)."
+    )
+    sha256: str = Field(description="Digest of the main file as it is downloaded.")
     delivered_at: datetime
     downloaded_at: datetime | None
     acknowledged_at: datetime | None
@@ -51,19 +54,19 @@ class ReceiptIn(Input):
     """An acknowledgement."""
 
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] = Field(
-        description="SHA-256 of the main file as received."
+        description="SHA-256 of the main file as received; of an encrypted one, or of the PDF inside."
     )
     note: Text | None = None
 
 
 def _values(row: Row) -> dict[str, Any]:
     same = ("id", "symbol", "numbered_on", "subject", "urgency", "delivered_at", "downloaded_at")
-    return {name: row[name] for name in (*same, "acknowledged_at", "receipt")} | {
+    more = ("acknowledged_at", "receipt", "confidential", "sha256")
+    return {name: row[name] for name in (*same, *more)} | {
         "recipient": RecipientRef(
             id=row["recipient_id"], code=row["recipient_code"], name=row["recipient_name"]
         ),
         "type": row["type_code"],
-        "sha256": row["signed_sha256"],
     }
 
 
@@ -93,7 +96,7 @@ def list_inbox(
 
 @router.get("/v1/inbox/{delivery_id}", response_model=DeliveryDetail, summary="Read a delivery")
 def get_delivery(delivery_id: Name, caller: CallerDep) -> DeliveryDetail:
-    """Read a delivery to the caller, with the released files."""
+    """Read a delivery to the caller, with its files."""
     row, files = inbox.show(caller.services.desk, caller.actor, delivery_id)
     return DeliveryDetail(**_values(row), files=[FileOut.of(item) for item in files])
 

@@ -1,11 +1,15 @@
 """/v1/recoveries: the copy under the organisation's recovery key, released by two people."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
 
+from fastapi import APIRouter, Query, Request, Response
+
+from docflow.api import uploads
 from docflow.api.context import CallerDep, IdempotencyKey
 from docflow.api.once import once
 from docflow.api.pagination import DEFAULT_LIMIT, Cursor, Limit
 from docflow.api.requests import page_of, shown
+from docflow.api.routes.files import BYTES
 from docflow.api.schemas.common import Input, Line, Name
 from docflow.api.schemas.custody import DecisionIn, RequestOut, RequestPage, StateFilter
 from docflow.custody import recovery
@@ -83,3 +87,22 @@ def post_refusal(request_id: Name, given: DecisionIn, caller: CallerDep) -> Requ
     """Refuse the recovery copy."""
     recovery.refuse(caller.services.custody, caller.actor, request_id, given.reason)
     return shown(caller, "recovery", request_id)
+
+
+@router.get(
+    "/v1/recoveries/{request_id}/file",
+    response_class=Response,
+    responses=BYTES,
+    summary="Download the file of a recovery",
+)
+def get_file(
+    request_id: Name,
+    request: Request,
+    caller: CallerDep,
+    position: Annotated[
+        int, Query(ge=0, le=100, description="Of the file in its document; 0 is the main file.")
+    ] = 0,
+) -> Response:
+    """Download a delivered file that the organisation's escrow key opens; each use is history."""
+    row = caller.services.recoveries.file_to_download(caller.actor, request_id, position)
+    return uploads.send_file(request, caller.services, row)

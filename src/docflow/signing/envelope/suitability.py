@@ -78,10 +78,14 @@ def require_suitable(
             refused[name] = ["is not on record"]
         elif reasons := unsuitable(certificate, now, policy):
             refused[name] = [f"({_serial(certificate)}) {reason}" for reason in reasons]
-    if not refused:
-        return
+    if refused:
+        raise cannot_encrypt(refused)
+
+
+def cannot_encrypt(refused: Mapping[str, list[str]]) -> ConflictError:
+    """Return the refusal of a release, from each recipient's name → reasons as `unsuitable` gives."""
     said = "; ".join(f"{name}: its certificate {_joined(why)}" for name, why in refused.items())
-    raise ConflictError(
+    return ConflictError(
         f"The document cannot be released encrypted. {said}.",
         code="recipient-certificate",
         rule="recipients-can-decrypt",
