@@ -69,7 +69,7 @@ def plaintext(stored: bytes, by: Recipient) -> bytes:
 
 
 def stored(instance: Instance, row: dict[str, Any]) -> bytes:
-    with instance.services.store.open(row["storage_key"]) as file:
+    with instance.services.desk.vault.open(row) as file:
         return file.read()
 
 
