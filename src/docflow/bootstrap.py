@@ -38,6 +38,9 @@ from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
+from docflow.upkeep.duties import Upkeep
+from docflow.upkeep.guarded import GuardedStore
+from docflow.upkeep.sweep import Sweeper
 
 _STAGING_SECONDS = 24 * 3600.0
 _KEPT_EXECUTIONS = timedelta(days=7)
@@ -50,7 +53,7 @@ class Services:
     settings: Settings
     clock: Clock
     database: Database
-    store: ObjectStore
+    store: GuardedStore
     staging: Staging
     catalogue: Catalogue
     directory: Directory
@@ -64,6 +67,7 @@ class Services:
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
+    upkeep: Upkeep
 
     def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
         """Return the recurring duties of a worker: name, interval in seconds, what to call."""
@@ -74,6 +78,7 @@ class Services:
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
+            *self.upkeep.duties(),
         ]
 
     def close(self) -> None:
@@ -183,8 +188,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = open_store(settings)
-    _reach(store)
+    store = _guarded_store(settings, database)
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
@@ -224,7 +228,29 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
+        upkeep=_upkeep(settings, database, store),
     )
+
+
+def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
+    """Return the store that services use: it and the sweeper keep out of each other's way."""
+    store = open_store(settings)
+    _reach(store)
+    return GuardedStore(store, database)
+
+
+def _upkeep(settings: Settings, database: Database, store: GuardedStore) -> Upkeep:
+    after = timedelta(hours=settings.sweep_after_hours)
+    return Upkeep(sweeper=Sweeper(database, _once(store.inner), after=after))
+
+
+def _once(store: ObjectStore) -> ObjectStore:
+    """Return the same store, trying each request once: what the sweeper needs to know for sure."""
+    if isinstance(store, LocalStore):
+        return store
+    from docflow.storage.s3 import S3Store
+
+    return store.once() if isinstance(store, S3Store) else store
 
 
 def _reach(store: ObjectStore) -> None:

@@ -123,6 +123,12 @@ class Settings(BaseSettings):
         default=30.0, gt=0, le=600, description="Longest silence of the S3 service."
     )
     s3_attempts: int = Field(default=4, ge=1, le=20, description="Tries of one S3 request.")
+    sweep_after_hours: float = Field(
+        default=24.0,
+        ge=1,
+        le=24 * 366,
+        description="Age from which a stored file that no row refers to is deleted, twice over.",
+    )
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least weight of what is logged."

@@ -31,6 +31,7 @@ _TABLE_MODULES = (
     "docflow.documents.tables",
     "docflow.release.tables",
     "docflow.jobs.tables",
+    "docflow.upkeep.tables",
 )
 
 
