@@ -207,8 +207,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    _register(engine, studio)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -230,6 +229,12 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         log_key=signing_key,
         upkeep=_upkeep(settings, database, store),
     )
+
+
+def _register(engine: JobEngine, studio: Studio) -> None:
+    """Name the handler of each kind of job."""
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, studio.desk))
 
 
 def _guarded_store(settings: Settings, database: Database) -> GuardedStore:

@@ -137,19 +137,15 @@ class Sweeper:
             return None
         keys = [item["key"] for item in old]
         with self._database.unit_of_work(SERVICE) as uow:
-            still = sa.and_(sweep_marks.c.key.in_(keys), sweep_marks.c.state == "marked")
-            mine = set(
-                uow.connection.execute(
-                    sa.update(sweep_marks)
-                    .where(still)
-                    .values(state="deleting", since=uow.now)
-                    .returning(sweep_marks.c.key)
-                ).scalars()
-            )
+            mine = sweep_marks.c.key.in_(keys)
+            waiting = sa.and_(mine, sweep_marks.c.state == "marked")
+            uow.alter(sweep_marks, None, waiting, {"state": "deleting", "since": uow.now})
+            deleting = sa.select(sweep_marks).where(mine, sweep_marks.c.state == "deleting")
+            condemned = all_rows(uow.connection, deleting)
             needed = referenced(uow.connection, keys)
             if needed:
                 uow.remove(sweep_marks, None, sweep_marks.c.key.in_(needed))
-        return [item for item in old if item["key"] in mine - needed]
+        return [item for item in condemned if item["key"] not in needed]
 
     def _delete_one(self, item: dict[str, Any]) -> list[dict[str, Any]]:
         try:
