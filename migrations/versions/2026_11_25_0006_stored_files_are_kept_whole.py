@@ -93,6 +93,7 @@ def _scan() -> None:
     )
     op.create_index("ix_storage_findings_key", "storage_findings", ["key"])
     op.create_index("ix_storage_findings_open", "storage_findings", ["cleared_at", "id"])
+    op.create_index("ix_storage_findings_checked", "storage_findings", ["cleared_at", "checked_at"])
     op.create_index("ix_storage_findings_document_id", "storage_findings", ["document_id"])
 
 

@@ -40,6 +40,7 @@ from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 from docflow.upkeep.duties import Upkeep
 from docflow.upkeep.guarded import GuardedStore
+from docflow.upkeep.scan import Scanner
 from docflow.upkeep.sweep import Sweeper
 
 _STAGING_SECONDS = 24 * 3600.0
@@ -245,8 +246,17 @@ def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
 
 
 def _upkeep(settings: Settings, database: Database, store: GuardedStore) -> Upkeep:
-    after = timedelta(hours=settings.sweep_after_hours)
-    return Upkeep(sweeper=Sweeper(database, _once(store.inner), after=after))
+    return Upkeep(
+        sweeper=Sweeper(
+            database, _once(store.inner), after=timedelta(hours=settings.sweep_after_hours)
+        ),
+        scanner=Scanner(
+            database,
+            store.inner,
+            bytes_per_second=settings.scan_mib_per_second * 2**20,
+            every=timedelta(hours=settings.scan_every_hours),
+        ),
+    )
 
 
 def _once(store: ObjectStore) -> ObjectStore:

@@ -129,6 +129,15 @@ class Settings(BaseSettings):
         le=24 * 366,
         description="Age from which a stored file that no row refers to is deleted, twice over.",
     )
+    scan_every_hours: float = Field(
+        default=168.0,
+        ge=1,
+        le=24 * 366,
+        description="From the beginning of one integrity scan of all files to that of the next.",
+    )
+    scan_mib_per_second: float = Field(
+        default=8.0, gt=0, le=10_000, description="How fast the integrity scan reads, in MiB/s."
+    )
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least weight of what is logged."

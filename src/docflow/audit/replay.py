@@ -15,6 +15,8 @@ NOTES = frozenset(
         "delivery.acknowledged",
         "delivery.downloaded",
         "document.refused",
+        "document.storage-fault",
+        "document.storage-healed",
         "person.refused",
     }
 )
@@ -201,6 +203,8 @@ ACTIONS: Mapping[str, Handler] = {
     "document.signed": _step,
     "document.signing-requested": _fired,
     "document.staged": _step,
+    "document.storage-fault": _nothing,
+    "document.storage-healed": _nothing,
     "document.validated": _step,
     "person.activated": _told(active=True),
     "person.changed": _told(named=("name",)),

@@ -53,14 +53,14 @@ def keys_after(connection: sa.Connection, last: str, limit: int) -> list[str]:
     return sorted(found)[:limit]
 
 
-def references_of(connection: sa.Connection, key: str) -> list[Reference]:
-    """Return the rows that need an object."""
-    found = []
+def references_of(connection: sa.Connection, keys: Collection[str]) -> dict[str, list[Reference]]:
+    """Return the rows that need some objects (a few hundred at most), by key."""
+    found: dict[str, list[Reference]] = {key: [] for key in keys}
     for table in referring_tables():
-        statement = sa.select(table).where(table.c[_COLUMN] == key)
+        statement = sa.select(table).where(table.c[_COLUMN].in_(keys))
         for row in connection.execute(statement).mappings():
             sealed = row.get("envelope") is not None
-            found.append(
+            found[row[_COLUMN]].append(
                 Reference(
                     source=table.name,
                     row_id=row.get("id"),

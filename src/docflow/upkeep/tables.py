@@ -58,6 +58,7 @@ storage_findings = sa.Table(
     sa.Column("cleared_at", UtcDateTime, nullable=True),
     sa.Index("ix_storage_findings_key", "key"),
     sa.Index("ix_storage_findings_open", "cleared_at", "id"),
+    sa.Index("ix_storage_findings_checked", "cleared_at", "checked_at"),
     sa.Index("ix_storage_findings_document_id", "document_id"),
 )
 
