@@ -228,7 +228,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
-        upkeep=_upkeep(settings, database, store),
+        upkeep=make_upkeep(settings, database, store.inner),
     )
 
 
@@ -245,14 +245,13 @@ def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
     return GuardedStore(store, database)
 
 
-def _upkeep(settings: Settings, database: Database, store: GuardedStore) -> Upkeep:
+def make_upkeep(settings: Settings, database: Database, store: ObjectStore) -> Upkeep:
+    """Return what keeps stored files whole; `store` as it lies, not one that opens or guards."""
     return Upkeep(
-        sweeper=Sweeper(
-            database, _once(store.inner), after=timedelta(hours=settings.sweep_after_hours)
-        ),
+        sweeper=Sweeper(database, _once(store), after=timedelta(hours=settings.sweep_after_hours)),
         scanner=Scanner(
             database,
-            store.inner,
+            store,
             bytes_per_second=settings.scan_mib_per_second * 2**20,
             every=timedelta(hours=settings.scan_every_hours),
         ),

@@ -26,7 +26,9 @@ _PAGE = 50
 _PIECE_SECONDS = 5.0
 _RECHECK = timedelta(hours=1)
 _RECHECKED = 20
+_MOST = 500
 _KEPT_ROUNDS = 100
+_TRY_SECONDS = 0.2
 
 _logger = logging.getLogger("docflow.upkeep")
 
@@ -100,30 +102,42 @@ class Scanner:
                 current = self._begin(current)
             return _sum(recheck, self._advance(current, pace))
 
-    def run_on(self, *, anew: bool, progress: Callable[[Row], None] = lambda _: None) -> Scanned:
+    def run_on(
+        self,
+        *,
+        anew: bool,
+        progress: Callable[[Row], None] = lambda _: None,
+        wait_seconds: float = 0.0,
+    ) -> Scanned:
         """Go on to the end of the round as fast as it goes; for a person who waits.
 
         Args:
             anew: whether to begin at the first object even if a round is under way.
             progress: told where the round stands, every few seconds.
+            wait_seconds: how long to wait for another scanner's piece.
 
         Returns:
             All that was done; `away` or `idle` tell why it ended early.
         """
-        with self._database.exclusive("storage-scan") as free:
-            if not free:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            with self._database.exclusive("storage-scan") as free:
+                if free:
+                    return self._to_the_end(anew, progress)
+            if time.monotonic() >= deadline:
                 return Scanned(idle=True)
-            done = self._recheck(Pace(None))
-            current = self._current()
-            if current is None or current["finished_at"] is not None or anew:
-                current = self._begin(current)
-            while done.away is None:
-                done = _sum(done, self._advance(current, Pace(None)))
-                current = self._current() or current
-                progress(current)
-                if done.finished:
-                    break
-            return done
+            time.sleep(_TRY_SECONDS)
+
+    def _to_the_end(self, anew: bool, progress: Callable[[Row], None]) -> Scanned:
+        done = self._recheck(Pace(None), everything=True)
+        current = self._current()
+        if current is None or current["finished_at"] is not None or anew:
+            current = self._begin(current)
+        while done.away is None and not done.finished:
+            done = _sum(done, self._advance(current, Pace(None)))
+            current = self._current() or current
+            progress(current)
+        return done
 
     def _current(self) -> Row | None:
         with self._database.read() as connection:
@@ -175,10 +189,10 @@ class Scanner:
             if done.finished or done.away is not None or time.monotonic() >= deadline:
                 return done
 
-    def _recheck(self, pace: Pace) -> Scanned:
+    def _recheck(self, pace: Pace, *, everything: bool = False) -> Scanned:
         """Look again at what was found, a few at a time, so that what is healed is soon known."""
-        long_ago = self._database.clock.now() - _RECHECK
-        keys = findings.due(self._database, long_ago, _RECHECKED)
+        long_ago = self._database.clock.now() - (timedelta(0) if everything else _RECHECK)
+        keys = findings.due(self._database, long_ago, _MOST if everything else _RECHECKED)
         return self._look_at(keys, "", pace, None)[0]
 
     def _look_at(
