@@ -151,7 +151,7 @@ def parcels(any_instance: Instance) -> Iterator[sa.Table]:
     table = sa.Table(
         "parcels", METADATA, sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("storage_key", sa.String(200), index=True), sa.Column("sha256", sa.String(64)),
-        sa.Column("size", sa.BigInteger), sa.Column("envelope", sa.String(10)),
+        sa.Column("size", sa.BigInteger), sa.Column("data_key_id", sa.String(10)),
     )  # fmt: skip
     table.create(any_instance.database.engine)
     yield table
@@ -164,7 +164,7 @@ def test_of_sealed_bytes_only_the_key_tells_the_digest(
     instance = any_instance
     key, staged = stage(instance.services.staging, b"sealed")
     instance.services.store.put(key, staged)
-    row = {"id": 1, "storage_key": key, "sha256": "cd" * 32, "size": 3, "envelope": "{}"}
+    row = {"id": 1, "storage_key": key, "sha256": "cd" * 32, "size": 3, "data_key_id": "{}"}
     with instance.database.unit_of_work(SERVICE) as uow:
         uow.put(parcels, row)
     assert scanner_of(instance).run().found == 0

@@ -1,6 +1,8 @@
 """`docflow dev`: the instance on a real S3 service of its own, for development."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +46,7 @@ def dev(
     )
     with (
         listening(host or settings.host, settings.port if port is None else port) as listener,
+        _told_at_the_end(),
         development_service(folder / "seaweedfs", _BUCKET) as service,
     ):
         settings = settings_for(
@@ -59,4 +62,11 @@ def dev(
             CONSOLE.print(f"{made} accounts made; passwords are in {folder / CREDENTIALS}.")
         CONSOLE.print(f"SeaweedFS serves {service.endpoint} (bucket {_BUCKET})")
         run_server(settings, listener)
-    CONSOLE.print("docflow and SeaweedFS have stopped.")
+
+
+@contextmanager
+def _told_at_the_end() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        CONSOLE.print("docflow and SeaweedFS have stopped.")

@@ -129,16 +129,16 @@ def _require_answer(store: ObjectStore) -> None:
 
 def _fault(key: str, size: int, digest: str, row: Reference, told: Told) -> Fault | None:
     named = digest_of_key(key)
-    if row.size is not None and row.size != size:
+    if not row.sealed and row.size is not None and row.size != size:
         return Fault("wrong-size", row, f"{size} bytes lie there, {row.size} were stored.")
     if named is not None and digest != named:
         return Fault("damaged", row, f"The bytes there have the SHA-256 {digest}.")
-    if row.sha256 is not None and row.sha256 != digest:
+    if not row.sealed and row.sha256 is not None and row.sha256 != digest:
         return Fault("unlike-row", row, f"The row of {row.source} names the SHA-256 {row.sha256}.")
-    if row.source == "files" and not row.sealed and row.row_id is not None:
+    if row.source == "files" and row.row_id is not None:
         history = told.get(row.row_id)
-        if history != digest:
-            said = f"names the SHA-256 {history}" if history else "does not name this file"
+        if history != row.sha256:
+            said = "names another SHA-256 than its row" if history else "does not name this file"
             return Fault("unlike-history", row, f"The history of its document {said}.")
     return None
 

@@ -2,7 +2,7 @@
 
 Rule: a table with a column `storage_key` needs the objects that the column names, whatever room it
 belongs to; tables are found by that name, so a new one cannot be forgotten. If such a table also has
-`sha256` and `size`, they are those of the stored bytes, unless the row has an `envelope`: then the
+`sha256` and `size`, they are those of the stored bytes, unless the row has a `data_key_id`: then the
 bytes are sealed, and only the key tells their digest. `document_id` names the document to tell.
 """
 
@@ -18,7 +18,7 @@ _COLUMN = "storage_key"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A row that needs an object; `sha256` and `size` only where they are of the stored bytes."""
+    """A row that needs an object; where it is sealed, `sha256` and `size` are the plaintext's."""
 
     source: str
     row_id: str | None
@@ -59,14 +59,14 @@ def references_of(connection: sa.Connection, keys: Collection[str]) -> dict[str,
     for table in referring_tables():
         statement = sa.select(table).where(table.c[_COLUMN].in_(keys))
         for row in connection.execute(statement).mappings():
-            sealed = row.get("envelope") is not None
+            sealed = row.get("data_key_id") is not None
             found[row[_COLUMN]].append(
                 Reference(
                     source=table.name,
                     row_id=row.get("id"),
                     document_id=row.get("document_id"),
-                    sha256=None if sealed else row.get("sha256"),
-                    size=None if sealed else row.get("size"),
+                    sha256=row.get("sha256"),
+                    size=row.get("size"),
                     sealed=sealed,
                 )
             )
