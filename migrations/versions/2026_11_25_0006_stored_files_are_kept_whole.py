@@ -29,6 +29,7 @@ def upgrade() -> None:
             ["document_id"], ["documents.id"], name=op.f("fk_file_retentions_document_id_documents")
         ),
     )
+    op.create_index("ix_file_retentions_lock", "file_retentions", ["lock", "document_id", "key"])
     op.create_index("ix_file_retentions_key", "file_retentions", ["key"])
     op.create_index("ix_signature_steps_storage_key", "signature_steps", ["storage_key"])
 

@@ -7,7 +7,7 @@ that says what would be right; nothing half-made ever serves.
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
 from docflow.db import Database, idempotency, migrate
+from docflow.documents import retaining
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
@@ -40,6 +41,7 @@ from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 from docflow.upkeep.duties import Upkeep
 from docflow.upkeep.guarded import GuardedStore
+from docflow.upkeep.retain import Retainer
 from docflow.upkeep.scan import Scanner
 from docflow.upkeep.sweep import Sweeper
 
@@ -125,6 +127,7 @@ def open_store(settings: Settings) -> ObjectStore:
         ca_file=settings.s3_ca_file,
         encryption=settings.s3_encryption,
         kms_key=settings.s3_kms_key,
+        lock=settings.s3_object_lock,
         timeout_seconds=settings.s3_timeout_seconds,
         attempts=settings.s3_attempts,
         connections=settings.threads + settings.worker_concurrency + 4,
@@ -228,12 +231,12 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
-        upkeep=make_upkeep(settings, database, store.inner),
+        upkeep=_keep(settings, engine, desk, store.inner),
     )
 
 
 def _register(engine: JobEngine, studio: Studio) -> None:
-    """Name the handler of each kind of job."""
+    """Name the handlers of the jobs that sign and release."""
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
         engine.register(kind, partial(run, studio), partial(failures.on_failed, studio.desk))
 
@@ -243,6 +246,14 @@ def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
     store = open_store(settings)
     _reach(store)
     return GuardedStore(store, database)
+
+
+def _keep(settings: Settings, engine: JobEngine, desk: Desk, store: ObjectStore) -> Upkeep:
+    """Return what keeps stored files whole, with its job registered."""
+    mode = settings.s3_object_lock if settings.s3_endpoint else "off"
+    retainer = Retainer(desk, store, mode)
+    engine.register(retaining.KIND, retainer.run)
+    return replace(make_upkeep(settings, desk.database, store), retainer=retainer)
 
 
 def make_upkeep(settings: Settings, database: Database, store: ObjectStore) -> Upkeep:

@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         default="off", description="What the service is asked to encrypt objects with."
     )
     s3_kms_key: str = Field(default="", description="The key for `kms`.")
+    s3_object_lock: Literal["off", "governance", "compliance"] = Field(
+        default="off",
+        description="How files are locked whose workflow has them kept (`retain`); the bucket needs "
+        "Object Lock.",
+    )
     s3_timeout_seconds: float = Field(
         default=30.0, gt=0, le=600, description="Longest silence of the S3 service."
     )

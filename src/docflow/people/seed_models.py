@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainValidator,
     StringConstraints,
     Tag,
     field_validator,
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from docflow.workflow.calendar import OfficeCalendar
+from docflow.workflow.retention import Retention, parse_retention
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists; what is read is frozen
@@ -130,12 +132,25 @@ class Recipient(_Frozen):
     login: Login | None = None
 
 
+def _retention(written: object) -> Retention:
+    if (found := parse_retention(written)) is None:
+        raise ValueError("a type says its retention itself")
+    return found
+
+
+RetentionText = Annotated[Retention, PlainValidator(_retention)]
+
+
 class DocumentType(_Frozen):
-    """A type of document; `symbol` is null where the type is not written in the symbol."""
+    """A type of document; `symbol` is null where the type is not written in the symbol.
+
+    `retention` is how long its signed files are kept, the office's own where it is left out.
+    """
 
     code: Code
     name: Name
     symbol: Code | None = None
+    retention: RetentionText | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -343,6 +358,7 @@ class OfficeSeed(_Frozen):
     systems: Many[System] = ()
     recipients: Many[Recipient] = ()
     document_types: Annotated[Many[DocumentType], Field(min_length=1)]
+    retention: RetentionText | None = None  # of types that say none themselves
     urgency_levels: Annotated[Many[UrgencyLevel], Field(min_length=1)]
     classification: Classification
     books: Annotated[Many[Book], Field(min_length=1)]

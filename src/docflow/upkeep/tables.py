@@ -70,6 +70,7 @@ file_retentions = sa.Table(
     sa.Column("until", UtcDateTime, nullable=False),
     sa.Column("lock", sa.String(16), nullable=False),  # off | governance | compliance
     sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("ix_file_retentions_lock", "lock", "document_id", "key"),
     sa.Index("ix_file_retentions_key", "key"),
     info=part_of("document", "document_id"),
 )
