@@ -15,7 +15,9 @@ from docflow.kernel.resources import bundled
 from docflow.people.seed import BUILTIN, parse_seed
 from docflow.storage.s3 import S3Store
 from docflow.upkeep.retain import Retainer
+from docflow.worker import Worker
 from docflow.workflow import load
+from tests.e2e.served import until
 from tests.office_support import CLERK, Instance, copy_instance
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
@@ -233,3 +235,18 @@ def test_what_was_recorded_while_locking_was_off_is_locked_once_it_is_on(
         assert row["lock"] == "governance"
         assert head is not None
         assert head.retain_until is not None
+
+
+def test_a_worker_runs_the_job_that_the_transition_asked_for(make: Callable[..., Instance]) -> None:
+    instance = make(keeping(("released", "10y")))
+    document = instance.to_released(instance.draft())
+    (job,) = [row["id"] for row in instance.rows("jobs", kind=retaining.KIND)]
+    worker = Worker(instance.services.engine)
+    worker.start()
+    try:
+        until(lambda: instance.job(job).state in {"done", "failed"}, "the job of retention")
+    finally:
+        worker.stop()
+    assert instance.job(job).error is None
+    assert instance.job(job).state == "done"
+    assert set(kept(instance, document)) == keys_of(instance, document, "signed", "released")
