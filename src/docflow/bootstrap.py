@@ -46,6 +46,7 @@ from docflow.upkeep.scan import Scanner
 from docflow.upkeep.sweep import Sweeper
 
 _STAGING_SECONDS = 24 * 3600.0
+_LEAST_TOKEN = 24
 _KEPT_EXECUTIONS = timedelta(days=7)
 
 
@@ -137,6 +138,29 @@ def open_store(settings: Settings) -> ObjectStore:
             "DOCFLOW_S3_ENDPOINT is plain http to another machine; production writes https://…"
         )
     return S3Store(options)
+
+
+def read_metrics_token(settings: Settings) -> str | None:
+    """Return the token that whoever reads the metrics must have, None if nobody may.
+
+    Read anew each time, so that it is changed without a restart.
+
+    Raises:
+        ConfigurationError: if the file cannot be read, or what is in it could be guessed.
+    """
+    path = settings.metrics_token_file
+    if path is None:
+        return None
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"DOCFLOW_METRICS_TOKEN_FILE: {path} cannot be read.") from error
+    if len(token) < _LEAST_TOKEN or not token.isascii() or " " in token:
+        raise ConfigurationError(
+            f"DOCFLOW_METRICS_TOKEN_FILE: {path} needs a token of {_LEAST_TOKEN} or more letters "
+            "and digits, as `openssl rand -hex 32` makes.",
+        )
+    return token
 
 
 def log_key(settings: Settings) -> SigningKey:

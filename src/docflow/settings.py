@@ -143,6 +143,10 @@ class Settings(BaseSettings):
     scan_mib_per_second: float = Field(
         default=8.0, gt=0, le=10_000, description="How fast the integrity scan reads, in MiB/s."
     )
+    metrics_token_file: Path | None = Field(
+        default=None,
+        description="File with the token that /metrics asks for; without it there are no metrics.",
+    )
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least weight of what is logged."

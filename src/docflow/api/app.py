@@ -10,11 +10,12 @@ from fastapi import FastAPI
 
 from docflow import __version__
 from docflow.api import problems
+from docflow.api.metrics import Metrics
 from docflow.api.middleware import Envelope
 from docflow.api.openapi import DescribedApp, methods_of
 from docflow.api.routes import ROUTERS
 from docflow.api.schemas.common import PROBLEM
-from docflow.bootstrap import Services
+from docflow.bootstrap import Services, read_metrics_token
 
 _DESCRIPTION = (
     "A closed document-processing workflow service. Errors are problem documents (RFC 9457) with a "
@@ -59,7 +60,15 @@ def create_app(services: Services | None) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(Envelope, production=services is not None and services.settings.production)
+    app.state.metrics = None
+    if services is not None and services.settings.metrics_token_file is not None:
+        read_metrics_token(services.settings)  # what is wrong with it stops the start
+        app.state.metrics = Metrics(services)
+    app.add_middleware(
+        Envelope,
+        production=services is not None and services.settings.production,
+        observe=app.state.metrics.observe if app.state.metrics else None,
+    )
     return app
 
 

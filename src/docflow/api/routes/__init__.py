@@ -11,6 +11,7 @@ from docflow.api.routes import (
     history,
     inbox,
     jobs,
+    metrics,
     people,
     recipients,
     registers,
@@ -40,4 +41,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
     api_keys.router,
     system.router,
+    metrics.router,
 )
