@@ -7,7 +7,7 @@ that says what would be right; nothing half-made ever serves.
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
 from docflow.db import Database, idempotency, migrate
-from docflow.documents import retaining
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
@@ -41,12 +40,8 @@ from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 from docflow.upkeep.duties import Upkeep
 from docflow.upkeep.guarded import GuardedStore
-from docflow.upkeep.retain import Retainer
-from docflow.upkeep.scan import Scanner
-from docflow.upkeep.sweep import Sweeper
 
 _STAGING_SECONDS = 24 * 3600.0
-_LEAST_TOKEN = 24
 _KEPT_EXECUTIONS = timedelta(days=7)
 
 
@@ -140,29 +135,6 @@ def open_store(settings: Settings) -> ObjectStore:
     return S3Store(options)
 
 
-def read_metrics_token(settings: Settings) -> str | None:
-    """Return the token that whoever reads the metrics must have, None if nobody may.
-
-    Read anew each time, so that it is changed without a restart.
-
-    Raises:
-        ConfigurationError: if the file cannot be read, or what is in it could be guessed.
-    """
-    path = settings.metrics_token_file
-    if path is None:
-        return None
-    try:
-        token = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"DOCFLOW_METRICS_TOKEN_FILE: {path} cannot be read.") from error
-    if len(token) < _LEAST_TOKEN or not token.isascii() or " " in token:
-        raise ConfigurationError(
-            f"DOCFLOW_METRICS_TOKEN_FILE: {path} needs a token of {_LEAST_TOKEN} or more letters "
-            "and digits, as `openssl rand -hex 32` makes.",
-        )
-    return token
-
-
 def log_key(settings: Settings) -> SigningKey:
     """Return the history log's signing key; made on first use in development.
 
@@ -217,7 +189,6 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     database = open_database(settings, clock)
     migrate.require_current(database)
     store = _guarded_store(settings, database)
-    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
@@ -226,7 +197,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     desk = Desk(
         database=database,
         store=store,
-        staging=staging,
+        staging=Staging(settings.data_dir / "staging", settings.max_file_bytes),
         catalogue=catalogue,
         shelf=shelf,
         directory=Directory(database),
@@ -235,14 +206,15 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    _register(engine, studio)
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
     signing_key = log_key(settings)
     return Services(
         settings=settings,
         clock=clock,
         database=database,
         store=store,
-        staging=staging,
+        staging=desk.staging,
         catalogue=catalogue,
         directory=desk.directory,
         recipients=Recipients(database),
@@ -255,14 +227,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
-        upkeep=_keep(settings, engine, desk, store.inner),
+        upkeep=Upkeep.of(settings, database, store.inner, desk).register(engine),
     )
-
-
-def _register(engine: JobEngine, studio: Studio) -> None:
-    """Name the handlers of the jobs that sign and release."""
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, studio.desk))
 
 
 def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
@@ -270,36 +236,6 @@ def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
     store = open_store(settings)
     _reach(store)
     return GuardedStore(store, database)
-
-
-def _keep(settings: Settings, engine: JobEngine, desk: Desk, store: ObjectStore) -> Upkeep:
-    """Return what keeps stored files whole, with its job registered."""
-    mode = settings.s3_object_lock if settings.s3_endpoint else "off"
-    retainer = Retainer(desk, store, mode)
-    engine.register(retaining.KIND, retainer.run)
-    return replace(make_upkeep(settings, desk.database, store), retainer=retainer)
-
-
-def make_upkeep(settings: Settings, database: Database, store: ObjectStore) -> Upkeep:
-    """Return what keeps stored files whole; `store` as it lies, not one that opens or guards."""
-    return Upkeep(
-        sweeper=Sweeper(database, _once(store), after=timedelta(hours=settings.sweep_after_hours)),
-        scanner=Scanner(
-            database,
-            store,
-            bytes_per_second=settings.scan_mib_per_second * 2**20,
-            every=timedelta(hours=settings.scan_every_hours),
-        ),
-    )
-
-
-def _once(store: ObjectStore) -> ObjectStore:
-    """Return the same store, trying each request once: what the sweeper needs to know for sure."""
-    if isinstance(store, LocalStore):
-        return store
-    from docflow.storage.s3 import S3Store
-
-    return store.once() if isinstance(store, S3Store) else store
 
 
 def _reach(store: ObjectStore) -> None:

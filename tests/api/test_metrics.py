@@ -9,8 +9,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
-from docflow import bootstrap
-from docflow.api.metrics import Metrics
+from docflow.api.metrics import Metrics, read_token
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConfigurationError, UnavailableError
 from docflow.settings import Settings
@@ -81,7 +80,7 @@ def test_a_token_that_can_be_guessed_or_read_by_nobody_stops_the_start(
         path.write_text(content)
     settings = Settings.load(data_dir=tmp_path, metrics_token_file=path)
     with pytest.raises(ConfigurationError, match="DOCFLOW_METRICS_TOKEN_FILE") as refusal:
-        bootstrap.read_metrics_token(settings)
+        read_token(settings)
     assert not content or content not in refusal.value.detail
 
 

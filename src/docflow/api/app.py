@@ -9,13 +9,12 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from docflow import __version__
-from docflow.api import problems
-from docflow.api.metrics import Metrics
+from docflow.api import metrics, problems
 from docflow.api.middleware import Envelope
 from docflow.api.openapi import DescribedApp, methods_of
 from docflow.api.routes import ROUTERS
 from docflow.api.schemas.common import PROBLEM
-from docflow.bootstrap import Services, read_metrics_token
+from docflow.bootstrap import Services
 
 _DESCRIPTION = (
     "A closed document-processing workflow service. Errors are problem documents (RFC 9457) with a "
@@ -62,8 +61,8 @@ def create_app(services: Services | None) -> FastAPI:
         app.include_router(router)
     app.state.metrics = None
     if services is not None and services.settings.metrics_token_file is not None:
-        read_metrics_token(services.settings)  # what is wrong with it stops the start
-        app.state.metrics = Metrics(services)
+        metrics.read_token(services.settings)  # what is wrong with it stops the start
+        app.state.metrics = metrics.Metrics(services)
     app.add_middleware(
         Envelope,
         production=services is not None and services.settings.production,

@@ -15,15 +15,40 @@ from prometheus_client.registry import Collector
 
 from docflow import __version__
 from docflow.bootstrap import Services
-from docflow.kernel.errors import UnavailableError
+from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.settings import Settings
 from docflow.upkeep.report import Report, report
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_LEAST_TOKEN = 24
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 Observer = Callable[[str, str, int, float], None]
 """Called after each request with method, route template, status and seconds."""
+
+
+def read_token(settings: Settings) -> str | None:
+    """Return the token that whoever reads the metrics must have, None if nobody may.
+
+    Read anew each time, so that it is changed without a restart.
+
+    Raises:
+        ConfigurationError: if the file cannot be read, or what is in it could be guessed.
+    """
+    path = settings.metrics_token_file
+    if path is None:
+        return None
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"DOCFLOW_METRICS_TOKEN_FILE: {path} cannot be read.") from error
+    if len(token) < _LEAST_TOKEN or not token.isascii() or " " in token:
+        raise ConfigurationError(
+            f"DOCFLOW_METRICS_TOKEN_FILE: {path} needs a token of {_LEAST_TOKEN} or more letters "
+            "and digits, as `openssl rand -hex 32` makes.",
+        )
+    return token
 
 
 class Metrics:

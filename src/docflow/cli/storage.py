@@ -84,11 +84,12 @@ def scan(
     anything is wrong.
     """
     from docflow import bootstrap
+    from docflow.upkeep.duties import Upkeep
 
     settings = settings_for(data_dir)
     with _database(settings) as database:
         store = bootstrap.open_store(settings)
-        scanner = bootstrap.make_upkeep(settings, database, store).scanner
+        scanner = Upkeep.of(settings, database, store).scanner
         with _bar() as (bars, show):
             done = scanner.run_on(anew=full, progress=show, wait_seconds=30.0)
             bars.update(bars.task_ids[0], completed=1.0 if done.finished else None)

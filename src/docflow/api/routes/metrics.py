@@ -5,8 +5,7 @@ import hmac
 from fastapi import APIRouter, Response
 
 from docflow.api.context import CallerDep
-from docflow.api.metrics import CONTENT_TYPE, Metrics
-from docflow.bootstrap import read_metrics_token
+from docflow.api.metrics import CONTENT_TYPE, Metrics, read_token
 from docflow.kernel.errors import NotFoundError, UnauthenticatedError
 
 router = APIRouter(tags=["system"])
@@ -27,7 +26,7 @@ def get_metrics(caller: CallerDep) -> Response:
     answered while the database is away.
     """
     metrics: Metrics | None = caller.request.app.state.metrics
-    token = read_metrics_token(caller.services.settings)
+    token = read_token(caller.services.settings)
     if metrics is None or token is None:
         raise NotFoundError(
             "This instance gives no metrics.",
