@@ -6,7 +6,6 @@ that says what would be right; nothing half-made ever serves.
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -21,7 +20,7 @@ from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
 from docflow.jobs.engine import JobEngine
 from docflow.kernel.clock import Clock, SystemClock
-from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
+from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
 from docflow.people.directory import Directory
@@ -36,7 +35,7 @@ from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
-from docflow.storage import LocalStore, ObjectStore, Staging
+from docflow.storage import ObjectStore, Staging, opening
 from docflow.transparency.note import SigningKey
 from docflow.upkeep.duties import Upkeep
 from docflow.upkeep.guarded import GuardedStore
@@ -95,44 +94,8 @@ def open_database(settings: Settings, clock: Clock | None = None) -> Database:
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """Return the object store that the settings name: a bucket, or a folder.
-
-    Raises:
-        ConfigurationError: if the bucket's settings are wrong, or bytes would cross a network in the
-            clear in production.
-    """
-    if not settings.s3_endpoint:
-        return LocalStore(settings.data_dir / "store")
-    # only here: an instance with a folder needs neither the client nor its memory
-    from docflow.storage.s3 import S3Store
-    from docflow.storage.s3_credentials import credentials_from
-    from docflow.storage.s3_options import S3Options
-
-    options = S3Options(
-        endpoint=settings.s3_endpoint,
-        bucket=settings.s3_bucket,
-        credentials=credentials_from(
-            settings.s3_access_key,
-            settings.s3_secret_key_file,
-            settings.s3_credentials_file,
-            settings.s3_profile,
-        ),
-        region=settings.s3_region,
-        prefix=settings.s3_prefix,
-        virtual_host=settings.s3_virtual_host,
-        ca_file=settings.s3_ca_file,
-        encryption=settings.s3_encryption,
-        kms_key=settings.s3_kms_key,
-        lock=settings.s3_object_lock,
-        timeout_seconds=settings.s3_timeout_seconds,
-        attempts=settings.s3_attempts,
-        connections=settings.threads + settings.worker_concurrency + 4,
-    )
-    if settings.production and options.exposed:
-        raise ConfigurationError(
-            "DOCFLOW_S3_ENDPOINT is plain http to another machine; production writes https://…"
-        )
-    return S3Store(options)
+    """Return the object store that the settings name, unguarded; see `storage.opening`."""
+    return opening.open_store(settings)
 
 
 def log_key(settings: Settings) -> SigningKey:
@@ -188,7 +151,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = _guarded_store(settings, database)
+    store = GuardedStore(opening.reached(open_store(settings)), database)
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
@@ -229,24 +192,6 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         log_key=signing_key,
         upkeep=Upkeep.of(settings, database, store.inner, desk).register(engine),
     )
-
-
-def _guarded_store(settings: Settings, database: Database) -> GuardedStore:
-    """Return the store that services use: it and the sweeper keep out of each other's way."""
-    store = open_store(settings)
-    _reach(store)
-    return GuardedStore(store, database)
-
-
-def _reach(store: ObjectStore) -> None:
-    """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
-    if isinstance(store, LocalStore):
-        return
-    from docflow.storage.s3 import S3Store
-
-    if isinstance(store, S3Store):
-        with suppress(UnavailableError):
-            store.require()
 
 
 def _engine(settings: Settings, database: Database) -> JobEngine:

@@ -1,8 +1,7 @@
 """What an office seed says, as frozen values: one class for each kind of thing in `office.yaml`.
 
-Rules: nothing here reads a file or a database, and nothing is optional by accident: an unknown or
-a missing name is an error, a wrong type is not coerced. Rules that need more than one thing (does
-this unit exist?) live in `seed.py`.
+Rules: nothing here reads a file or a database; nothing is optional by accident: an unknown or missing
+name is an error, a wrong type is not coerced. Rules about several things live in `seed.py`.
 """
 
 import re
@@ -17,15 +16,14 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PlainValidator,
     StringConstraints,
     Tag,
     field_validator,
     model_validator,
 )
 
+from docflow.people.seed_retention import RetentionText
 from docflow.workflow.calendar import OfficeCalendar
-from docflow.workflow.retention import Retention, parse_retention
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists; what is read is frozen
@@ -132,25 +130,13 @@ class Recipient(_Frozen):
     login: Login | None = None
 
 
-def _retention(written: object) -> Retention:
-    if (found := parse_retention(written)) is None:
-        raise ValueError("a type says its retention itself")
-    return found
-
-
-RetentionText = Annotated[Retention, PlainValidator(_retention)]
-
-
 class DocumentType(_Frozen):
-    """A type of document; `symbol` is null where the type is not written in the symbol.
-
-    `retention` is how long its signed files are kept, the office's own where it is left out.
-    """
+    """A type of document; `symbol` is null where the type is not written in the symbol."""
 
     code: Code
     name: Name
     symbol: Code | None = None
-    retention: RetentionText | None = None
+    retention: RetentionText | None = None  # of its files; the office's own where left out
 
     @model_validator(mode="before")
     @classmethod
