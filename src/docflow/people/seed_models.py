@@ -1,7 +1,8 @@
 """What an office seed says, as frozen values: one class for each kind of thing in `office.yaml`.
 
-Rules: nothing here reads a file or a database; nothing is optional by accident: an unknown or missing
-name is an error, a wrong type is not coerced. Rules about several things live in `seed.py`.
+Rules: nothing here reads a file or a database, and nothing is optional by accident: an unknown or
+a missing name is an error, a wrong type is not coerced. Rules that need more than one thing (does
+this unit exist?) live in `seed.py`.
 """
 
 import re
