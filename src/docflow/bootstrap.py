@@ -6,7 +6,6 @@ that says what would be right; nothing half-made ever serves.
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,7 +25,7 @@ from docflow.documents.vault import Vault
 from docflow.jobs.engine import JobEngine
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock, SystemClock
-from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
+from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
 from docflow.people.certificates import RecipientCertificates
@@ -45,9 +44,11 @@ from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
-from docflow.storage import LocalStore, ObjectStore, Staging
+from docflow.storage import ObjectStore, Staging, opening
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
+from docflow.upkeep.duties import Upkeep
+from docflow.upkeep.guarded import GuardedStore
 
 _STAGING_SECONDS = 24 * 3600.0
 _KEPT_EXECUTIONS = timedelta(days=7)
@@ -60,7 +61,7 @@ class Services:
     settings: Settings
     clock: Clock
     database: Database
-    store: ObjectStore
+    store: GuardedStore
     staging: Staging
     catalogue: Catalogue
     directory: Directory
@@ -76,6 +77,7 @@ class Services:
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
+    upkeep: Upkeep
 
     @property
     def clearances(self) -> Clearances:
@@ -103,6 +105,7 @@ class Services:
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
+            *self.upkeep.duties(),
         ]
 
     def close(self) -> None:
@@ -120,43 +123,8 @@ def open_database(settings: Settings, clock: Clock | None = None) -> Database:
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """Return the object store that the settings name: a bucket, or a folder.
-
-    Raises:
-        ConfigurationError: if the bucket's settings are wrong, or bytes would cross a network in the
-            clear in production.
-    """
-    if not settings.s3_endpoint:
-        return LocalStore(settings.data_dir / "store")
-    # only here: an instance with a folder needs neither the client nor its memory
-    from docflow.storage.s3 import S3Store
-    from docflow.storage.s3_credentials import credentials_from
-    from docflow.storage.s3_options import S3Options
-
-    options = S3Options(
-        endpoint=settings.s3_endpoint,
-        bucket=settings.s3_bucket,
-        credentials=credentials_from(
-            settings.s3_access_key,
-            settings.s3_secret_key_file,
-            settings.s3_credentials_file,
-            settings.s3_profile,
-        ),
-        region=settings.s3_region,
-        prefix=settings.s3_prefix,
-        virtual_host=settings.s3_virtual_host,
-        ca_file=settings.s3_ca_file,
-        encryption=settings.s3_encryption,
-        kms_key=settings.s3_kms_key,
-        timeout_seconds=settings.s3_timeout_seconds,
-        attempts=settings.s3_attempts,
-        connections=settings.threads + settings.worker_concurrency + 4,
-    )
-    if settings.production and options.exposed:
-        raise ConfigurationError(
-            "DOCFLOW_S3_ENDPOINT is plain http to another machine; production writes https://…"
-        )
-    return S3Store(options)
+    """Return the object store that the settings name, unguarded; see `storage.opening`."""
+    return opening.open_store(settings)
 
 
 def open_vault(
@@ -267,7 +235,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = _reached(open_store(settings))
+    store = GuardedStore(opening.reached(open_store(settings)), database)
     engine = _engine(settings, database)
     desk = _desk(settings, database, store, engine)
     studio = _studio(settings, desk)
@@ -293,6 +261,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
+        upkeep=Upkeep.of(settings, database, store.inner, desk).register(engine),
     )
 
 
@@ -324,18 +293,6 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
 def _studio(settings: Settings, desk: Desk) -> Studio:
     fonts = ensure_fonts(settings.data_dir / "cache")
     return Studio(desk, desk.signers, fonts, settings.public_url)
-
-
-def _reached(store: ObjectStore) -> ObjectStore:
-    """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
-    if isinstance(store, LocalStore):
-        return store
-    from docflow.storage.s3 import S3Store
-
-    if isinstance(store, S3Store):
-        with suppress(UnavailableError):
-            store.require()
-    return store
 
 
 def _register_jobs(engine: JobEngine, studio: Studio) -> None:

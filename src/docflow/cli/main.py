@@ -12,6 +12,7 @@ import typer
 
 from docflow import __version__
 from docflow.cli import audit, instance, jobs, keys, storage, workflow
+from docflow.cli.dev import dev
 from docflow.cli.open import open_file
 from docflow.cli.output import announce_development, fail
 from docflow.kernel.errors import DocflowError
@@ -30,6 +31,7 @@ app.add_typer(keys.keys_app(keys.open_instance), name="keys")
 app.command("init")(instance.init)
 app.command("migrate")(instance.migrate)
 app.command("serve")(instance.serve)
+app.command("dev")(dev)
 app.command("worker")(instance.worker)
 app.command("verify")(audit.verify_proof)
 app.command("open")(open_file)

@@ -171,6 +171,11 @@ class JobEngine:
                 limit=limit,
             )
 
+    def count_open(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state that is not over, failed ones included."""
+        with self._database.read() as connection:
+            return records.count_open(connection)
+
     def migrate(self) -> None:
         """Create or update the engine's own tables; the caller holds the migration lock."""
         self._durable.migrate()

@@ -165,6 +165,17 @@ def page(
     return JobPage(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
+def count_open(connection: sa.Connection) -> dict[JobState, int]:
+    """Count the jobs that wait for a worker or a person; those that are over only grow in number."""
+    states: tuple[JobState, ...] = (*LIVE, "failed")
+    found = connection.execute(
+        sa.select(jobs.c.state, sa.func.count())
+        .where(jobs.c.state.in_(states))
+        .group_by(jobs.c.state)
+    )
+    return dict.fromkeys(states, 0) | {row[0]: int(row[1]) for row in found}
+
+
 def stale(connection: sa.Connection, since: datetime, limit: int) -> list[Job]:
     """Return live jobs, oldest first, of which nothing has been heard since an instant."""
     query = (

@@ -18,6 +18,7 @@ signature_steps = sa.Table(
     sa.Column("evidence", JsonColumn, nullable=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Index("ix_signature_steps_document_id", "document_id"),
+    sa.Index("ix_signature_steps_storage_key", "storage_key"),
     info=part_of("document", "document_id"),
 )
 

@@ -23,6 +23,7 @@ from docflow.workflow.shapes import (
     Note,
     OneOrManyNames,
     OneOrManyRoles,
+    RetainText,
     SignAs,
     SignLevel,
     Titles,
@@ -97,6 +98,10 @@ class StateDefinition(Definition):
     due: DurationText | None = Field(None, description="how long a document may stay, as 3d")
     remind: tuple[DurationText, ...] = Field(
         (), max_length=10, description="reminders before the due time, as [-4h]"
+    )
+    retain: RetainText | None = Field(
+        None,
+        description="how long files are locked in the store from here on, as 10y or kind.retention",
     )
     title: Titles = Field(default_factory=empty, description="what people read, by language")
 

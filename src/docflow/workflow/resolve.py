@@ -96,6 +96,11 @@ def _state(path: Path, state: StateDefinition) -> Iterator[Complaint]:
         yield (*path, "due"), "nothing is due in a final state; leave it out"
     if state.due is not None and state.due.is_negative:
         yield (*path, "due"), f"{state.due} is in the past; write a duration as 3d"
+    if state.retain is not None and state.is_editable:
+        yield (
+            (*path, "retain"),
+            "what may still be changed is not kept; leave retain or editable out",
+        )
     for index, reminder in enumerate(state.remind):
         yield from _reminder((*path, "remind", index), reminder, state.due)
 

@@ -60,7 +60,7 @@ ONE_SLIP = [
         "due: 1d",
         "du: 1d",
         "8: states.start.du: 'du' is not a key here; did you mean 'due'? known: due, editable, "
-        "final, initial, remind, title",
+        "final, initial, remind, retain, title",
     ),
     (
         "{type: integer}",
@@ -356,6 +356,35 @@ ONE_SLIP = [
         "due: 1d",
         "remind: [-2h]",
         "8: states.start.remind: there is nothing to remind of: the state has no due",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: kind.retension}",
+        "10: states.end.retain: 'kind.retension' is not a retention; did you mean "
+        "'kind.retention'? write 10y, 90d or permanent, or kind.retention",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: permanently}",
+        "10: states.end.retain: 'permanently' is not a retention; did you mean 'permanent'? write "
+        "10y, 90d or permanent, or kind.retention",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: 10}",
+        "10: states.end.retain: 10 is not a retention; write 10y, 90d or permanent, or "
+        "kind.retention",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: 101y}",
+        "10: states.end.retain: '101y' is over 100 years; write permanent",
+    ),
+    (
+        "due: 1d",
+        "due: 1d, retain: 10y",
+        "8: states.start.retain: what may still be changed is not kept; leave retain or editable "
+        "out",
     ),
     # fields
     (
