@@ -38,7 +38,7 @@ class OldInstance:
         self.url = f"sqlite:///{folder / 'docflow.sqlite3'}"
         lines = (folder / "credentials.txt").read_text("utf-8").split("\n")
         pairs = [line.split() for line in lines if len(line.split()) == 2]
-        self.passwords = {login: password for login, password in pairs}
+        self.passwords = dict(pairs)
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
         """What the database itself says, whatever its schema."""
