@@ -9,10 +9,11 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import measures, openssl
 from bench.baselines import bare
@@ -22,8 +23,12 @@ from bench.growth import grower
 from bench.instance import Instance, prepare, serving
 from bench.measures import Stage
 
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
+
 ON_DATABASES = ("posts", "transitions", "evidence", "releases", "sizes", "memory")
 OF_BYTES = ("sealing", "stores", "transfers")
+PLACES = ("folder", "S3")
 NAMES = (*ON_DATABASES, *OF_BYTES)
 _LIBRARIES = (
     *("fastapi", "sqlalchemy", "psycopg", "pyhanko", "cryptography", "dbos", "uvicorn"),
@@ -38,6 +43,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few repeats, small counts")
     parser.add_argument("--only", choices=NAMES, action="append", help="measure just this")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
+    parser.add_argument("--where", choices=PLACES, action="append", help="of stores and transfers")
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--count", type=int, help="documents of each client in one repeat")
     options = parser.parse_args()
@@ -53,7 +59,8 @@ def main() -> int:
         for database in options.database or ("sqlite", "postgresql"):
             if set(only) & set(ON_DATABASES):
                 _tell(_measure(folder, database, only, repeats, count), figures)
-        _tell(_measure_bytes(folder, only, repeats, quick=options.quick), figures)
+        where = options.where or PLACES
+        _tell(_measure_bytes(folder, only, where, repeats, quick=options.quick), figures)
     except WrongResultError as error:
         print(f"bench: wrong result, the run is worth nothing: {error}", file=sys.stderr)
         return 1
@@ -91,7 +98,7 @@ def _machine(repeats: int, count: int) -> str:
 
 
 def _measure(
-    folder: Path, database: str, only: tuple[str, ...] | list[str], repeats: int, count: int
+    folder: Path, database: str, only: Sequence[str], repeats: int, count: int
 ) -> Iterator[Figure]:
     with ExitStack() as stack:
         urls = _databases(stack, folder, database)
@@ -114,20 +121,39 @@ def _measure(
 
 
 def _measure_bytes(
-    folder: Path, only: tuple[str, ...] | list[str], repeats: int, *, quick: bool
+    folder: Path, only: Sequence[str], places: Sequence[str], repeats: int, *, quick: bool
 ) -> Iterator[Figure]:
     from bench.sealing import sealing
     from bench.stores import loads, stores
+    from bench.transfers import ground, transfers
 
-    with ExitStack() as stack:
-        if "sealing" in only:
-            yield from sealing(folder / "sealing", repeats, 0.5 if quick else 1.0)
-        if "stores" in only:
-            from tests.s3_server import S3Server
+    if "sealing" in only:
+        yield from sealing(folder / "sealing", repeats, 0.5 if quick else 1.0)
+    for where in places:
+        with _s3_server(where) as server:
+            if "stores" in only:
+                wanted = loads(quick=quick, repeats=repeats)
+                yield from stores(folder / f"stores-{where}", server, wanted)
+                shutil.rmtree(folder / f"stores-{where}")
+            if "transfers" in only:
+                place = ground(folder / f"transfers-{where}", server)
+                yield from transfers(place, 256 if quick else 2048)
+                shutil.rmtree(place.folder)
 
-            server = S3Server()
-            stack.callback(server.stop)
-            yield from stores(folder / "stores", server, loads(quick=quick, repeats=repeats))
+
+@contextmanager
+def _s3_server(where: str) -> Iterator["S3Server | None"]:
+    """Run the S3 service where one is wanted."""
+    if where != "S3":
+        yield None
+        return
+    from tests.s3_server import S3Server
+
+    server = S3Server()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _evidence(stack: ExitStack, stage: Stage, folder: Path, url: str) -> Iterator[Figure]:

@@ -10,6 +10,7 @@ import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from bench import openssl
@@ -45,8 +46,8 @@ def sealing(folder: Path, repeats: int, seconds: float) -> Iterator[Figure]:
         _check(data)
         pairs = taking_turns(
             repeats,
-            lambda _, data=data: _rate(data, seconds, _sealer()),
-            lambda _, size=size: openssl.speed(size) / MEGA,
+            partial(_seal_rate, data, seconds),
+            partial(_openssl_rate, size),
         )
         yield compared(
             f"seal, pieces of {label}",
@@ -71,6 +72,14 @@ def sealing(folder: Path, repeats: int, seconds: float) -> Iterator[Figure]:
         note="baseline: hashlib SHA-256 alone, pieces of 256 KiB",
     )
     yield _staging(folder, repeats)
+
+
+def _seal_rate(data: bytes, seconds: float, _number: int) -> float:
+    return _rate(data, seconds, _sealer())
+
+
+def _openssl_rate(size: int, _number: int) -> float:
+    return openssl.speed(size) / MEGA
 
 
 def _sealer() -> Callable[[bytes], object]:

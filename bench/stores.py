@@ -103,11 +103,11 @@ def loads(*, quick: bool, repeats: int) -> list[Load]:
     ]
 
 
-def stores(folder: Path, server: S3Server, wanted: Sequence[Load]) -> Iterator[Figure]:
-    """Put and get on the local folder and on a real S3 service."""
-    for where, ways in (("folder", _on_folder(folder)), ("S3", _on_bucket(folder, server))):
-        for load in wanted:
-            yield from _compare(where, ways, load)
+def stores(folder: Path, server: S3Server | None, wanted: Sequence[Load]) -> Iterator[Figure]:
+    """Put and get on a real S3 service, or on the local folder if there is none."""
+    ways = _on_folder(folder) if server is None else _on_bucket(folder, server)
+    for load in wanted:
+        yield from _compare("folder" if server is None else "S3", ways, load)
 
 
 def _on_folder(folder: Path) -> list[Way]:
@@ -122,12 +122,12 @@ def _on_folder(folder: Path) -> list[Way]:
 
 
 def _on_bucket(folder: Path, server: S3Server) -> list[Way]:
-    staging = Staging(folder / "staging-s3", 2**40)
+    staging = Staging(folder / "staging", 2**40)
     store = server.store(part_bytes=PART_BYTES, timeout_seconds=120.0)
     return [
         RawBucket(server.admin(), server.bucket()),
         Plain(store, staging),
-        Sealed(store, staging, keyring(folder / "keys-s3")),
+        Sealed(store, staging, keyring(folder / "keys")),
     ]
 
 
