@@ -46,7 +46,7 @@ def compared(
     """Return the figure of interleaved pairs (ours, theirs)."""
     ratios = [ours / theirs for ours, theirs in pairs]
     ratio = statistics.median(ratios)
-    spread = f"ratios {min(ratios):.2f}–{max(ratios):.2f}"
+    spread = f"ratios {min(ratios):.2f}–{max(ratios):.2f}" if len(ratios) > 1 else "one repeat"
     limit, reached = "", None
     if at_least is not None:
         limit, reached = f"≥ {at_least:g}", ratio >= at_least
@@ -111,7 +111,8 @@ def table(figures: list[Figure]) -> str:
             text.append(wrapped(note, "    "))
     promised = [figure for figure in figures if figure.reached is not None]
     missed = [f"{figure.what} ({figure.where})" for figure in promised if not figure.reached]
-    text.append(f"{len(promised) - len(missed)} of {len(promised)} aims reached")
+    if promised:
+        text.append(f"{len(promised) - len(missed)} of {len(promised)} aims reached")
     text += [wrapped(f"missed: {name}", "  ") for name in missed]
     return "\n".join(text)
 

@@ -19,7 +19,7 @@ PART_BYTES = 8 * 2**20  # as docflow's own
 class RawFolder:
     """Write, fsync, rename, fsync of the folder; read from the front."""
 
-    name = "raw"
+    name = "write, fsync, rename; read"
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ class RawFolder:
 class RawBucket:
     """The `minio` client alone, as its documentation shows it; large objects go up three parts at once."""
 
-    name = "raw"
+    name = "minio client alone"
 
     def __init__(self, client: Minio, bucket: str) -> None:
         self._client = client

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,6 +95,22 @@ class Load:
     repeats: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """MB in a second that passed, and in a second of this process's processor time."""
+
+    passed: float
+    of_used: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """How fast files went in and came out."""
+
+    put: Rate
+    get: Rate
+
+
 def loads(*, quick: bool, repeats: int) -> list[Load]:
     """Return what is put and got."""
     return [
@@ -132,43 +149,66 @@ def _on_bucket(folder: Path, server: S3Server) -> list[Way]:
 
 
 def _compare(where: str, ways: list[Way], load: Load) -> Iterator[Figure]:
-    rates: dict[tuple[str, str], list[float]] = {}
+    """Let the ways take turns; the first is the baseline of the others."""
+    trips: dict[str, list[Trip]] = {way.name: [] for way in ways}
     ciphers = []
     _trip(ways[-1], 10_000, 1)  # makes the key, opens connections
     for number in range(load.repeats):
         ciphers.append(openssl.speed(2**16) / MEGA)
-        for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
-            put, got = _trip(way, load.size, load.count)
-            rates.setdefault(("put", way.name), []).append(put)
-            rates.setdefault(("get", way.name), []).append(got)
+        turn = number % len(ways)
+        for way in ways[turn:] + ways[:turn]:
+            trips[way.name].append(_trip(way, load.size, load.count))
+    raw, *others = ways
     for doing in ("put", "get"):
-        for name in ("plain", "sealed"):
-            ours = rates[doing, name]
-            cipher = statistics.median(
-                rate / openssl_rate for rate, openssl_rate in zip(ours, ciphers, strict=True)
-            )
-            yield compared(
-                f"{doing} {load.label}, {name}",
-                where,
-                list(zip(ours, rates[doing, "raw"], strict=True)),
-                "MB/s",
-                note=f"{cipher:.2g} of openssl speed ({statistics.median(ciphers):,.0f} MB/s)",
+        baseline = [getattr(trip, doing) for trip in trips[raw.name]]
+        for way in others:
+            ours = [getattr(trip, doing) for trip in trips[way.name]]
+            yield _figure(
+                f"{doing} {load.label}, {way.name}", where, raw.name, ours, baseline, ciphers
             )
 
 
-def _trip(way: Way, size: int, count: int) -> tuple[float, float]:
-    """Put files, get them, compare and delete them; return MB/s of both directions."""
+def _figure(
+    what: str,
+    where: str,
+    baseline: str,
+    ours: list[Rate],
+    theirs: list[Rate],
+    ciphers: list[float],
+) -> Figure:
+    used = [mine.of_used / other.of_used for mine, other in zip(ours, theirs, strict=True)]
+    cipher = [mine.passed / rate for mine, rate in zip(ours, ciphers, strict=True)]
+    return compared(
+        what,
+        where,
+        [(mine.passed, other.passed) for mine, other in zip(ours, theirs, strict=True)],
+        "MB/s",
+        note=f"{statistics.median(used):.2f} in processor time; baseline: {baseline}; "
+        f"{statistics.median(cipher):.2g} of openssl speed, {statistics.median(ciphers):,.0f} MB/s",
+    )
+
+
+def _trip(way: Way, size: int, count: int) -> Trip:
+    """Put files, get them, compare and delete them."""
     contents = [noise(size) for _ in range(count)]
-    started = time.perf_counter()
+    times = [_now()]
     handles = [way.put(content) for content in contents]
-    put = time.perf_counter()
+    times.append(_now())
     for content, handle in zip(contents, handles, strict=True):
         expected = Expected(content)
         for data in way.get(handle):
             expected.feed(data)
         expected.end()
-    got = time.perf_counter()
+    times.append(_now())
     for handle in handles:
         way.delete(handle)
     volume = size * count / MEGA
-    return volume / (put - started), volume / (got - put)
+    put, got = (
+        Rate(volume / (after[0] - before[0]), volume / (after[1] - before[1]))
+        for before, after in pairwise(times)
+    )
+    return Trip(put, got)
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()

@@ -85,7 +85,13 @@ def _over_http(
     idle, (up, up_seconds), (down, down_seconds) = _put_and_get(service, token, large, mib * _MIB)
     for doing, peak, seconds in (("upload", up, up_seconds), ("download", down, down_seconds)):
         yield _figure(
-            doing, mib, how, ground.where, peak - idle, seconds, f"over HTTP, idle {idle:.0f} MiB"
+            doing,
+            mib,
+            how,
+            ground.where,
+            peak - idle,
+            seconds,
+            f"over HTTP; idle, after one of 8 MiB: {idle:.0f} MiB",
         )
 
 
