@@ -116,7 +116,9 @@ def loads(*, quick: bool, repeats: int) -> list[Load]:
     return [
         Load("100 KB", 100_000, 20 if quick else 100, repeats),
         Load("10 MB", 10_000_000, 2 if quick else 6, repeats),
-        Load("1 GB", 1_000_000_000, 1, 1 if quick else min(3, repeats)),
+        Load("100 MB", 100_000_000, 1, repeats)
+        if quick
+        else Load("1 GB", 1_000_000_000, 1, min(3, repeats)),
     ]
 
 
