@@ -71,7 +71,8 @@ migrations-check: $(DEV) ## The migrations make the tables that the code has, on
 	$(BIN)/python -m pytest -q tests/migrations -k models
 
 .PHONY: bench
-bench: $(DEV) ## Measure through HTTP, beside baselines measured in the same run
+bench: $(DEV) ## Measure beside baselines of the same run; ARGS="--only sealing --quick"
+	@.ci/debian openssl:openssl
 	@$(BIN)/python -m bench $(ARGS)
 
 ##@ Change it
