@@ -115,18 +115,17 @@ class _Judge:
         self._stamp_mode = "soft-fail" if evidence_may_be_old else "require"
 
     def reached(self, embedded: EmbeddedPdfSignature) -> Reached:
+        """Try the highest level first: what passes there needs no other check."""
         embedded.compute_integrity_info()  # type: ignore[no-untyped-call]
-        level: Level | None = None
-        existed_at: datetime | None = None
-        for following, check in zip(
-            LEVELS, (self._basic, self._with_time, self._long_term, self._archive), strict=True
-        ):
+        checks = (self._archive, self._long_term, self._with_time, self._basic)
+        above = ""
+        for level, check in zip(reversed(LEVELS), checks, strict=True):
             result, why = check(embedded)
-            if why:
-                return Reached(embedded.field_name, level, why, existed_at)
-            level = following
-            existed_at = getattr(result, "best_signature_time", None) or existed_at
-        return Reached(embedded.field_name, level, "", existed_at)
+            if not why:
+                existed_at = getattr(result, "best_signature_time", None)
+                return Reached(embedded.field_name, level, above, existed_at)
+            above = why
+        return Reached(embedded.field_name, None, above, None)
 
     def _basic(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
         result = blocking(
@@ -137,11 +136,7 @@ class _Judge:
                 raw_digest=embedded.compute_digest(),
             )
         )
-        # B-B alone is no longer judged when certificates have expired; a time stamp may still prove it
-        why = _fault(result)
-        if why in {"OUT_OF_BOUNDS_NO_POE", "TRY_LATER"} and _has_stamp(embedded):
-            return result, ""
-        return result, why
+        return result, _fault(result)
 
     def _with_time(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
         if not _has_stamp(embedded):
@@ -162,10 +157,7 @@ class _Judge:
                 raw_digest=embedded.compute_digest(),
             )
         )
-        why = _fault(result)
-        if why and self._stamps and not self._archive(embedded)[1]:
-            return result, ""  # what it needs is no longer fresh, and archive time stamps keep it
-        return result, why
+        return result, _fault(result)
 
     def _archive(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
         if not any(one.signed_revision > embedded.signed_revision for one in self._stamps):
