@@ -31,10 +31,13 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import deliver, failures, sign
+from docflow.release import deliver, failures, levels, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.choice import LevelPolicy
 from docflow.signing.font import ensure_fonts
+from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers, signers_from_file
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
@@ -200,11 +203,17 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         directory=Directory(database),
         enqueue=engine.enqueue,
         signers=signers,
+        levels=_levels(settings, signers),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+        engine.register(
+            kind,
+            partial(run, studio),
+            partial(failures.on_failed, desk),
+            partial(levels.on_waiting, desk),
+        )
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -244,10 +253,28 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         database.clock,
         attempts=settings.job_attempts,
         backoff_seconds=settings.job_backoff_seconds,
+        patience=timedelta(hours=settings.outside_patience_hours),
         poll_seconds=settings.job_poll_seconds,
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def _levels(settings: Settings, signers: Signers) -> LevelPolicy:
+    services = SigningServices()
+    if settings.signing_services_file is not None:
+        services = services_from_file(settings.signing_services_file)
+    policy = LevelPolicy(
+        LongTerm(services, signers.own_roots),
+        settings.signature_level,
+        timedelta(hours=settings.signature_fallback_hours),
+    )
+    if settings.signature_level not in policy.longterm.levels:
+        raise ConfigurationError(
+            f"DOCFLOW_SIGNATURE_LEVEL is {settings.signature_level}, and no time-stamp authority is "
+            "configured; name one in DOCFLOW_SIGNING_SERVICES_FILE, or write B-B."
+        )
+    return policy
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

@@ -38,6 +38,26 @@ class Settings(BaseSettings):
         description="YAML naming the PKCS#12 file of each signer and of the seal; "
         "required in production, a throw-away PKI otherwise.",
     )
+    signing_services_file: Path | None = Field(
+        default=None,
+        description="YAML naming time-stamp authorities and what may be asked about revocation; "
+        "without it, signatures are B-B.",
+    )
+    signature_level: Literal["B-B", "B-T", "B-LT", "B-LTA"] = Field(
+        default="B-B", description="Level of signatures whose workflow names none."
+    )
+    signature_fallback_hours: float = Field(
+        default=4.0,
+        ge=0,
+        le=24 * 30,
+        description="Hours of waiting before a fallback that a workflow names is made.",
+    )
+    outside_patience_hours: float = Field(
+        default=72.0,
+        ge=0,
+        le=24 * 30,
+        description="Hours that a job waits for a service of others that is away, before it fails.",
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="Signing key of the history log (C2SP note signer); made on first start "

@@ -7,6 +7,7 @@ from docflow.db import Database, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
 from docflow.people.directory import Directory
+from docflow.signing.choice import LevelPolicy
 from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
 
@@ -48,4 +49,5 @@ class Desk:
     directory: Directory
     enqueue: Enqueue
     signers: Signers
+    levels: LevelPolicy
     limits: Limits = Limits()

@@ -94,7 +94,8 @@ def apply_effects(
                 placed = effect.place.as_plain() if effect.place else {}
                 places = placed | check_place(place or {})
                 _require_signer(desk, uow, effect, facts.actor_id)
-                pending = _pending(uow, row, effect, decision, facts)
+                level = desk.levels.level(effect.as_, effect.level)
+                pending = _pending(uow, row, effect, decision, facts) | {"level": level}
                 _wait_for(desk, uow, row, applied, pending, places)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -146,7 +147,7 @@ def _pending(
     return {
         "kind": kind,
         "as": effect.as_,
-        "level": effect.level,
+        "fallback": effect.fallback,
         "trigger": decision.trigger,
         "job_id": f"{kind}-{row['id']}-{row['version']}",
         "requested_by": facts.actor_id,
@@ -179,6 +180,8 @@ def _wait_for(
             "document_id": row["id"],
             "requested_by": pending["requested_by"],
             "place": place,
+            "level": pending["level"],
+            "fallback": pending["fallback"],
         },
     )
 

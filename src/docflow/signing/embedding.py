@@ -73,7 +73,7 @@ def sign_into(
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
-        UnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
         ConflictError: code `level-unavailable` or `signer-revoked`; and what `prepare` raises.
     """
     if level == "B-B":

@@ -1,7 +1,7 @@
 """Signatures that outlive certificates: what a level needs beside the key, kept warm between files.
 
 Rules:
-- A level is made whole or not at all. What is away is told (UnavailableError, which a job tries
+- A level is made whole or not at all. What is away is told (OutsideUnavailableError, which a job tries
   again); nothing lower is made instead unless the caller asks for it.
 - Evidence and contexts are used again for some minutes, then gathered anew: they hold what
   responders said, and that grows old.
@@ -23,7 +23,7 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, RevokedError, ValidationError
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 
-from docflow.kernel.errors import ConflictError, UnavailableError
+from docflow.kernel.errors import ConflictError, OutsideUnavailableError
 from docflow.signing.blocking import blocking
 from docflow.signing.levels import LEVELS, Level
 from docflow.signing.outside.fetching import Fetcher
@@ -119,7 +119,7 @@ class LongTerm:
                 authority's fault.
 
         Raises:
-            UnavailableError: code `tsa-unavailable` if every authority failed, saying how, or
+            OutsideUnavailableError: code `tsa-unavailable` if every authority failed, saying how, or
                 `revocation-unavailable` if nothing tells whether a certificate was revoked.
             ConflictError: code `signer-revoked` if the signer's certificate was; `level-unavailable`
                 if no authority is configured.
@@ -132,7 +132,7 @@ class LongTerm:
             except TimestampFault as fault:
                 self.failed(authority.name, now)
                 faults.append(str(fault))
-        raise UnavailableError(" ".join(faults), code=TSA_AWAY)
+        raise OutsideUnavailableError(" ".join(faults), code=TSA_AWAY)
 
     def failed(self, authority: str, now: datetime) -> None:
         """Ask another authority first for a while, and take nothing for granted of this one."""
@@ -234,13 +234,13 @@ class LongTerm:
         """Gather evidence on every chain and judge each by it alone, revocation required.
 
         Raises:
-            UnavailableError: code `revocation-unavailable`.
+            OutsideUnavailableError: code `revocation-unavailable`.
             RevokedSignerError: if a certificate was revoked.
         """
         try:
             evidence = self._revocation.evidence(chains, now)
         except RevocationFault as fault:
-            raise UnavailableError(str(fault), code=RESPONDER_AWAY) from fault
+            raise OutsideUnavailableError(str(fault), code=RESPONDER_AWAY) from fault
         context = ValidationContext(
             trust_roots=list(self.timestamp_roots.asn1),
             other_certs=evidence.certificates,
@@ -261,7 +261,7 @@ class LongTerm:
                 raise RevokedSignerError(_name(chain[0])) from error
             except (ValidationError, PathBuildingError) as error:
                 self._revocation.forget()
-                raise UnavailableError(
+                raise OutsideUnavailableError(
                     f"What is said of the revocation of {_name(chain[0])}'s certificate cannot be "
                     f"believed: {str(error).splitlines()[0].rstrip('.')}.",
                     code=RESPONDER_AWAY,
