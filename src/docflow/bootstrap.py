@@ -189,8 +189,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     store = open_store(settings)
     _reach(store)
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
-    catalogue = Catalogue(office_of(settings))
-    shelf = Shelf(database)
+    catalogue, shelf = Catalogue(office_of(settings)), Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
     engine = _engine(settings, database)
     signers = _signers(settings, database, catalogue)
@@ -204,16 +203,10 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         enqueue=engine.enqueue,
         signers=signers,
         levels=_levels(settings, signers),
-        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+        limits=Limits(settings.max_annexes, settings.max_pages),
     )
     studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(
-            kind,
-            partial(run, studio),
-            partial(failures.on_failed, desk),
-            partial(levels.on_waiting, desk),
-        )
+    _register_jobs(engine, studio)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -234,6 +227,16 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
     )
+
+
+def _register_jobs(engine: JobEngine, studio: Studio) -> None:
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(
+            kind,
+            partial(run, studio),
+            partial(failures.on_failed, studio.desk),
+            partial(levels.on_waiting, studio.desk),
+        )
 
 
 def _reach(store: ObjectStore) -> None:

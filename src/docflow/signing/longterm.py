@@ -35,9 +35,7 @@ from docflow.signing.trust import TrustRoots
 _REST_AFTER_FAULT = timedelta(seconds=60)
 _MAX_WARM = 200
 _T = TypeVar("_T")
-TSA_AWAY = "tsa-unavailable"
-RESPONDER_AWAY = "revocation-unavailable"
-AWAY_CODES = frozenset({TSA_AWAY, RESPONDER_AWAY})
+AWAY_CODES = frozenset({"tsa-unavailable", "revocation-unavailable"})
 
 
 Chain = list[x509.Certificate]
@@ -132,7 +130,7 @@ class LongTerm:
             except TimestampFault as fault:
                 self.failed(authority.name, now)
                 faults.append(str(fault))
-        raise OutsideUnavailableError(" ".join(faults), code=TSA_AWAY)
+        raise OutsideUnavailableError(" ".join(faults), code="tsa-unavailable")
 
     def failed(self, authority: str, now: datetime) -> None:
         """Ask another authority first for a while, and take nothing for granted of this one."""
@@ -240,7 +238,7 @@ class LongTerm:
         try:
             evidence = self._revocation.evidence(chains, now)
         except RevocationFault as fault:
-            raise OutsideUnavailableError(str(fault), code=RESPONDER_AWAY) from fault
+            raise OutsideUnavailableError(str(fault), code="revocation-unavailable") from fault
         context = ValidationContext(
             trust_roots=list(self.timestamp_roots.asn1),
             other_certs=evidence.certificates,
@@ -264,7 +262,7 @@ class LongTerm:
                 raise OutsideUnavailableError(
                     f"What is said of the revocation of {_name(chain[0])}'s certificate cannot be "
                     f"believed: {str(error).splitlines()[0].rstrip('.')}.",
-                    code=RESPONDER_AWAY,
+                    code="revocation-unavailable",
                 ) from error
         return evidence
 

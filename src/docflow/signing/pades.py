@@ -30,13 +30,14 @@ from pyhanko.sign.fields import (
 from pyhanko.sign.signers import PdfSignatureMetadata
 
 from docflow.kernel.errors import ConflictError
-from docflow.signing.embedding import sign_into
+from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.longterm import LongTerm
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
+_Facts = tuple[str, int, str, str, datetime, Level, str | None, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,7 @@ def sign_person(
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
         ConflictError: code `already-signed` if it carries signature fields; and as `sign_into`.
-        UnavailableError: as `sign_into`, above B-B.
-        ValueError: if `identity` is not a person's, `now` has no offset, or the level is B-LTA (the
-            archive time stamp comes after the seal).
+        ValueError: if `identity` is not a person's, `now` has no offset, or the level is B-LTA.
     """
     _require(identity, "person", now)
     if level == "B-LTA":
@@ -95,10 +94,8 @@ def sign_person(
 
     def prepare(writer: IncrementalPdfFileWriter) -> None:
         if any(True for _ in enumerate_sig_fields(writer.prev)):
-            raise ConflictError(
-                "The file already has signature fields; the personal signature must be the first.",
-                code="already-signed",
-            )
+            told = "The file already has signature fields; the personal signature must be the first."
+            raise ConflictError(told, code="already-signed")
         append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
         lock = FieldMDPSpec(FieldMDPAction.ALL)
         append_signature_field(
@@ -121,10 +118,7 @@ def sign_person(
         source, target, identity, metadata,
         prepare=prepare, now=now, level=level, longterm=longterm,
     )  # fmt: skip
-    return PersonSigned(
-        target, made.sha256, made.size_bytes, identity.name, identity.sha256, now,
-        made.level, made.authority, made.stamped_at,
-    )  # fmt: skip
+    return PersonSigned(target, *_facts(made, identity, now))
 
 
 def seal(
@@ -144,7 +138,6 @@ def seal(
         InvalidInputError: code `pdf-broken` if the file cannot be sealed as it is.
         ConflictError: code `not-signed` if the personal signature or the seal's field is missing,
             `already-sealed` if the seal is there; and as `sign_into`.
-        UnavailableError: as `sign_into`, above B-B.
         ValueError: if `identity` is not an organisation's, or `now` has no offset.
     """
     _require(identity, "organisation", now)
@@ -174,10 +167,20 @@ def seal(
         source, target, identity, metadata,
         prepare=prepare, now=now, level=level, longterm=longterm,
     )  # fmt: skip
-    return Sealed(
-        target, made.sha256, made.size_bytes, identity.name, identity.sha256, now,
-        made.level, made.authority, made.stamped_at,
-    )  # fmt: skip
+    return Sealed(target, *_facts(made, identity, now))
+
+
+def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
+    return (
+        made.sha256,
+        made.size_bytes,
+        identity.name,
+        identity.sha256,
+        now,
+        made.level,
+        made.authority,
+        made.stamped_at,
+    )
 
 
 def _require(identity: SignerIdentity, kind: Kind, now: datetime) -> None:
