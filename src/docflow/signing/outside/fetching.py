@@ -92,9 +92,9 @@ class Fetcher:
                 connection.request(
                     method, _target(parts), body=body, headers={"Connection": "close", **headers}
                 )
-                response = connection.getresponse()
-                answer = self._read(response, host)
-                return response.status, answer, response.headers.get("Location") or ""
+                with connection.getresponse() as response:
+                    answer = self._read(response, host)
+                    return response.status, answer, response.headers.get("Location") or ""
             finally:
                 connection.close()
         except (OSError, http.client.HTTPException, ValueError) as error:
