@@ -7,7 +7,7 @@ or to talk without end. Its clock is the test's: answers carry the time that `Li
 |---|---|---|
 | `root` | itself | the organisation's root |
 | `authority` | root | issues people and seals; revocation by OCSP and CRL |
-| `tsa-authority` | root | issues time-stamp authorities; revocation by CRL |
+| `tsa-authority` | root | issues time-stamp authorities; revocation by OCSP and CRL |
 | `person`, `seal` | authority | good until the end of 2028 |
 | `revoked` | authority | revoked on 2026-02-01 |
 | `expired` | authority | valid in 2024 only |
@@ -78,6 +78,7 @@ _ENTITIES: dict[str, dict[str, str]] = {
     "crl-authority": {"common-name": "CA chỉ có CRL"},
     "tsa-authority": {"common-name": "CA dấu thời gian"},
     "ocsp": {"common-name": "OCSP"},
+    "tsa-ocsp": {"common-name": "OCSP của CA dấu thời gian"},
     "person": {"common-name": "Nguyễn Hồng Sơn", "surname": "Nguyễn"},
     "seal": {"common-name": "Sở Nội vụ tỉnh Lam Giang", "organization-identifier": "NTRVN-1"},
     "revoked": {"common-name": "Đã bị thu hồi", "surname": "Trần"},
@@ -124,7 +125,7 @@ def _tsa(issuer: str, since: str, until: str, **more: Any) -> dict[str, Any]:
     return _cert(issuer, since, until, extensions=extensions, **more)
 
 
-def _configuration(port: int) -> dict[str, Any]:
+def _configuration(port: int, years: int) -> dict[str, Any]:
     certificates = {
         "root": _authority("root", "2020-01-01", "2060-01-01", **{"crl-repo": "root"}),
         "authority": _authority(
@@ -134,9 +135,13 @@ def _configuration(port: int) -> dict[str, Any]:
             "root", "2020-01-01", "2045-01-01", **{"crl-repo": "crl-authority"}
         ),
         "tsa-authority": _authority(
-            "root", "2020-01-01", "2045-01-01", **{"crl-repo": "tsa-authority"}
+            "root",
+            "2020-01-01",
+            "2045-01-01",
+            **{"crl-repo": "tsa-authority", "ocsp-service": "tsa-ocsp"},
         ),
         "ocsp": _cert("authority", "2020-01-01", "2045-01-01", profiles=["ocsp-responder"]),
+        "tsa-ocsp": _cert("tsa-authority", "2020-01-01", "2045-01-01", profiles=["ocsp-responder"]),
         "person": _signer("authority", "2025-01-01", "2029-01-01"),
         "seal": _signer("authority", "2025-01-01", "2029-01-01"),
         "revoked": _signer("authority", "2025-01-01", "2029-01-01", revocation=_REVOKED),
@@ -152,6 +157,10 @@ def _configuration(port: int) -> dict[str, Any]:
         "stranger": _signer("stranger-root", "2025-01-01", "2029-01-01"),
         "stranger-tsa": _tsa("stranger-root", "2025-01-01", "2032-01-01"),
     }
+    for one in certificates.values():
+        one["validity"] = {
+            name: f"{int(day[:4]) + years}{day[4:]}" for name, day in one["validity"].items()
+        }
     issuing = ("root", "authority", "crl-authority", "tsa-authority")
     return {
         "external-url-prefix": f"http://{_HOST}:{port}",
@@ -165,7 +174,10 @@ def _configuration(port: int) -> dict[str, Any]:
                 "entities": _ENTITIES,
                 "certs": {label: {"subject": label, **one} for label, one in certificates.items()},
                 "services": {
-                    "ocsp": {"ocsp": {"for-issuer": "authority", "responder-cert": "ocsp"}},
+                    "ocsp": {
+                        "ocsp": {"for-issuer": "authority", "responder-cert": "ocsp"},
+                        "tsa-ocsp": {"for-issuer": "tsa-authority", "responder-cert": "tsa-ocsp"},
+                    },
                     "crl-repo": {
                         label: {"for-issuer": label, "simulated-update-schedule": "P30D"}
                         for label in issuing
@@ -193,7 +205,8 @@ class _Quiet(WSGIRequestHandler):
 class LivePki:
     """The PKI and its server; start it once, tell each test's time with `now`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, years: int = 0) -> None:
+        """Start; every certificate is valid `years` later than the table says (or earlier)."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.slow_seconds = 5.0
@@ -205,7 +218,7 @@ class LivePki:
         self._server = make_server(_HOST, 0, self._answer, threaded=True, request_handler=_Quiet)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self.port = int(self._server.port)
-        configuration = yaml.safe_dump(_configuration(self.port), allow_unicode=True)
+        configuration = yaml.safe_dump(_configuration(self.port, years), allow_unicode=True)
         config = CertomancerConfig.from_yaml(configuration, key_search_dir=str(folder))
         self._arch = config.pki_archs[ArchLabel(ARCH)]
         self._animator = Animator(

@@ -52,8 +52,14 @@ def at_level(
 
 def evidence_of(made: PersonSigned | Sealed) -> dict[str, Any]:
     """Return what is kept of a signature's level."""
-    stamped_at = rfc3339(made.stamped_at) if made.stamped_at else None
-    return {"level": made.level, "timestamp_authority": made.authority, "stamped_at": stamped_at}
+    evidence = {"level": made.level, "timestamp_authority": made.authority, "stamped_at": None}
+    if made.stamped_at is not None and made.stamp is not None:
+        evidence |= {
+            "stamped_at": rfc3339(made.stamped_at),
+            "stamp_until": rfc3339(made.stamp.until),
+            "stamp_algorithms": made.stamp.algorithms,
+        }
+    return evidence
 
 
 def no_earlier(now: datetime, stamped_at: str | None) -> datetime:

@@ -10,6 +10,7 @@ Rules:
 Source: ETSI EN 319 102-1, 5.3, 5.5 and 5.6; EN 319 142-1, 6.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import (
     CertRevTrustPolicy,
     DisallowWeakAlgorithmsPolicy,
+    NonRevokedStatusAssertion,
     RevocationCheckingPolicy,
 )
 from pyhanko_certvalidator.registry import SimpleTrustManager
@@ -112,7 +114,7 @@ class _Judge:
         )
         self._knowledge = _knowledge(reader)
         self._stamps = reader.embedded_timestamp_signatures
-        self._stamp_mode = "soft-fail" if evidence_may_be_old else "require"
+        self._assumed = _assumed(self._stamps[-1:], now) if evidence_may_be_old else []
 
     def reached(self, embedded: EmbeddedPdfSignature) -> Reached:
         """Try the highest level first: what passes there needs no other check."""
@@ -163,7 +165,7 @@ class _Judge:
         if not any(one.signed_revision > embedded.signed_revision for one in self._stamps):
             return None, "NO_ARCHIVE_TIME_STAMP"
         spec = PdfSignatureValidationSpec(
-            self._spec("require", self._stamp_mode)  # it reads the file's evidence itself
+            self._spec("require", "require")  # it reads the file's evidence itself
         )
         result = blocking(ades_lta_validation(embedded, spec, timing_info=self._timing))
         return result, _fault(result)
@@ -175,7 +177,9 @@ class _Judge:
             cert_validation_policy=self._policy(mode),
             ts_cert_validation_policy=self._policy(stamp_mode),
             revinfo_gathering_policy=_OFFLINE,
-            local_knowledge=self._knowledge if with_file else LocalKnowledge(),
+            local_knowledge=self._knowledge
+            if with_file
+            else LocalKnowledge(nonrevoked_assertions=self._assumed),
             key_usage_settings=_USAGE,
         )
 
@@ -185,6 +189,17 @@ class _Judge:
             revinfo_policy=CertRevTrustPolicy(RevocationCheckingPolicy.from_legacy(mode)),
             algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
         )
+
+
+def _assumed(
+    newest: Sequence[EmbeddedPdfSignature], now: datetime
+) -> list[NonRevokedStatusAssertion]:
+    """Take the newest archive time stamp's chain for not revoked at `now`."""
+    return [
+        NonRevokedStatusAssertion(one.sha256, at=now)
+        for stamp in newest
+        for one in (stamp.signer_cert, *stamp.other_embedded_certs)
+    ]
 
 
 def _has_stamp(embedded: EmbeddedPdfSignature) -> bool:

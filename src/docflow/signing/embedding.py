@@ -34,6 +34,7 @@ from docflow.signing.levels import Level, reaches
 from docflow.signing.longterm import Bench, Chain, LongTerm
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import signer_of
+from docflow.signing.stampfacts import StampFacts
 
 CHUNK_BYTES = 1 << 20
 ARCHIVE_FIELD = "Archive"
@@ -49,6 +50,7 @@ class Embedded:
         level: as made.
         authority: name of the time-stamp authority, None at B-B.
         stamped_at: what the authority says the time was, None at B-B.
+        stamp: how long its newest time stamp lasts, None at B-B.
     """
 
     sha256: str
@@ -56,6 +58,7 @@ class Embedded:
     level: Level
     authority: str | None
     stamped_at: datetime | None
+    stamp: StampFacts | None
 
 
 def sign_into(
@@ -114,10 +117,11 @@ def _once(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
                 code="pdf-broken",
             ) from error
-    stamps = bench.timestamper.gen_times if bench else []
-    return Embedded(
-        sha256, size, level, bench.authority if bench else None, stamps[-1] if stamps else None
-    )
+    if bench is None:
+        return Embedded(sha256, size, level, None, None, None)
+    token = bench.timestamper.tokens[-1]
+    stamped_at = token["encap_content_info"]["content"].parsed["gen_time"].native
+    return Embedded(sha256, size, level, bench.authority, stamped_at, StampFacts.of(token))
 
 
 def _embed(

@@ -34,10 +34,11 @@ from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.longterm import LongTerm
+from docflow.signing.stampfacts import StampFacts
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
-_Facts = tuple[str, int, str, str, datetime, Level, str | None, datetime | None]
+_Facts = tuple[str, int, str, str, datetime, Level, str | None, datetime | None, StampFacts | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class PersonSigned:
     level: Level = "B-B"
     authority: str | None = None
     stamped_at: datetime | None = None
+    stamp: StampFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Sealed:
     level: Level = "B-B"
     authority: str | None = None
     stamped_at: datetime | None = None
+    stamp: StampFacts | None = None
 
 
 def sign_person(
@@ -94,7 +97,9 @@ def sign_person(
 
     def prepare(writer: IncrementalPdfFileWriter) -> None:
         if any(True for _ in enumerate_sig_fields(writer.prev)):
-            told = "The file already has signature fields; the personal signature must be the first."
+            told = (
+                "The file already has signature fields; the personal signature must be the first."
+            )
             raise ConflictError(told, code="already-signed")
         append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
         lock = FieldMDPSpec(FieldMDPAction.ALL)
@@ -180,6 +185,7 @@ def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
         made.level,
         made.authority,
         made.stamped_at,
+        made.stamp,
     )
 
 

@@ -82,7 +82,7 @@ class Timestamper(TimeStamper):
         self._context = context
         self._now = now
         self._tolerance = tolerance
-        self.gen_times: list[datetime] = []
+        self.tokens: list[cms.SignedData] = []
 
     def warmed_by(self, other: "Timestamper") -> None:
         """Take over the sample token and certificates of an earlier one for the same authority."""
@@ -144,7 +144,7 @@ class Timestamper(TimeStamper):
             fault = "what it answers is no time-stamp token."
         if fault is not None:
             raise TimestampFault(self.authority.name, fault)
-        self.gen_times.append(info["gen_time"].native)
+        self.tokens.append(token["content"])
         return token
 
     def _fault(self, info: tsp.TSTInfo, digest: bytes, algorithm: str, nonce: int) -> str | None:
