@@ -31,7 +31,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import deliver, failures, levels, sign
+from docflow.release import archive, deliver, failures, levels, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.choice import LevelPolicy
@@ -39,6 +39,7 @@ from docflow.signing.font import ensure_fonts
 from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.verifying.algorithms import shipped_policy
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 
@@ -67,6 +68,7 @@ class Services:
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
+    keeper: archive.Keeper
 
     def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
         """Return the recurring duties of a worker: name, interval in seconds, what to call."""
@@ -76,6 +78,7 @@ class Services:
             ("session-sweep", 300.0, self.accounts.sweep),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
+            ("archive-timestamps", self.settings.archive_seconds, self.keeper.run),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
         ]
 
@@ -226,6 +229,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
+        keeper=_keeper(settings, desk),
     )
 
 
@@ -237,6 +241,9 @@ def _register_jobs(engine: JobEngine, studio: Studio) -> None:
             partial(failures.on_failed, studio.desk),
             partial(levels.on_waiting, studio.desk),
         )
+    engine.register(
+        archive.KIND, partial(archive.run, studio), partial(archive.on_failed, studio.desk)
+    )
 
 
 def _reach(store: ObjectStore) -> None:
@@ -261,6 +268,11 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def _keeper(settings: Settings, desk: Desk) -> archive.Keeper:
+    lead = timedelta(days=settings.archive_lead_days)
+    return archive.Keeper(desk, desk.enqueue, shipped_policy(), lead)
 
 
 def _levels(settings: Settings, signers: Signers) -> LevelPolicy:

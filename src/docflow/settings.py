@@ -58,6 +58,15 @@ class Settings(BaseSettings):
         le=24 * 30,
         description="Hours that a job waits for a service of others that is away, before it fails.",
     )
+    archive_lead_days: float = Field(
+        default=90.0,
+        gt=0,
+        le=3650,
+        description="Days before its end that an archive time stamp is renewed.",
+    )
+    archive_seconds: float = Field(
+        default=3600.0, gt=0, le=86_400, description="How often due archive time stamps are sought."
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="Signing key of the history log (C2SP note signer); made on first start "

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from docflow import __version__
-from docflow.cli import audit, instance, jobs, storage, workflow
+from docflow.cli import audit, instance, jobs, signatures, storage, workflow
 from docflow.cli.open import open_file
 from docflow.cli.output import announce_development, fail
 from docflow.kernel.errors import DocflowError
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(audit.app, name="audit")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(signatures.app, name="signatures")
 app.add_typer(storage.app, name="storage")
 app.command("init")(instance.init)
 app.command("migrate")(instance.migrate)

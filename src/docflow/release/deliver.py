@@ -20,6 +20,7 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError, IntegrityError
 from docflow.kernel.ids import new_id
+from docflow.release import archive
 from docflow.release import studio as work
 from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.sign import put_files
@@ -163,6 +164,7 @@ def _put_deliveries(
     if [item["sha256"] for item in sealed] != digests:
         raise IntegrityError("What was validated is not what was sealed; nothing was delivered.")
     written = put_files(uow, row, sealed, "released")
+    archive.first_stamps(uow, sealed, written["files"])
     main = written["files"][0]
     recipients = all_rows(
         uow.connection,

@@ -3,14 +3,19 @@
 Rules:
 - A level is reached if the validation that EN 319 102-1 describes for it passes with what the file
   carries and the roots given, and nothing else: nothing is fetched.
+- B-LTA: the signature is good, with evidence, at the instant of the first archive time stamp after it;
+  each archive time stamp is good, with evidence, at the instant of the next one; the newest is good now.
 - Revocation: from B-LT on, every certificate of every chain needs evidence in the file. The one
   exception is the newest archive time stamp when judged later than its evidence reaches: whoever
   judges then has to know by other means that its authority was not revoked (`evidence_may_be_old`).
 
+pyHanko's own `ades_lta_validation` agrees where it answers. It takes today's clock for past instants,
+and calls good files INDETERMINATE while certificates last but the OCSP answers inside are old (0.38).
+
 Source: ETSI EN 319 102-1, 5.3, 5.5 and 5.6; EN 319 142-1, 6.
 """
 
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +27,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.validation.ades import (
     ades_basic_validation,
-    ades_lta_validation,
+    ades_timestamp_validation,
     ades_with_time_validation,
 )
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -32,18 +37,17 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.policy_decl import (
     CertificateFetchingRule,
     LocalKnowledge,
-    PdfSignatureValidationSpec,
     RevinfoOnlineFetchingRule,
     RevocationInfoGatheringSpec,
     SignatureValidationSpec,
 )
 from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import (
     CertRevTrustPolicy,
     DisallowWeakAlgorithmsPolicy,
-    NonRevokedStatusAssertion,
     RevocationCheckingPolicy,
 )
 from pyhanko_certvalidator.registry import SimpleTrustManager
@@ -109,12 +113,10 @@ class _Judge:
     ) -> None:
         self._reader = reader
         self._roots = roots
-        self._timing = ValidationTimingInfo(
-            validation_time=now, best_signature_time=now, point_in_time_validation=True
-        )
+        self._now = now
+        self._evidence_may_be_old = evidence_may_be_old
         self._knowledge = _knowledge(reader)
         self._stamps = reader.embedded_timestamp_signatures
-        self._assumed = _assumed(self._stamps[-1:], now) if evidence_may_be_old else []
 
     def reached(self, embedded: EmbeddedPdfSignature) -> Reached:
         """Try the highest level first: what passes there needs no other check."""
@@ -133,8 +135,8 @@ class _Judge:
         result = blocking(
             ades_basic_validation(
                 embedded.signed_data,
-                self._spec("soft-fail", "soft-fail"),
-                timing_info=self._timing,
+                self._spec("soft-fail", with_file=False),
+                timing_info=_timing(self._now),
                 raw_digest=embedded.compute_digest(),
             )
         )
@@ -143,43 +145,60 @@ class _Judge:
     def _with_time(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
         if not _has_stamp(embedded):
             return None, "NO_TIME_STAMP"
-        return self._timed(embedded, "soft-fail")
+        return self._timed(embedded, "soft-fail", self._now)
 
     def _long_term(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
         if not (self._knowledge.known_ocsps or self._knowledge.known_crls):
             return None, "NO_EVIDENCE"
-        return self._timed(embedded, "require")
+        return self._timed(embedded, "require", self._now)
 
-    def _timed(self, embedded: EmbeddedPdfSignature, mode: str) -> tuple[Any, str]:
+    def _timed(self, embedded: EmbeddedPdfSignature, mode: str, at: datetime) -> tuple[Any, str]:
         result = blocking(
             ades_with_time_validation(
                 embedded.signed_data,
-                self._spec(mode, mode, with_file=mode == "require"),
-                timing_info=self._timing,
+                self._spec(mode, with_file=mode == "require"),
+                timing_info=_timing(at),
                 raw_digest=embedded.compute_digest(),
             )
         )
         return result, _fault(result)
 
     def _archive(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
-        if not any(one.signed_revision > embedded.signed_revision for one in self._stamps):
+        after = [one for one in self._stamps if one.signed_revision > embedded.signed_revision]
+        if not after:
             return None, "NO_ARCHIVE_TIME_STAMP"
-        spec = PdfSignatureValidationSpec(
-            self._spec("require", "require")  # it reads the file's evidence itself
-        )
-        result = blocking(ades_lta_validation(embedded, spec, timing_info=self._timing))
-        return result, _fault(result)
+        if self._broken_chain:
+            return None, self._broken_chain
+        return self._timed(embedded, "require", _stamped_at(after[0]))
 
-    def _spec(
-        self, mode: str, stamp_mode: str, *, with_file: bool = False
-    ) -> SignatureValidationSpec:
+    @functools.cached_property
+    def _broken_chain(self) -> str:
+        """What is wrong with the archive time stamps, nothing if each carries on the one before."""
+        for number, stamp in enumerate(self._stamps, 1):
+            newest = number == len(self._stamps)
+            at = self._now if newest else _stamped_at(self._stamps[number])
+            stamp.compute_integrity_info()
+            if stamp.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
+                return "FORMAT_FAILURE"
+            old = newest and self._evidence_may_be_old
+            result = blocking(
+                ades_timestamp_validation(
+                    stamp.signed_data,
+                    self._spec("soft-fail" if old else "require", with_file=not old),
+                    expected_tst_imprint=stamp.compute_digest,
+                    timing_info=_timing(at),
+                )
+            )
+            if why := _fault(result):
+                return why
+        return ""
+
+    def _spec(self, mode: str, *, with_file: bool) -> SignatureValidationSpec:
         return SignatureValidationSpec(
             cert_validation_policy=self._policy(mode),
-            ts_cert_validation_policy=self._policy(stamp_mode),
+            ts_cert_validation_policy=self._policy(mode),
             revinfo_gathering_policy=_OFFLINE,
-            local_knowledge=self._knowledge
-            if with_file
-            else LocalKnowledge(nonrevoked_assertions=self._assumed),
+            local_knowledge=self._knowledge if with_file else LocalKnowledge(),
             key_usage_settings=_USAGE,
         )
 
@@ -191,15 +210,15 @@ class _Judge:
         )
 
 
-def _assumed(
-    newest: Sequence[EmbeddedPdfSignature], now: datetime
-) -> list[NonRevokedStatusAssertion]:
-    """Take the newest archive time stamp's chain for not revoked at `now`."""
-    return [
-        NonRevokedStatusAssertion(one.sha256, at=now)
-        for stamp in newest
-        for one in (stamp.signer_cert, *stamp.other_embedded_certs)
-    ]
+def _timing(at: datetime) -> ValidationTimingInfo:
+    return ValidationTimingInfo(
+        validation_time=at, best_signature_time=at, point_in_time_validation=True
+    )
+
+
+def _stamped_at(stamp: EmbeddedPdfSignature) -> datetime:
+    moment: datetime = stamp.signed_data["encap_content_info"]["content"].parsed["gen_time"].native
+    return moment
 
 
 def _has_stamp(embedded: EmbeddedPdfSignature) -> bool:

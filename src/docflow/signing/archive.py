@@ -8,6 +8,7 @@ Rules:
 Source: ETSI EN 319 142-1, 5.5 and 6; EN 319 102-1, 5.6.
 """
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +18,19 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 
 from docflow.kernel.errors import ConflictError, IntegrityError
+from docflow.signing.ades import levels_reached
 from docflow.signing.embedding import (
+    ARCHIVE_FIELD,
     CHUNK_BYTES,
     add_archive_stamp,
     add_evidence,
     digest_of,
 )
 from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
 from docflow.signing.stampfacts import StampFacts
+from docflow.signing.trust import TrustRoots
+from docflow.signing.validate import verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +99,77 @@ def _add(writer: IncrementalPdfFileWriter, bench: Bench) -> int:
     add_evidence(writer, evidence)
     add_archive_stamp(writer, bench)
     return len(stamps) + 1
+
+
+def validate_renewed(
+    path: Path,
+    roots: TrustRoots,
+    timestamp_roots: TrustRoots,
+    *,
+    now: datetime,
+    before: tuple[str, int],
+    number: int,
+) -> None:
+    """Refuse a renewed file that is anything but the one before it with one good time stamp more.
+
+    Args:
+        path: the renewed file.
+        roots: the organisation's own roots.
+        timestamp_roots: roots of time-stamp authorities.
+        now: the validation time.
+        before: SHA-256 and size of the file before.
+        number: of the archive time stamp that was added, from 1.
+
+    Raises:
+        IntegrityError: code `renewal-not-valid`, with every reason in `extra["reasons"]`.
+    """
+    report = verify(path, timestamp_roots, now=now, own_roots=roots)
+    stamps = [one for one in report.signatures if one.kind == "timestamp"]
+    newest = stamps[-1] if stamps else None
+    archive = [f"{ARCHIVE_FIELD}{n}" for n in range(1, number + 1)]
+    fields = tuple(sorted([PERSON_FIELD, SEAL_FIELD, *archive]))
+    reached = levels_reached(path, roots + timestamp_roots, now=now)
+    rules = (
+        (_begins_with(path, *before), "It does not begin with the file before, byte for byte."),
+        (report.revisions == number + 3, f"It has {report.revisions} versions."),
+        (report.field_names == fields, f"Its fields are {', '.join(report.field_names)}."),
+        (
+            newest is not None
+            and newest.coverage == "entire-file"
+            and newest.intact
+            and newest.valid
+            and newest.trusted
+            and newest.padding_is_empty,
+            "Its newest archive time stamp is not good or not over the whole file.",
+        ),
+        (
+            all(
+                one.changes_after == "long-term-validation"
+                for one in report.signatures
+                if one.field == SEAL_FIELD
+            ),
+            "More than data for long-term validation came after the seal.",
+        ),
+        (
+            [one.level for one in reached] == ["B-LTA", "B-LTA"],
+            "Its signatures do not reach B-LTA: "
+            f"{', '.join(f'{one.field} {one.level} {one.why_not_more}' for one in reached)}.",
+        ),
+    )
+    reasons = [sentence for holds, sentence in rules if not holds]
+    if reasons:
+        raise IntegrityError(
+            f"The renewed file is not kept: {' '.join(reasons)}",
+            code="renewal-not-valid",
+            reasons=reasons,
+        )
+
+
+def _begins_with(path: Path, sha256: str, size: int) -> bool:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = size
+        while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return left == 0 and digest.hexdigest() == sha256
