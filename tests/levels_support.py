@@ -22,13 +22,13 @@ QUICK = FetchLimits(seconds=1.0, max_bytes=1 << 20, redirects=2)
 def longterm(pki: LivePki, *tsas: str, **services: Any) -> LongTerm:
     """Return what makes levels with the PKI's authorities, in that order."""
     authorities = tuple(TimestampAuthority(one, pki.tsa_url(one)) for one in tsas or ("tsa",))
-    services = {
+    options: dict[str, Any] = {
         "authorities": authorities,
         "private_hosts": LOOPBACK,
         "timestamp_limits": QUICK,
         "revocation_limits": QUICK,
     } | services
-    return LongTerm(SigningServices(**services), pki.roots)
+    return LongTerm(SigningServices(**options), pki.roots)
 
 
 def write_services(folder: Path, pki: LivePki, *tsas: str) -> Path:

@@ -194,8 +194,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     catalogue, shelf = Catalogue(office_of(settings)), Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
-    engine = _engine(settings, database)
-    signers = _signers(settings, database, catalogue)
+    engine, signers = _engine(settings, database), _signers(settings, database, catalogue)
     desk = Desk(
         database=database,
         store=store,

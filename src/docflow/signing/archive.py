@@ -28,6 +28,7 @@ from docflow.signing.embedding import (
 )
 from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
+from docflow.signing.report import VerificationReport
 from docflow.signing.stampfacts import StampFacts
 from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify
@@ -123,14 +124,29 @@ def validate_renewed(
     Raises:
         IntegrityError: code `renewal-not-valid`, with every reason in `extra["reasons"]`.
     """
-    report = verify(path, timestamp_roots, now=now, own_roots=roots)
-    stamps = [one for one in report.signatures if one.kind == "timestamp"]
-    newest = stamps[-1] if stamps else None
+    reasons = [
+        *(() if _begins_with(path, *before) else ("It does not begin with the file before.",)),
+        *_faults(verify(path, timestamp_roots, now=now, own_roots=roots), number),
+        *(
+            f"The signature {one.field} reaches {one.level}, and not B-LTA ({one.why_not_more})."
+            for one in levels_reached(path, roots + timestamp_roots, now=now)
+            if one.level != "B-LTA"
+        ),
+    ]
+    if reasons:
+        raise IntegrityError(
+            f"The renewed file is not kept: {' '.join(reasons)}",
+            code="renewal-not-valid",
+            reasons=reasons,
+        )
+
+
+def _faults(report: VerificationReport, number: int) -> list[str]:
     archive = [f"{ARCHIVE_FIELD}{n}" for n in range(1, number + 1)]
     fields = tuple(sorted([PERSON_FIELD, SEAL_FIELD, *archive]))
-    reached = levels_reached(path, roots + timestamp_roots, now=now)
+    by_field = {one.field: one for one in report.signatures}
+    newest, sealed = by_field.get(archive[-1]), by_field.get(SEAL_FIELD)
     rules = (
-        (_begins_with(path, *before), "It does not begin with the file before, byte for byte."),
         (report.revisions == number + 3, f"It has {report.revisions} versions."),
         (report.field_names == fields, f"Its fields are {', '.join(report.field_names)}."),
         (
@@ -143,26 +159,11 @@ def validate_renewed(
             "Its newest archive time stamp is not good or not over the whole file.",
         ),
         (
-            all(
-                one.changes_after == "long-term-validation"
-                for one in report.signatures
-                if one.field == SEAL_FIELD
-            ),
+            sealed is not None and sealed.changes_after == "long-term-validation",
             "More than data for long-term validation came after the seal.",
         ),
-        (
-            [one.level for one in reached] == ["B-LTA", "B-LTA"],
-            "Its signatures do not reach B-LTA: "
-            f"{', '.join(f'{one.field} {one.level} {one.why_not_more}' for one in reached)}.",
-        ),
     )
-    reasons = [sentence for holds, sentence in rules if not holds]
-    if reasons:
-        raise IntegrityError(
-            f"The renewed file is not kept: {' '.join(reasons)}",
-            code="renewal-not-valid",
-            reasons=reasons,
-        )
+    return [sentence for holds, sentence in rules if not holds]
 
 
 def _begins_with(path: Path, sha256: str, size: int) -> bool:

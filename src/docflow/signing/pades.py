@@ -95,20 +95,6 @@ def sign_person(
     if level == "B-LTA":
         raise ValueError("the archive time stamp comes after the seal, not before it")
 
-    def prepare(writer: IncrementalPdfFileWriter) -> None:
-        if any(True for _ in enumerate_sig_fields(writer.prev)):
-            told = (
-                "The file already has signature fields; the personal signature must be the first."
-            )
-            raise ConflictError(told, code="already-signed")
-        append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
-        lock = FieldMDPSpec(FieldMDPAction.ALL)
-        append_signature_field(
-            writer,
-            # without field_mdp_spec pyHanko silently leaves the lock out
-            SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
-        )
-
     metadata = PdfSignatureMetadata(
         field_name=PERSON_FIELD,
         md_algorithm=identity.signer.digest_name,
@@ -121,9 +107,23 @@ def sign_person(
     )
     made = sign_into(
         source, target, identity, metadata,
-        prepare=prepare, now=now, level=level, longterm=longterm,
+        prepare=_both_fields, now=now, level=level, longterm=longterm,
     )  # fmt: skip
     return PersonSigned(target, *_facts(made, identity, now))
+
+
+def _both_fields(writer: IncrementalPdfFileWriter) -> None:
+    """Add the fields of both signatures; the seal's carries the lock."""
+    if any(True for _ in enumerate_sig_fields(writer.prev)):
+        told = "The file already has signature fields; the personal signature must be the first."
+        raise ConflictError(told, code="already-signed")
+    append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
+    lock = FieldMDPSpec(FieldMDPAction.ALL)
+    append_signature_field(
+        writer,
+        # without field_mdp_spec pyHanko silently leaves the lock out
+        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
+    )
 
 
 def seal(
