@@ -20,8 +20,9 @@ from bench.figures import Figure, table
 from bench.growth import grower
 from bench.instance import Instance, prepare, serving
 from bench.measures import Stage
+from bench.signatures import signatures
 
-NAMES = ("posts", "transitions", "evidence", "releases", "sizes", "memory")
+NAMES = ("signatures", "posts", "transitions", "evidence", "releases", "sizes", "memory")
 _LIBRARIES = ("fastapi", "sqlalchemy", "psycopg", "pyhanko", "cryptography", "dbos", "uvicorn")
 _WITHOUT = ("-m", "bench.without_evidence", "serve")
 
@@ -43,6 +44,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="docflow-bench-"))
     started = time.perf_counter()
     try:
+        if "signatures" in (options.only or NAMES):
+            for figure in signatures(folder, repeats, 3 if options.quick else 10):
+                figures.append(figure)
+                print(f"… {figure.what}: {figure.ours}", file=sys.stderr, flush=True)
         for database in options.database or ("sqlite", "postgresql"):
             for figure in _measure(folder, database, options.only or NAMES, repeats, count):
                 figures.append(figure)

@@ -205,8 +205,13 @@ class _Quiet(WSGIRequestHandler):
 class LivePki:
     """The PKI and its server; start it once, tell each test's time with `now`."""
 
-    def __init__(self, folder: Path, years: int = 0) -> None:
-        """Start; every certificate is valid `years` later than the table says (or earlier)."""
+    def __init__(
+        self, folder: Path, years: int = 0, keys: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Start; every certificate is valid `years` later than the table says (or earlier).
+
+        `keys` are PEM private keys for labels that shall not have one of P-256.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.slow_seconds = 5.0
@@ -214,7 +219,7 @@ class LivePki:
         self._faults: dict[str, Fault] = {}
         self.now: Callable[[], datetime] = lambda: START
         for label in _ENTITIES:
-            _write_key(folder / f"{label}.pem")
+            _write_key(folder / f"{label}.pem", (keys or {}).get(label))
         self._server = make_server(_HOST, 0, self._answer, threaded=True, request_handler=_Quiet)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self.port = int(self._server.port)
@@ -398,7 +403,10 @@ def _twisted(fault: Fault | None, body: bytes) -> bytes:
     return body
 
 
-def _write_key(path: Path) -> None:
+def _write_key(path: Path, given: bytes | None) -> None:
+    if given is not None:
+        path.write_bytes(given)
+        return
     key = ec.generate_private_key(ec.SECP256R1())
     path.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
