@@ -98,7 +98,7 @@ class Fetcher:
             finally:
                 connection.close()
         except (OSError, http.client.HTTPException, ValueError) as error:
-            if watch.rang:
+            if watch.rang or isinstance(error, TimeoutError):
                 raise FetchError(f"{host} did not answer within {watch.seconds:g} s.") from error
             raise FetchError(f"{host} cannot be reached: {_why(error)}.") from error
 
