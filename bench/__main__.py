@@ -22,11 +22,12 @@ from bench.figures import Figure, table, wrapped
 from bench.growth import grower
 from bench.instance import Instance, prepare, serving
 from bench.measures import Stage
+from bench.signatures import signatures
 
 if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
-ON_DATABASES = ("posts", "transitions", "evidence", "releases", "sizes", "memory")
+ON_DATABASES = ("signatures", "posts", "transitions", "evidence", "releases", "sizes", "memory")
 OF_BYTES = ("sealing", "stores", "transfers")
 PLACES = ("folder", "S3")
 NAMES = (*ON_DATABASES, *OF_BYTES)
@@ -56,6 +57,10 @@ def main() -> int:
     started = time.perf_counter()
     only = options.only or NAMES
     try:
+        if "signatures" in (options.only or NAMES):
+            for figure in signatures(folder, repeats, 3 if options.quick else 10):
+                figures.append(figure)
+                print(f"… {figure.what}: {figure.ours}", file=sys.stderr, flush=True)
         for database in options.database or ("sqlite", "postgresql"):
             if set(only) & set(ON_DATABASES):
                 _tell(_measure(folder, database, only, repeats, count), figures)

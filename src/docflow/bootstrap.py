@@ -38,12 +38,16 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import deliver, failures, sign
+from docflow.release import archive, deliver, failures, levels, sign
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.choice import LevelPolicy
 from docflow.signing.font import ensure_fonts
+from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.verifying.algorithms import shipped_policy
 from docflow.storage import ObjectStore, Staging, opening
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
@@ -77,6 +81,7 @@ class Services:
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
+    keeper: archive.Keeper
     upkeep: Upkeep
 
     @property
@@ -104,6 +109,7 @@ class Services:
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
+            ("archive-timestamps", self.settings.archive_seconds, self.keeper.run),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
             *self.upkeep.duties(),
         ]
@@ -262,6 +268,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
         upkeep=Upkeep.of(settings, database, store.inner, desk).register(engine),
+        keeper=_keeper(settings, desk),
     )
 
 
@@ -275,13 +282,15 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
+    signers = _signers(settings, database, catalogue)
     return Desk(
         database=database,
         store=store,
         staging=staging,
         catalogue=catalogue,
         shelf=shelf,
-        signers=_signers(settings, database, catalogue),
+        signers=signers,
+        levels=_levels(settings, signers),
         vault=open_vault(settings, database, store, staging, catalogue),
         directory=Directory(database),
         enqueue=engine.enqueue,
@@ -298,7 +307,13 @@ def _studio(settings: Settings, desk: Desk) -> Studio:
 def _register_jobs(engine: JobEngine, studio: Studio) -> None:
     desk = studio.desk
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+        engine.register(
+            kind,
+            partial(run, studio),
+            partial(failures.on_failed, desk),
+            partial(levels.on_waiting, desk),
+        )
+    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
     engine.register(
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
     )
@@ -310,10 +325,33 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         database.clock,
         attempts=settings.job_attempts,
         backoff_seconds=settings.job_backoff_seconds,
+        patience=timedelta(hours=settings.outside_patience_hours),
         poll_seconds=settings.job_poll_seconds,
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def _keeper(settings: Settings, desk: Desk) -> archive.Keeper:
+    lead = timedelta(days=settings.archive_lead_days)
+    return archive.Keeper(desk, desk.enqueue, shipped_policy(), lead)
+
+
+def _levels(settings: Settings, signers: Signers) -> LevelPolicy:
+    services = SigningServices()
+    if settings.signing_services_file is not None:
+        services = services_from_file(settings.signing_services_file)
+    policy = LevelPolicy(
+        LongTerm(services, signers.own_roots),
+        settings.signature_level,
+        timedelta(hours=settings.signature_fallback_hours),
+    )
+    if settings.signature_level not in policy.longterm.levels:
+        raise ConfigurationError(
+            f"DOCFLOW_SIGNATURE_LEVEL is {settings.signature_level}, and no time-stamp authority is "
+            "configured; name one in DOCFLOW_SIGNING_SERVICES_FILE, or write B-B."
+        )
+    return policy
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

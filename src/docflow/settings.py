@@ -52,6 +52,35 @@ class Settings(BaseSettings):
         default=None,
         description="Escrow certificate that confidential documents are encrypted to as well.",
     )
+    signing_services_file: Path | None = Field(
+        default=None,
+        description="YAML naming time-stamp authorities and what may be asked about revocation; "
+        "without it, signatures are B-B.",
+    )
+    signature_level: Literal["B-B", "B-T", "B-LT", "B-LTA"] = Field(
+        default="B-B", description="Level of signatures whose workflow names none."
+    )
+    signature_fallback_hours: float = Field(
+        default=4.0,
+        ge=0,
+        le=24 * 30,
+        description="Hours of waiting before a fallback that a workflow names is made.",
+    )
+    outside_patience_hours: float = Field(
+        default=72.0,
+        ge=0,
+        le=24 * 30,
+        description="Hours that a job waits for a service of others that is away, before it fails.",
+    )
+    archive_lead_days: float = Field(
+        default=90.0,
+        gt=0,
+        le=3650,
+        description="Days before its end that an archive time stamp is renewed.",
+    )
+    archive_seconds: float = Field(
+        default=3600.0, gt=0, le=86_400, description="How often due archive time stamps are sought."
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="Signing key of the history log (C2SP note signer); made on first start "

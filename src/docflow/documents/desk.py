@@ -9,6 +9,7 @@ from docflow.documents.shelf import Shelf
 from docflow.documents.vault import Vault
 from docflow.people.directory import Directory
 from docflow.people.openers import Openers
+from docflow.signing.choice import LevelPolicy
 from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
 
@@ -52,4 +53,5 @@ class Desk:
     enqueue: Enqueue
     signers: Signers
     openers: Openers
+    levels: LevelPolicy
     limits: Limits = Limits()

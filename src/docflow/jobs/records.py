@@ -41,6 +41,7 @@ def insert(
             "requested_by": uow.actor.id,
             "created_at": uow.now,
             "updated_at": uow.now,
+            "next_at": None,
         },
     )
     return bool(result.rowcount)
@@ -59,9 +60,9 @@ def finish(uow: UnitOfWork, job_id: str, execution: int) -> Job | None:
 
 
 def retry_later(
-    uow: UnitOfWork, job: Job, *, step: str | None, tries: int, error: str
+    uow: UnitOfWork, job: Job, *, step: str | None, tries: int, error: str, next_at: datetime
 ) -> Job | None:
-    """Note a failed try after which another follows, as the next execution."""
+    """Note a failed try after which another follows at an instant, as the next execution."""
     return _update(
         uow,
         _current(job.id, job.execution),
@@ -70,6 +71,7 @@ def retry_later(
         attempts=tries,
         error=error,
         execution=job.execution + 1,
+        next_at=next_at,
     )
 
 
@@ -192,7 +194,8 @@ def _current(job_id: str, execution: int) -> sa.ColumnElement[bool]:
 
 
 def _update(uow: UnitOfWork, where: sa.ColumnElement[bool], **values: Any) -> Job | None:
-    statement = sa.update(jobs).where(where).values(**values, updated_at=uow.now).returning(jobs)
+    values = {"next_at": None, **values, "updated_at": uow.now}
+    statement = sa.update(jobs).where(where).values(values).returning(jobs)
     row = uow.connection.execute(statement).mappings().one_or_none()
     return None if row is None else _job(row)
 

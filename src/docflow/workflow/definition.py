@@ -128,7 +128,15 @@ class SignDefinition(Definition):
     """Who signs the main file, and how."""
 
     as_: SignAs = Field(alias="as", description="whose signature it is")
-    level: SignLevel = Field("B-B", description="PAdES baseline level (ETSI EN 319 142-1)")
+    level: SignLevel | None = Field(
+        None,
+        description="PAdES baseline level (ETSI EN 319 142-1); the organisation's own if absent",
+    )
+    fallback: SignLevel | None = Field(
+        None,
+        description="the lower level to make instead when what the level needs has been away for as "
+        "long as the operator set; without it, the signature waits",
+    )
     place: SignPlace | None = Field(
         None, description="what is put on the page before a personal signature, and where"
     )

@@ -246,15 +246,20 @@ ONE_SLIP = [
     ),
     (
         "by: clerk}",
-        "by: clerk, sign: {as: person, level: B-T}}",
-        "12: transitions.go.sign.level: signature level B-T needs a time-stamp authority, which "
-        "this version of docflow does not use; write B-B",
+        "by: clerk, sign: {as: person, level: B-LTA}}",
+        "12: transitions.go.sign.level: the archive time stamp comes after the seal and covers the "
+        "personal signature too; write B-LT",
     ),
     (
         "by: clerk}",
-        "by: clerk, sign: {as: person, level: B-LTA}}",
-        "12: transitions.go.sign.level: signature level B-LTA needs archive time stamps, which "
-        "this version of docflow does not write; write B-B",
+        "by: clerk, sign: {as: person, fallback: B-T}}",
+        "12: transitions.go.sign.fallback: a fallback is lower than a level that is named; write "
+        "level too",
+    ),
+    (
+        "by: clerk}",
+        "by: clerk, sign: {as: person, level: B-T, fallback: B-LT}}",
+        "12: transitions.go.sign.fallback: B-LT is not lower than B-T; leave it out",
     ),
     (
         "by: clerk}",
