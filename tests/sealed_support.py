@@ -1,5 +1,6 @@
 """An office in which internal documents count as sealed, and recipients who can open them."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
@@ -25,10 +26,11 @@ def sealed_office(folder: Path) -> Path:
     """Write the sample office with documents sealed from `internal` on; return the file."""
     path = folder / "sealed-office.yaml"
     text = BUILTIN.read_text("utf-8")
-    shipped = "  sealed_from: confidential\n  ceiling: confidential\n"
-    assert shipped in text
-    sealed = text.replace(shipped, shipped.replace("confidential", "internal"))
-    path.write_text(sealed, "utf-8")
+    open_lines = re.sub(r"^  (ceiling|sealed_from): .*\n", "", text, flags=re.MULTILINE)
+    levels = "\nclassification:\n"
+    assert levels in open_lines
+    bounds = "  ceiling: internal\n  sealed_from: internal\n"
+    path.write_text(open_lines.replace(levels, levels + bounds), "utf-8")
     return path
 
 
@@ -69,7 +71,8 @@ def plaintext(stored: bytes, by: Recipient) -> bytes:
 
 
 def stored(instance: Instance, row: dict[str, Any]) -> bytes:
-    with instance.services.store.open(row["storage_key"]) as file:
+    """Return a file's bytes, opened if they lie sealed."""
+    with instance.services.desk.vault.open({"data_key_id": None, **row}) as file:
         return file.read()
 
 

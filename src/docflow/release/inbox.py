@@ -97,6 +97,7 @@ def _described(desk: Desk, row: Row) -> Row:
     """Add whether the document is confidential, and the digest of the main file as delivered."""
     encrypted = row["encrypted_sha256"]
     return row | {
+        "subject": row["subject"] or None,  # sealed, where it is empty
         "confidential": encrypted is not None or desk.catalogue.is_sealed(row["classification"]),
         "sha256": encrypted or row["signed_sha256"],
     }
@@ -117,7 +118,7 @@ def _encrypted(connection: sa.Connection, delivery_id: str) -> list[Row]:
     statement = sa.select(table).where(table.c.delivery_id == delivery_id)
     same = {
         "form": "released", "origin_id": None, "pages": None, "current": True,
-        "media_type": MEDIA_TYPE,
+        "media_type": MEDIA_TYPE, "data_key_id": None,
     }  # fmt: skip
     return [
         row | same for row in all_rows(connection, statement.order_by(table.c.position, table.c.id))

@@ -83,7 +83,7 @@ class Recoveries:
             told = ("delivery_id", "sha256", "recovery_sha256")
             data = {"request": request_id} | {name: found[name] for name in told}
             uow.note(documents, document, Draft("document.recovered", data))
-        return found | {"media_type": MEDIA_TYPE}
+        return found | {"media_type": MEDIA_TYPE, "data_key_id": None}
 
 
 def _escrowed(uow: UnitOfWork, document_id: str, position: int) -> Row:
