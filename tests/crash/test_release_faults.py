@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from docflow.db import Database, UnitOfWork
+from docflow.documents.vault import Vault
 from docflow.jobs.model import JobRun
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import UnavailableError
@@ -101,9 +102,10 @@ class FaultyDatabase(Database):
 def _faulty(instance: Instance, fault: Fault) -> Any:
     studio = instance.services.studio
     database = FaultyDatabase(instance.database.url, instance.services.clock, fault)
-    desk = dataclasses.replace(
-        studio.desk, database=database, store=FaultyStore(studio.desk.store, fault)
-    )
+    store = FaultyStore(studio.desk.store, fault)
+    sealing = (studio.desk.staging, studio.desk.catalogue, studio.desk.vault.keyring)
+    vault = Vault(database, store, *sealing)
+    desk = dataclasses.replace(studio.desk, database=database, store=store, vault=vault)
     return dataclasses.replace(studio, desk=desk)
 
 
