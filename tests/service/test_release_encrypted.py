@@ -194,6 +194,23 @@ def test_what_was_delivered_in_the_clear_is_withheld_once_it_is_classified(
     assert caught.value.code == "delivery-withheld"
 
 
+def test_what_a_recipient_writes_about_a_sealed_document_lies_sealed(
+    sealed: Instance, clock: ManualClock
+) -> None:
+    give(sealed, "STC", opener(clock))
+    document = sealed.to_released(sealed.draft())
+    desk, recipient = sealed.services.desk, sealed.actor(RECIPIENT)
+    (listed,) = inbox.find(desk, recipient, acknowledged=None, before=None, limit=9)
+    note = "Đã nhận phương án bảo vệ."
+    given = inbox.acknowledge(desk, recipient, listed["id"], sha256=listed["sha256"], note=note)
+    assert given["receipt"]["note"] == note
+    (inside,) = inbox.of_document(desk, sealed.actor(CLERK), document)
+    assert inside["receipt"]["note"] == note
+    (row,) = sealed.rows("deliveries", document_id=document)
+    assert "phương án" not in str(row["receipt"])
+    assert all("phương án" not in str(entry) for entry in sealed.rows("history_entries"))
+
+
 def test_annexes_are_encrypted_under_names_that_say_nothing(
     sealed: Instance, clock: ManualClock
 ) -> None:
