@@ -261,6 +261,20 @@ def _receipt(
     return receipt
 
 
+def reseal_notes(desk: Desk, uow: UnitOfWork, row: Row, /, *, sealing: bool) -> None:
+    """Seal or open what recipients wrote about a document whose classification changes."""
+    statement = sa.select(deliveries).where(
+        deliveries.c.document_id == row["id"], deliveries.c.acknowledged_at.is_not(None)
+    )
+    turn = desk.vault.seal_line if sealing else desk.vault.open_line
+    for delivery in all_rows(uow.connection, statement):
+        receipt = delivery["receipt"]
+        if receipt["note"]:
+            note = turn(row, _note_place(delivery["id"]), receipt["note"], uow.connection)
+            changed = {"receipt": receipt | {"note": note}}
+            uow.alter(deliveries, row["id"], deliveries.c.id == delivery["id"], changed)
+
+
 def _note(uow: UnitOfWork, delivery: Row, still: Any, values: dict[str, Any], draft: Draft) -> None:
     """Change a delivery once, with its entry on the document's chain."""
     row = rows.lock(uow, delivery["document_id"])
