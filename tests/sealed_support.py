@@ -71,8 +71,7 @@ def plaintext(stored: bytes, by: Recipient) -> bytes:
 
 
 def stored(instance: Instance, row: dict[str, Any]) -> bytes:
-    """Return a file's bytes, opened if they lie sealed."""
-    with instance.services.desk.vault.open({"data_key_id": None, **row}) as file:
+    with instance.services.desk.vault.open(row) as file:
         return file.read()
 
 

@@ -15,19 +15,23 @@ from pathlib import Path
 from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
-from docflow.db import Database, idempotency, migrate
+from docflow.custody import notices, recovery
+from docflow.custody.model import Custody
+from docflow.db import Database, UnitOfWork, idempotency, migrate
 from docflow.documents import resealing
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
 from docflow.documents.vault import Vault
 from docflow.jobs.engine import JobEngine
+from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
 from docflow.people.certificates import RecipientCertificates
 from docflow.people.certifying import certificate_policy, certify, openers_of
+from docflow.people.clearances import Clearances
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
@@ -36,7 +40,7 @@ from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
 from docflow.release import deliver, failures, inbox, sign
-from docflow.release.recovery import Recoveries, no_requests
+from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
@@ -73,14 +77,31 @@ class Services:
     proofs: Proofs
     log_key: SigningKey
 
+    @property
+    def clearances(self) -> Clearances:
+        """What people are cleared for."""
+        longest = timedelta(days=self.settings.clearance_days)
+        return Clearances(self.database, self.desk.catalogue.seed.classification, longest)
+
+    @property
+    def custody(self) -> Custody:
+        """Acts that take two people."""
+        return Custody(
+            desk=self.desk,
+            to_decide=timedelta(hours=self.settings.custody_hours),
+            longest_access=timedelta(hours=self.settings.break_glass_hours),
+        )
+
     def duties(self) -> list[tuple[str, float, Callable[[], object]]]:
         """Return the recurring duties of a worker: name, interval in seconds, what to call."""
         hours = timedelta(hours=self.settings.idempotency_hours)
+        kept = timedelta(days=self.settings.notice_days)
         return [
             ("sequencer", self.settings.sequencer_seconds, self.sequencer.run),
             ("session-sweep", 300.0, self.accounts.sweep),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
+            ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
         ]
 
@@ -264,15 +285,20 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         certificates=RecipientCertificates(database, certificate_policy(settings)),
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
-        authenticator=Authenticator(database),
+        authenticator=Authenticator(database, desk.catalogue.seed.classification),
         engine=engine,
         desk=desk,
         studio=studio,
-        recoveries=Recoveries(desk, no_requests),  # nobody can ask yet
+        recoveries=Recoveries(desk, _agreed),
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
     )
+
+
+def _agreed(uow: UnitOfWork, actor: Actor, request_id: str) -> Approved:
+    """Answer for recoveries, between two rooms that do not know each other."""
+    return Approved(*recovery.require_approved(uow, actor, request_id))
 
 
 def _desk(settings: Settings, database: Database, store: ObjectStore, engine: JobEngine) -> Desk:

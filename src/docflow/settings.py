@@ -88,6 +88,21 @@ class Settings(BaseSettings):
     lockout_minutes: float = Field(
         default=15.0, gt=0, le=24 * 60, description="Minutes a lock-out lasts."
     )
+    clearance_days: int = Field(
+        default=1826, ge=1, le=3653, description="Days ahead that a clearance may expire at most."
+    )
+    break_glass_hours: int = Field(
+        default=24, ge=1, le=24 * 7, description="Longest break-glass access, in hours."
+    )
+    custody_hours: float = Field(
+        default=72.0,
+        gt=0,
+        le=24 * 30,
+        description="Hours within which a second person decides on a request.",
+    )
+    notice_days: float = Field(
+        default=90.0, gt=0, le=3653, description="Days that a notice is kept after it was seen."
+    )
     idempotency_hours: float = Field(
         default=48.0, ge=24, description="Hours an Idempotency-Key is remembered."
     )

@@ -55,6 +55,7 @@ OPERATIONS = sorted(
 )
 MAY = dict.fromkeys(("accounts", "api-keys", "people", "units", "recipients"), ADMINISTRATOR)
 MAY |= {"inbox": RECIPIENT, "history": AUDITOR, "log": AUDITOR}
+MAY |= {"break-glass": LEADER, "lowerings": LEADER, "recoveries": LEADER, "notices": LEADER}
 MOSTLY: Any = st.sampled_from([True, True, False])
 # Whoever signs out or is locked out can go on no more, so each example has a session of its own.
 ENDS_SESSIONS = {"/v1/sessions/current", "/v1/me/password"}
@@ -88,6 +89,7 @@ def known(shared_office: Office) -> Known:
     key = office.key(SYSTEM, "documents:create", "documents:read", "history:read")
     spare = office.person("tuan.va")["id"]  # someone who sends nothing here
     accounts = administrator.read("/v1/accounts", limit=200)["items"]
+    asked = two_person_requests(office, draft["id"])
     office.rest()  # Hypothesis takes chance in another thread for chance in a strategy
     logins = (CLERK, SPECIALIST, HEAD, LEADER, AUDITOR, ADMINISTRATOR, RECIPIENT)
     return Known(
@@ -97,6 +99,8 @@ def known(shared_office: Office) -> Known:
             "document_id": [released, draft["id"], incoming["id"]],
             "file_id": [file["id"] for file in (*document["files"], *draft["files"])],
             "delivery_id": [item["id"] for item in deliveries],
+            **asked,
+            "notice_id": [item["id"] for item in office.login(LEADER).read("/v1/notices")["items"]],
             "job_id": [item["id"] for item in office.login(CLERK).read("/v1/jobs")["items"]],
             "entry_id": [item["id"] for item in auditor.read("/v1/history")["items"]],
             "books.code": ["incoming", "outgoing", "party-outgoing"],
@@ -113,6 +117,21 @@ def known(shared_office: Office) -> Known:
             "If-Match": ['"1"', '"2"', '"3"'],
         },
     )
+
+
+def two_person_requests(office: Office, document_id: str) -> dict[str, list[Any]]:
+    """Ask for what two people decide; return the requests' names by address."""
+    why = {"reason": "vì"}
+    outsider = office.login("thuy.pt")
+    opened = outsider.post("/v1/break-glass", {"document": document_id, **why}).json()
+    url = f"/v1/documents/{document_id}"
+    lowered = office.login(HEAD).post(f"{url}/lowerings", {"to": "public", **why}).json()
+    recovered = office.login(CLERK).post(f"{url}/recoveries", why).json()
+    return {
+        "break-glass.request_id": [opened["id"]],
+        "lowerings.request_id": [lowered["id"]],
+        "recoveries.request_id": [recovered["id"]],
+    }
 
 
 @schemathesis.serializer("application/pdf")

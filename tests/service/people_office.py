@@ -78,7 +78,7 @@ class SampleOffice:
 
     @cached_property
     def authenticator(self) -> Authenticator:
-        return Authenticator(self.database)
+        return Authenticator(self.database, sample_seed().classification)
 
     @cached_property
     def admin(self) -> Actor:

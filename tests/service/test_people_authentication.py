@@ -19,6 +19,7 @@ from tests.service.people_office import (
     SPECIALIST,
     SYSTEM,
     SampleOffice,
+    sample_seed,
 )
 
 
@@ -111,7 +112,7 @@ def test_a_session_expires(office: SampleOffice, clock: ManualClock) -> None:
 
 def test_logging_out_ends_the_session_in_every_process_at_once(office: SampleOffice) -> None:
     token, other = office.token(CLERK), office.token(CLERK)
-    elsewhere = Authenticator(office.database)
+    elsewhere = Authenticator(office.database, sample_seed().classification)
     elsewhere.authenticate(token)
     office.accounts.logout(token)
     with pytest.raises(UnauthenticatedError):
@@ -144,7 +145,7 @@ def test_a_session_that_outlived_its_account_or_owner_is_no_use(
 
 def test_a_moved_unit_counts_with_the_next_request_in_every_process(office: SampleOffice) -> None:
     token = office.token(HEAD)  # head of VP-TH
-    elsewhere = Authenticator(office.database)
+    elsewhere = Authenticator(office.database, sample_seed().classification)
     moved = office.unit_id("VP-TC")
     assert moved not in dict(elsewhere.authenticate(token).unit_tree)[office.unit_id("VP-TH")]
     office.directory.change_unit(office.admin, moved, parent_id=office.unit_id("VP-TH"))
@@ -171,7 +172,7 @@ def test_it_takes_two_queries_the_first_time_and_one_from_then_on(office: Sample
     event.listen(office.database.engine, "before_cursor_execute", count)
     office.authenticator.authenticate(token)
     assert len(statements) == 1
-    Authenticator(office.database).authenticate(token)
+    Authenticator(office.database, sample_seed().classification).authenticate(token)
     assert len(statements) == 3
 
 

@@ -30,6 +30,7 @@ _TABLE_MODULES = (
     "docflow.people.tables",
     "docflow.documents.tables",
     "docflow.release.tables",
+    "docflow.custody.tables",
     "docflow.jobs.tables",
 )
 

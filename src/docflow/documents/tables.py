@@ -95,6 +95,7 @@ documents = sa.Table(
     sa.Index("ix_documents_assignee_id_id", "assignee_id", "id"),
     sa.Index("ix_documents_type_code_id", "type_code", "id"),
     sa.Index("ix_documents_due_at", "due_at"),
+    sa.Index("ix_documents_symbol_id", "symbol", "id"),
     sa.Index("ix_documents_main_sha256", "main_sha256"),
     sa.Index("ix_documents_origin", "issuer_folded", "issuer_symbol", "issuer_date"),
     info=audited("document"),

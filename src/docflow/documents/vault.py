@@ -198,7 +198,7 @@ class Vault:
         """Open the bytes of a file's or a signature step's row: seekable, opened as they are read.
 
         Args:
-            row: needs `document_id`, `storage_key` and `data_key_id`.
+            row: needs `storage_key`, and of what may be sealed `document_id` and `data_key_id`.
             connection: where to look the key up; a connection of its own if None.
 
         Raises:
@@ -206,7 +206,7 @@ class Vault:
             IntegrityError: if it is not what the row says, here or while it is read.
             ConfigurationError, UnavailableError: if store or key provider are not there.
         """
-        if row["data_key_id"] is None:
+        if row.get("data_key_id") is None:
             return self._store.open(row["storage_key"])
         envelope, context = self._key(row["data_key_id"], row["document_id"], connection)
         ref = SealedRef(row["storage_key"], envelope, context)

@@ -110,7 +110,9 @@ def _units(actor: Actor, role: Role) -> frozenset[str]:
 
 
 def _granted(actor: Actor) -> frozenset[str]:
-    return actor.granted if actor.kind == "person" else frozenset()
+    if actor.kind != "person" or Role.ADMINISTRATOR in actor.roles():
+        return frozenset()
+    return actor.granted
 
 
 REASONS: Final = (
@@ -200,18 +202,27 @@ def refuse(verdict: Verdict) -> None:
 def readable(actor: Actor, table: sa.FromClause) -> sa.ColumnElement[bool]:
     """Return the SQL condition that selects exactly the documents that the actor may read.
 
+    `table` is as for `permitted`.
+    """
+    return permitted(actor, Permission.DOCUMENT_READ, table)
+
+
+def permitted(actor: Actor, permission: Permission, table: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the SQL condition that selects the documents that a permission's reasons allow.
+
     Args:
         actor: who asks.
+        permission: one that reasons allow, as `document:read`.
         table: the documents table or an alias of it; needs the columns `id`, `unit_id`,
             `author_id`, `assignee_id` and `classification`.
     """
     if actor.kind == "service":
         return sa.true()
-    rule = RULES[Permission.DOCUMENT_READ]
+    rule = RULES[permission]
     if actor.scopes is not None and rule.scope not in actor.scopes:
         return sa.false()
     values: dict[str, frozenset[str]] = {}
-    for reason in _KNOWING:
+    for reason in (_BY_NAME[name] for name in rule.reasons):
         brought = reason.values(actor)
         if brought and reason.name != BREAK_GLASS:
             values[reason.column] = values.get(reason.column, frozenset()) | brought
@@ -220,7 +231,8 @@ def readable(actor: Actor, table: sa.FromClause) -> sa.ColumnElement[bool]:
     if known:
         cleared = table.c.classification.in_(sorted(actor.cleared))
         either.append(sa.and_(sa.or_(*known), cleared))
-    if granted := _granted(actor):
+    granted = _granted(actor) if BREAK_GLASS in rule.reasons else frozenset()
+    if granted:
         either.append(table.c.id.in_(sorted(granted)))
     return sa.or_(*either) if either else sa.false()
 

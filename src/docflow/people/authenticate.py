@@ -1,9 +1,9 @@
 """From a bearer token to an actor, in one query; two after the tree of units changed.
 
-Rules: nothing about a token, a session, an owner or an office is cached, so whatever is revoked is
-gone with the next request (OWASP ASVS 3.3, 8.3.1). Only the tree of units is kept, under a number
-that every change of a unit raises and that the one query reads as well. A token appears in no
-error and no log.
+Rules: nothing about a token, a session, an owner, an office or a clearance is cached, so whatever is
+revoked or over is gone with the next request (OWASP ASVS 3.3, 8.3.1). Only the tree of units is
+kept, under a number that every change of a unit raises and that the one query reads as well. A token
+appears in no error and no log.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,21 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from docflow.db import Database, Prepared, Row
+from docflow.db import Database, Prepared, Row, UtcDateTime
 from docflow.kernel.actor import Actor, Office
 from docflow.kernel.errors import UnauthenticatedError
-from docflow.people.tables import accounts, api_keys, offices, people, recipients, sessions, units
+from docflow.people.seed_models import Classification
+from docflow.people.tables import (
+    accounts,
+    api_keys,
+    clearances,
+    offices,
+    openings,
+    people,
+    recipients,
+    sessions,
+    units,
+)
 from docflow.people.tokens import kind_of, token_digest
 from docflow.people.tree import UnitTree
 from docflow.people.vocabulary import RECEIVING_ROLES
@@ -25,6 +36,7 @@ from docflow.people.vocabulary import RECEIVING_ROLES
 _GENERATION: Final = sa.select(sa.func.coalesce(sa.func.sum(units.c.version), 0)).scalar_subquery()
 _UNITS: Final = sa.select(units.c.id, units.c.parent_id, units.c.version)
 _HASH: Final = sa.bindparam("token_hash", type_=sa.String(64))
+_NOW: Final = sa.bindparam("now", type_=UtcDateTime())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +48,9 @@ class _Snapshot:
 class Authenticator:
     """Tells who is behind a token."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, classification: Classification) -> None:
         self._database = database
+        self._classification = classification
         self._snapshot: _Snapshot | None = None
 
     def authenticate(self, token: str) -> Actor:
@@ -51,11 +64,12 @@ class Authenticator:
         if kind is None:
             raise _invalid()
         statement = _BY_SESSION if kind == "session" else _BY_KEY
+        now = self._database.clock.now()
         with self._database.read() as connection:
-            rows = statement.rows(connection, {"token_hash": token_digest(token)})
+            rows = statement.rows(connection, {"token_hash": token_digest(token), "now": now})
             if not rows or not _usable(rows[0]):
                 raise _invalid()
-            _refuse_expired(rows[0]["expires_at"], self._database.clock.now(), kind)
+            _refuse_expired(rows[0]["expires_at"], now, kind)
             return self._actor(connection, rows)
 
     def _actor(self, connection: sa.Connection, rows: Sequence[Row]) -> Actor:
@@ -69,6 +83,7 @@ class Authenticator:
                 name=first["recipient_name"],
                 scopes=scopes,
                 recipient_ids=received,
+                cleared=self._classification.cleared(None),
             )
         held = tuple(
             sorted(
@@ -85,6 +100,8 @@ class Authenticator:
             unit_tree=self._reach(connection, first["generation"], tops),
             scopes=scopes,
             recipient_ids=received,
+            cleared=self._classification.cleared(first["clearance"]),
+            granted=frozenset(row["opened"] for row in rows if row["opened"] is not None),
         )
 
     def _reach(
@@ -101,7 +118,7 @@ class Authenticator:
 
 
 def _statement(source: sa.Table, *extra: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Select a token's owner once per office held and recipient received for."""
+    """Select a token's owner once per office held, recipient received for and document opened."""
     received = recipients.alias("received")
     owner = recipients.alias("owner")
     by_office = sa.and_(
@@ -123,6 +140,8 @@ def _statement(source: sa.Table, *extra: sa.ColumnElement[Any]) -> sa.Select[Any
             offices.c.unit_id,
             offices.c.role,
             received.c.id.label("recipient"),
+            clearances.c.level.label("clearance"),
+            openings.c.document_id.label("opened"),
             _GENERATION.label("generation"),
             *extra,
         )
@@ -131,6 +150,18 @@ def _statement(source: sa.Table, *extra: sa.ColumnElement[Any]) -> sa.Select[Any
         .outerjoin(owner, owner.c.id == source.c.recipient_id)
         .outerjoin(offices, offices.c.person_id == people.c.id)
         .outerjoin(received, sa.and_(received.c.active, links))
+        .outerjoin(
+            clearances,
+            sa.and_(clearances.c.person_id == people.c.id, clearances.c.expires_at > _NOW),
+        )
+        .outerjoin(
+            openings,
+            sa.and_(
+                openings.c.person_id == people.c.id,
+                openings.c.since <= _NOW,
+                openings.c.until > _NOW,
+            ),
+        )
     )
 
 

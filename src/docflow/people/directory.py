@@ -6,7 +6,7 @@ transaction. Each change is one transaction with its entry; entries hold ids, co
 names only as details.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from docflow.db.idempotency import Claim
 from docflow.kernel.actor import Actor, Office
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.kernel.ids import new_id
+from docflow.people import clearances
 from docflow.people.access import require
 from docflow.people.offices import (
     check_administrator_stays,
@@ -180,7 +181,7 @@ class Directory:
                 granted.append(Office(office.unit_id, role.value))
             row = {"id": person_id, "kind": kind, "login": clean("login", login)}
             add_person(uow, {**row, "name": clean("name", name)}, granted)
-            return _person(uow.connection, person_id)
+            return _person(uow.connection, person_id, actor)
 
     def rename_person(
         self, actor: Actor, person_id: str, name: str, *, version: int | None = None
@@ -197,7 +198,7 @@ class Directory:
             row = fetch(uow.connection, people, person_id, lock=True)
             check_version(row, version)
             change_row(uow, people, row, {"name": clean("name", name)}, Change("person.changed"))
-            return _person(uow.connection, person_id)
+            return _person(uow.connection, person_id, actor)
 
     def person(self, actor: Actor, person_id: str) -> Person:
         """Return one person or system.
@@ -207,7 +208,7 @@ class Directory:
         """
         require(actor, Permission.DIRECTORY_READ)
         with self._database.read() as connection:
-            return _person(connection, person_id)
+            return _person(connection, person_id, actor)
 
     def list_people(
         self,
@@ -238,8 +239,8 @@ class Directory:
             conditions.append(holding(unit_id, role))
         with self._database.read() as connection:
             rows, following = page_of(connection, people, conditions, cursor, limit)
-            held = offices_of(connection, [row["id"] for row in rows])
-        return Page(tuple(person_of(row, held.get(row["id"], ())) for row in rows), following)
+            listed = _people(connection, rows, actor)
+        return Page(listed, following)
 
     def deactivate_person(
         self, actor: Actor, person_id: str, *, version: int | None = None
@@ -261,7 +262,7 @@ class Directory:
                 uow.change(people, row, {"active": False}, Draft("person.deactivated", {}))
                 _end_sessions(uow, person_id)
                 _revoke_keys(uow, person_id)
-            return _person(uow.connection, person_id)
+            return _person(uow.connection, person_id, actor)
 
     def activate_person(
         self, actor: Actor, person_id: str, *, version: int | None = None
@@ -280,7 +281,7 @@ class Directory:
             if not row["active"]:
                 uow.change(people, row, {"active": True}, Draft("person.activated", {}))
                 _end_sessions(uow, person_id)  # one opened in the very moment of deactivation
-            return _person(uow.connection, person_id)
+            return _person(uow.connection, person_id, actor)
 
     # -- offices ---------------------------------------------------------------------------------
 
@@ -312,7 +313,7 @@ class Directory:
                 data = {"unit_id": unit_id, "role": wanted.value}
                 uow.put(offices, {"person_id": person_id, **data})
                 uow.change(people, row, {}, Draft("person.office-granted", data))
-            return _person(uow.connection, person_id)
+            return _person(uow.connection, person_id, actor)
 
     def revoke_office(
         self,
@@ -343,7 +344,7 @@ class Directory:
                 uow.remove(offices, person_id, where)
                 data = {"unit_id": unit_id, "role": role}
                 uow.change(people, row, {}, Draft("person.office-revoked", data))
-            return _person(uow.connection, person_id)
+            return _person(uow.connection, person_id, actor)
 
 
 def _known_kind(kind: str) -> str:
@@ -355,9 +356,17 @@ def _known_kind(kind: str) -> str:
     return kind
 
 
-def _person(connection: sa.Connection, person_id: str) -> Person:
-    row = fetch(connection, people, person_id)
-    return person_of(row, offices_of(connection, [person_id]).get(person_id, ()))
+def _person(connection: sa.Connection, person_id: str, actor: Actor) -> Person:
+    return _people(connection, [fetch(connection, people, person_id)], actor)[0]
+
+
+def _people(
+    connection: sa.Connection, rows: Sequence[Mapping[str, Any]], actor: Actor
+) -> tuple[Person, ...]:
+    ids = [row["id"] for row in rows]
+    held = offices_of(connection, ids)
+    cleared = clearances.shown_to(connection, actor, ids)
+    return tuple(person_of(row, held.get(row["id"], ()), cleared.get(row["id"])) for row in rows)
 
 
 def _end_sessions(uow: UnitOfWork, person_id: str) -> None:

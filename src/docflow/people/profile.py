@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from docflow.db import Database
 from docflow.kernel.actor import Actor, ActorKind
+from docflow.people.clearances import shown_to
 from docflow.people.records import as_mapping
 from docflow.people.tables import accounts, people, recipients, units
-from docflow.people.views import Recipient, Unit, recipient_of, unit_of
+from docflow.people.views import Clearance, Recipient, Unit, recipient_of, unit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Profile:
         offices: the offices held, with their units.
         scopes: what the API key in use is limited to; None for a session.
         recipients: the recipients that the actor may receive for.
+        clearance: the actor's own, None if there is none on file.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Profile:
     offices: tuple[HeldOffice, ...]
     scopes: tuple[str, ...] | None
     recipients: tuple[Recipient, ...]
+    clearance: Clearance | None
 
 
 def profile(database: Database, actor: Actor) -> Profile:
@@ -61,6 +64,7 @@ def profile(database: Database, actor: Actor) -> Profile:
             offices=tuple(HeldOffice(known[o.unit_id], o.role) for o in actor.offices),
             scopes=None if actor.scopes is None else tuple(sorted(actor.scopes)),
             recipients=tuple(recipient_of(row) for row in received),
+            clearance=shown_to(connection, actor, [actor.id]).get(actor.id),
         )
 
 

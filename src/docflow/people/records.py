@@ -22,7 +22,7 @@ from docflow.kernel.errors import (
 from docflow.kernel.ids import is_id
 from docflow.kernel.text import normalise
 from docflow.people.access import decide, refuse
-from docflow.people.seed_models import Code, Login, Text
+from docflow.people.seed_base import Code, Login, Text
 from docflow.people.tables import people
 from docflow.people.vocabulary import Permission
 
@@ -202,9 +202,15 @@ def require_recorded(database: Database, actor: Actor, permission: Permission) -
         ForbiddenError: if the actor may not.
     """
     verdict = decide(actor, permission)
-    if not verdict.allowed and actor.kind in {"person", "system"}:
+    if not verdict.allowed:
+        note_refusal(database, actor, permission, verdict.rule)
+    refuse(verdict)
+
+
+def note_refusal(database: Database, actor: Actor, permission: Permission, rule: str) -> None:
+    """Write the entry about who of this office was refused what, in a unit of work of its own."""
+    if actor.kind in {"person", "system"}:
         with database.unit_of_work(actor) as uow:
             row = fetch(uow.connection, people, actor.id, lock=True)
-            data = {"permission": permission.value, "rule": verdict.rule}
+            data = {"permission": permission.value, "rule": rule}
             uow.note(people, row, Draft("person.refused", data))
-    refuse(verdict)

@@ -62,6 +62,33 @@ RULES: Final[dict[Permission, Rule]] = {
         satisfied_by=_ASK_ADMINISTRATOR,
         offices=(Role.ADMINISTRATOR,),
     ),
+    Permission.BREAK_GLASS_ASK: Rule(
+        act="ask for break-glass access",
+        satisfied_by="Sign in as a person of this office who is no administrator.",
+        offices=(Role.AUDITOR, Role.CLERK, Role.HEAD, Role.LEADER, Role.SPECIALIST),
+    ),
+    Permission.BREAK_GLASS_DECIDE: Rule(
+        act="decide on break-glass access to this document",
+        satisfied_by="Hold the office of leader in its unit or above it, with the clearance.",
+        reasons=("leader",),
+    ),
+    Permission.CLEARANCE_MANAGE: Rule(
+        act="grant or revoke clearances",
+        satisfied_by=_ASK_ADMINISTRATOR,
+        offices=(Role.ADMINISTRATOR,),
+    ),
+    Permission.CLEARANCE_READ: Rule(
+        act="see the clearances of others",
+        satisfied_by="Hold the office of administrator or auditor.",
+        offices=(Role.ADMINISTRATOR, Role.AUDITOR),
+        scope=Scope.DIRECTORY_READ,
+    ),
+    Permission.CUSTODY_READ: Rule(
+        act="see every request that two people decide",
+        satisfied_by="Hold the office of auditor.",
+        offices=(Role.AUDITOR,),
+        scope=Scope.HISTORY_READ,
+    ),
     Permission.DIRECTORY_MANAGE: Rule(
         act="change units, people or offices",
         satisfied_by=_ASK_ADMINISTRATOR,
@@ -100,6 +127,11 @@ RULES: Final[dict[Permission, Rule]] = {
         reasons=_ACTING,
         scope=Scope.DOCUMENTS_FIRE,
     ),
+    Permission.DOCUMENT_LOWER: Rule(
+        act="ask to lower the classification of this document",
+        satisfied_by="Be its author, or hold the office of head or leader in its unit or above it.",
+        reasons=("author", "head", "leader"),
+    ),
     Permission.DOCUMENT_OPEN: Rule(
         act="open the files of this document",
         satisfied_by=_KNOW,
@@ -111,6 +143,11 @@ RULES: Final[dict[Permission, Rule]] = {
         satisfied_by=_KNOW,
         reasons=_KNOWING,
         scope=Scope.DOCUMENTS_READ,
+    ),
+    Permission.DOCUMENT_RECOVER: Rule(
+        act="ask for the recovery copy of this document",
+        satisfied_by="Hold the office of clerk, head or leader in its unit or above it.",
+        reasons=("clerk", "head", "leader"),
     ),
     Permission.HISTORY_READ: Rule(
         act="read the whole history",
@@ -156,6 +193,17 @@ RULES: Final[dict[Permission, Rule]] = {
         satisfied_by=_ASK_ADMINISTRATOR,
         offices=(Role.ADMINISTRATOR,),
     ),
+    Permission.LOWERING_DECIDE: Rule(
+        act="decide on lowering the classification of this document",
+        satisfied_by="Hold the office of head or leader in its unit or above it, with the "
+        "clearance, and be another person than asked.",
+        reasons=("head", "leader"),
+    ),
+    Permission.NOTICE_READ: Rule(
+        act="read notices",
+        satisfied_by="Sign in as a person of this office.",
+        everyone=True,
+    ),
     Permission.RECIPIENT_ADD: Rule(
         act="add a recipient",
         satisfied_by="Hold the office of clerk or administrator.",
@@ -166,6 +214,12 @@ RULES: Final[dict[Permission, Rule]] = {
         act="change a recipient",
         satisfied_by=_ASK_ADMINISTRATOR,
         offices=(Role.ADMINISTRATOR,),
+    ),
+    Permission.RECOVERY_DECIDE: Rule(
+        act="decide on releasing the recovery copy of this document",
+        satisfied_by="Hold the office of leader in its unit or above it, with the clearance, and "
+        "be another person than asked.",
+        reasons=("leader",),
     ),
     Permission.REGISTER_READ: Rule(
         act="read the registers",

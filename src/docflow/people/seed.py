@@ -22,7 +22,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from docflow.kernel.errors import ConfigurationError, FieldProblem
 from docflow.kernel.text import normalise
-from docflow.people.seed_models import Groups, OfficeSeed
+from docflow.people.seed_models import Clearance, Groups, OfficeSeed
 
 BUILTIN = Path(__file__).resolve().parent.parent / "data" / "office.yaml"
 
@@ -172,6 +172,7 @@ def _reference_problems(seed: OfficeSeed) -> Iterator[Problem]:
     yield from _recipient_problems(seed)
     yield from _book_problems(seed)
     yield from _calendar_problems(seed)
+    yield from _clearance_problems(seed)
     levels = [level.code for level in seed.classification.levels]
     ceiling = seed.classification.ceiling
     if ceiling not in levels:
@@ -272,6 +273,27 @@ def _people_problems(seed: OfficeSeed) -> Iterator[Problem]:
         if system.unit not in units:
             message = f"there is no unit {system.unit!r}{_hint(system.unit, units)}"
             yield ("systems", index, "unit"), message
+
+
+def _clearance_problems(seed: OfficeSeed) -> Iterator[Problem]:
+    codes = seed.classification.codes()
+    if seed.classification.sealed_from not in codes:
+        return  # told already
+    # not only up to the ceiling: that may be lowered while people keep what they were cleared for
+    levels = [code for code in codes if seed.classification.is_sealed(code)]
+    named: dict[Place, Clearance | None] = {
+        ("people", index): person.clearance for index, person in enumerate(seed.people)
+    }
+    named |= {("systems", index): system.clearance for index, system in enumerate(seed.systems)}
+    for place, clearance in named.items():
+        if clearance is None or clearance.level in levels:
+            continue
+        level = clearance.level
+        if level in codes:
+            message = f"{level!r} needs no clearance; name {', '.join(levels)}, or none"
+        else:
+            message = f"{level!r} is no level{_hint(level, codes)}"
+        yield (*place, "clearance", "level"), message
 
 
 def _recipient_problems(seed: OfficeSeed) -> Iterator[Problem]:

@@ -6,14 +6,11 @@ a missing name is an error, a wrong type is not coerced. Rules about two things 
 
 import re
 import string
-from datetime import date, time
+from datetime import date
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -22,33 +19,16 @@ from pydantic import (
     model_validator,
 )
 
-from docflow.workflow.calendar import OfficeCalendar
+from docflow.people.seed_base import Code, Login, Many, Name, Slug, Text, Timezone
+from docflow.people.seed_base import Frozen as _Frozen
+from docflow.people.seed_calendar import WorkingCalendar
 
-T = TypeVar("T")
-Many = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists; what is read is frozen
-Code = Annotated[str, StringConstraints(pattern=r"^[^\W_](?:[\w-]{0,30}[^\W_])?$")]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
-Login = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9.-]{0,62}[a-z0-9])?$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
-Timezone = Annotated[str, StringConstraints(pattern=r"^(?:UTC|[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+)$")]
 Role = Literal["clerk", "specialist", "head", "leader", "auditor", "administrator"]
 Direction = Literal["incoming", "outgoing"]
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 PLACEHOLDERS = ("number", "type", "office", "unit", "year")
 _DATE_PARTS = ("day", "month", "year")
 _NUMBER_SPEC = re.compile(r"(?:0[1-9])?d?")
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
-
-
-class Name(_Frozen):
-    """A name in the languages that the office writes."""
-
-    vi: Text
-    en: Text
 
 
 class Stamp(_Frozen):
@@ -102,12 +82,20 @@ class Office(_Frozen):
     role: Role
 
 
+class Clearance(_Frozen):
+    """Up to which level someone is cleared, and the first day (in the office) that it counts no more."""
+
+    level: Slug
+    until: date
+
+
 class Person(_Frozen):
-    """A person who works here and the offices that they hold."""
+    """A person who works here, the offices that they hold, and what they are cleared for."""
 
     login: Login
     name: Text
     offices: Annotated[Many[Office], Field(min_length=1)]
+    clearance: Clearance | None = None
 
 
 class System(_Frozen):
@@ -116,6 +104,7 @@ class System(_Frozen):
     login: Login
     name: Name
     unit: Code
+    clearance: Clearance | None = None
 
 
 class Recipient(_Frozen):
@@ -303,60 +292,6 @@ class Book(_Frozen):
                 "symbol_format lacks {type}, so two series of this book would give the same symbol"
             )
         return self
-
-
-def _hours(value: Any) -> Any:
-    """Turn `07:30-11:30` into two times of day."""
-    match = re.fullmatch(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)", str(value))
-    if match is None:
-        raise ValueError("these are not office hours; write them as 07:30-11:30")
-    opens, closes = (time.fromisoformat(part) for part in match.groups())
-    if closes <= opens:
-        raise ValueError("the hours end before they begin")
-    return (opens, closes)
-
-
-Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
-
-
-class Holiday(_Frozen):
-    """A day off."""
-
-    date: date
-    name: Name
-
-
-class WorkingCalendar(_Frozen):
-    """When the office works: local hours per weekday, and the days off."""
-
-    timezone: Timezone
-    week: dict[Weekday, Many[Hours]]
-    holidays: Many[Holiday] = ()
-
-    @field_validator("week")
-    @classmethod
-    def _some_hours(
-        cls, week: dict[Weekday, tuple[tuple[time, time], ...]]
-    ) -> dict[Weekday, tuple[tuple[time, time], ...]]:
-        if not any(week.values()):
-            raise ValueError("the week has no office hours at all; nothing would ever be due")
-        for day, spans in week.items():
-            for (_, closes), (opens, _) in pairwise(spans):
-                if opens < closes:
-                    raise ValueError(f"the hours of {day} overlap or are out of order")
-        return week
-
-    def office_calendar(self) -> OfficeCalendar:
-        """The calendar that deadlines are counted with."""
-        week: dict[str, list[list[str]]] = {
-            day: [[f"{opens:%H:%M}", f"{closes:%H:%M}"] for opens, closes in spans]
-            for day, spans in self.week.items()
-        }
-        return OfficeCalendar(
-            timezone=self.timezone,
-            week=week,
-            holidays=frozenset(holiday.date for holiday in self.holidays),
-        )
 
 
 class OfficeSeed(_Frozen):

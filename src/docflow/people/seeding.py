@@ -7,7 +7,9 @@ run changes nothing, and a seed that grew adds only what is new.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
@@ -18,7 +20,8 @@ from docflow.kernel.errors import ConfigurationError, DocflowError
 from docflow.kernel.ids import new_id
 from docflow.people.offices import check_office
 from docflow.people.passwords import Passwords, check_new_password
-from docflow.people.seed_models import Login, OfficeSeed, Unit
+from docflow.people.seed_base import Login
+from docflow.people.seed_models import Clearance, OfficeSeed, Person, System, Unit
 from docflow.people.tables import accounts, people, recipients, units
 from docflow.people.vocabulary import Role
 from docflow.people.writing import add_account, add_person, add_recipient, add_unit
@@ -117,22 +120,30 @@ def _people(
 ) -> tuple[dict[str, str], int]:
     ids = _ids(uow, people.c.login, people.c.id)
     before = len(ids)
-    wanted: list[tuple[str, str, str, list[tuple[str, str]]]] = [
-        (person.login, "person", person.name, [(held.unit, held.role) for held in person.offices])
-        for person in office.people
-    ]
-    wanted += [
-        (system.login, "system", system.name.vi, [(system.unit, Role.INTEGRATOR.value)])
-        for system in office.systems
-    ]
-    for login, kind, name, held in wanted:
-        if login not in ids:
-            ids[login] = new_id()
-            granted = [Office(unit_ids[unit], role) for unit, role in held]
-            _check_offices(uow, login, kind, granted)
-            row = {"id": ids[login], "kind": kind, "login": login, "name": name}
-            add_person(uow, row, granted)
+    zone = ZoneInfo(office.organisation.timezone)
+    everyone: list[Person | System] = [*office.people, *office.systems]
+    for one in everyone:
+        if one.login in ids:
+            continue
+        ids[one.login] = new_id()
+        if isinstance(one, Person):
+            kind, name = "person", one.name
+            granted = [Office(unit_ids[held.unit], held.role) for held in one.offices]
+        else:
+            kind, name = "system", one.name.vi
+            granted = [Office(unit_ids[one.unit], Role.INTEGRATOR.value)]
+        _check_offices(uow, one.login, kind, granted)
+        row = {"id": ids[one.login], "kind": kind, "login": one.login, "name": name}
+        add_person(uow, row, granted, _cleared(one.clearance, zone))
     return ids, len(ids) - before
+
+
+def _cleared(clearance: Clearance | None, zone: ZoneInfo) -> tuple[str, datetime] | None:
+    """Return level and expiry: the beginning, in the office, of the day that counts no more."""
+    if clearance is None:
+        return None
+    expires_at = datetime.combine(clearance.until, time(), zone).astimezone(UTC)
+    return clearance.level, expires_at
 
 
 def _check_offices(uow: UnitOfWork, login: str, kind: str, granted: list[Office]) -> None:

@@ -39,6 +39,33 @@ offices = sa.Table(
     info=part_of("person", "person_id"),
 )
 
+# What a person or system is cleared for; one at a time, what was before is told by history.
+clearances = sa.Table(
+    "clearances",
+    METADATA,
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), primary_key=True),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("granted_by", sa.String(64), nullable=False),
+    info=part_of("person", "person_id"),
+)
+
+# Documents that two people opened to a third for a time (break-glass); written by `custody`, read
+# here because who comes in brings them. The document's history tells of each.
+openings = sa.Table(
+    "openings",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),  # of the request that was approved
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),  # set to the moment when it is ended early
+    sa.Index("ix_openings_person_id_until", "person_id", "until"),
+    sa.Index("ix_openings_document_id", "document_id"),
+    info=part_of("document", "document_id"),
+)
+
 recipients = sa.Table(
     "recipients",
     METADATA,

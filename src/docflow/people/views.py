@@ -30,8 +30,21 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Clearance:
+    """Up to which level someone is cleared, from when to when, and who said so (a person's id)."""
+
+    level: str
+    since: datetime
+    expires_at: datetime
+    granted_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
-    """A person, or an integrating system, with the offices held."""
+    """A person, or an integrating system, with the offices held.
+
+    `clearance` is None for those who have none, and for those who may not see it.
+    """
 
     id: str
     kind: Literal["person", "system"]
@@ -41,6 +54,7 @@ class Person:
     created_at: datetime
     version: int
     offices: tuple[Office, ...] = ()
+    clearance: Clearance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,9 @@ def unit_of(row: Mapping[str, Any]) -> Unit:
     return Unit(row["id"], row["code"], row["name"], row["parent_id"], row["version"])
 
 
-def person_of(row: Mapping[str, Any], offices: tuple[Office, ...]) -> Person:
+def person_of(
+    row: Mapping[str, Any], offices: tuple[Office, ...], clearance: Clearance | None = None
+) -> Person:
     """Return the person in a row of `people`."""
     return Person(
         row["id"],
@@ -121,6 +137,7 @@ def person_of(row: Mapping[str, Any], offices: tuple[Office, ...]) -> Person:
         row["created_at"],
         row["version"],
         offices,
+        clearance,
     )
 
 

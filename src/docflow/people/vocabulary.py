@@ -34,14 +34,21 @@ class Permission(StrEnum):
     """What an actor may be allowed to do."""
 
     ACCOUNT_MANAGE = "account:manage"
+    BREAK_GLASS_ASK = "break-glass:ask"  # for a document that one has no reason to know
+    BREAK_GLASS_DECIDE = "break-glass:decide"
+    CLEARANCE_MANAGE = "clearance:manage"
+    CLEARANCE_READ = "clearance:read"  # those of others; everyone reads their own
+    CUSTODY_READ = "custody:read"  # every request that two people decide, whoever asked
     DIRECTORY_MANAGE = "directory:manage"
     DIRECTORY_READ = "directory:read"
     DOCUMENT_CLASSIFY = "document:classify"  # raise it; lowering takes two people
     DOCUMENT_CREATE = "document:create"
     DOCUMENT_EDIT = "document:edit"  # fields and files, while the workflow's state lets anyone
     DOCUMENT_FIRE = "document:fire"  # ask for a transition; its `by` decides further
+    DOCUMENT_LOWER = "document:lower"  # ask for a lower classification
     DOCUMENT_OPEN = "document:open"  # the bytes of its files
     DOCUMENT_READ = "document:read"
+    DOCUMENT_RECOVER = "document:recover"  # ask for the copy under the organisation's recovery key
     HISTORY_READ = "history:read"  # every entry of the office
     HISTORY_READ_DOCUMENT = "history:read-document"
     INBOX_ACKNOWLEDGE = "inbox:acknowledge"
@@ -49,8 +56,11 @@ class Permission(StrEnum):
     JOB_READ = "job:read"
     JOB_RETRY = "job:retry"
     KEY_MANAGE = "key:manage"
+    LOWERING_DECIDE = "lowering:decide"
+    NOTICE_READ = "notice:read"  # one's own
     RECIPIENT_ADD = "recipient:add"
     RECIPIENT_MANAGE = "recipient:manage"
+    RECOVERY_DECIDE = "recovery:decide"
     REGISTER_READ = "register:read"  # its rows are cut further by `access.readable`
     REGISTER_VOID = "register:void"
     VERIFICATION_CREATE = "verification:create"

@@ -137,7 +137,7 @@ def _encrypted(connection: sa.Connection, delivery_id: str) -> list[Row]:
     statement = sa.select(table).where(table.c.delivery_id == delivery_id)
     same = {
         "form": "released", "origin_id": None, "pages": None, "current": True,
-        "media_type": MEDIA_TYPE, "data_key_id": None,
+        "media_type": MEDIA_TYPE,
     }  # fmt: skip
     return [
         row | same for row in all_rows(connection, statement.order_by(table.c.position, table.c.id))

@@ -45,11 +45,6 @@ class RequireApproved(Protocol):
         ...
 
 
-def no_requests(_uow: UnitOfWork, _actor: Actor, _request_id: str) -> Approved:
-    """Answer where nobody can ask: there is no such request."""
-    raise NotFoundError("There is no such recovery.", code="recovery-not-found")
-
-
 class Recoveries:
     """Gives out escrow-encrypted files of deliveries."""
 
@@ -83,7 +78,7 @@ class Recoveries:
             told = ("delivery_id", "sha256", "recovery_sha256")
             data = {"request": request_id} | {name: found[name] for name in told}
             uow.note(documents, document, Draft("document.recovered", data))
-        return found | {"media_type": MEDIA_TYPE, "data_key_id": None}
+        return found | {"media_type": MEDIA_TYPE}
 
 
 def _escrowed(uow: UnitOfWork, document_id: str, position: int) -> Row:

@@ -36,6 +36,13 @@ ABOUT_DOCUMENTS = (
     Permission.DOCUMENT_OPEN,
     Permission.HISTORY_READ_DOCUMENT,
 )
+BY_TWO = {  # acts of custody, and whose reason to know allows them
+    Permission.BREAK_GLASS_DECIDE: {"leader"},
+    Permission.DOCUMENT_LOWER: {"author", "head", "leader"},
+    Permission.DOCUMENT_RECOVER: {"clerk", "head", "leader"},
+    Permission.LOWERING_DECIDE: {"head", "leader"},
+    Permission.RECOVERY_DECIDE: {"leader"},
+}
 ACTS = (
     Permission.DOCUMENT_CLASSIFY,
     Permission.DOCUMENT_EDIT,
@@ -196,6 +203,8 @@ class TestActs:
         ],
     )
     def test_what_each_may_do_to_a_document_they_know(self, who: str, allowed: set[str]) -> None:
+        if "document:fire" in allowed:
+            allowed = allowed | {"document:classify"}  # whoever acts on it may raise it
         for permission in ACTS:
             verdict = decide(KNOWING[who], permission, DOCUMENT)
             assert verdict.visible
@@ -257,6 +266,10 @@ OFFICES = {
 }
 WHOLE = {
     Permission.ACCOUNT_MANAGE: {"administrator"},
+    Permission.BREAK_GLASS_ASK: set(OFFICES) - {"administrator"},
+    Permission.CLEARANCE_MANAGE: {"administrator"},
+    Permission.CLEARANCE_READ: {"administrator", "auditor"},
+    Permission.CUSTODY_READ: {"auditor"},
     Permission.DIRECTORY_MANAGE: {"administrator"},
     Permission.DIRECTORY_READ: set(OFFICES) | {"nobody", "system"},
     Permission.HISTORY_READ: {"auditor"},
@@ -265,6 +278,7 @@ WHOLE = {
     Permission.JOB_READ: {"administrator", "clerk"},
     Permission.JOB_RETRY: {"administrator", "clerk"},
     Permission.KEY_MANAGE: {"administrator"},
+    Permission.NOTICE_READ: set(OFFICES) | {"nobody"},
     Permission.RECIPIENT_ADD: {"administrator", "clerk"},
     Permission.RECIPIENT_MANAGE: {"administrator"},
     Permission.REGISTER_READ: {"auditor", "clerk", "head", "leader"},
@@ -288,7 +302,7 @@ class TestWithoutDocument:
                 require(everyone[who], permission)
 
     def test_every_permission_is_in_one_of_these_tables(self) -> None:
-        tested = {*WHOLE, *ABOUT_DOCUMENTS, *ACTS, Permission.DOCUMENT_CREATE}
+        tested = {*WHOLE, *ABOUT_DOCUMENTS, *ACTS, *BY_TWO, Permission.DOCUMENT_CREATE}
         assert tested == set(Permission)
 
     def test_a_person_opens_the_inbox_only_of_recipients_linked_to_them(self) -> None:
@@ -304,6 +318,39 @@ class TestWithoutDocument:
         assert not decide(OUTSIDE["clerk beside"], permission, DOCUMENT).visible
         verdict = decide(KNOWING["author"], permission, DOCUMENT)
         assert (verdict.allowed, verdict.visible) == (False, True)
+
+
+class TestActsOfTwoPeople:
+    @pytest.mark.parametrize("permission", BY_TWO)
+    def test_who_may_ask_or_decide(self, permission: Permission) -> None:
+        allowed = {
+            who
+            for who, actor in KNOWING.items()
+            if actor.kind == "person" and decide(actor, permission, DOCUMENT).allowed
+        }
+        assert {who.split()[0] for who in allowed} == BY_TWO[permission]
+
+    @pytest.mark.parametrize("permission", BY_TWO)
+    def test_nobody_without_the_clearance(self, permission: Permission) -> None:
+        secret = dataclasses.replace(DOCUMENT, classification="confidential")
+        for who in KNOWING.values():
+            assert not decide(who, permission, secret).visible
+            opened = dataclasses.replace(who, granted=frozenset({DOCUMENT.id}))
+            assert not decide(opened, permission, secret).allowed
+
+    @pytest.mark.parametrize("permission", [*ABOUT_DOCUMENTS, *ACTS, *BY_TWO])
+    def test_what_was_opened_to_someone_is_read_and_nothing_else(
+        self, permission: Permission
+    ) -> None:
+        secret = dataclasses.replace(DOCUMENT, classification="confidential")
+        opened = dataclasses.replace(person(), granted=frozenset({DOCUMENT.id}))
+        assert decide(opened, permission, secret).allowed == (permission in ABOUT_DOCUMENTS)
+
+    def test_an_administrator_reads_nothing_that_was_opened_to_them(self) -> None:
+        administrator = dataclasses.replace(
+            person("x", ("administrator", "top")), granted=frozenset({DOCUMENT.id})
+        )
+        assert not decide(administrator, Permission.DOCUMENT_READ, DOCUMENT).visible
 
 
 class TestScopes:

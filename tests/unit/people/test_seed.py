@@ -201,3 +201,22 @@ def test_good_formats_pass(text: str) -> None:
 def test_formats_that_reach_into_values_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"none of|only the number"):
         check_format(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("confidental", "'confidental' is no level; did you mean 'confidential'?"),
+        (
+            "internal",
+            "'internal' needs no clearance; name confidential, secret, top-secret, or none",
+        ),
+    ],
+)
+def test_a_clearance_is_for_a_level_that_is_sealed_here(written: str, told: str) -> None:
+    text = BUILTIN.read_text(encoding="utf-8")
+    text = text.replace("{level: confidential, until", f"{{level: {written}, until", 1)
+    with pytest.raises(ConfigurationError) as caught:
+        parse_seed(text, "office.yaml")
+    (problem,) = caught.value.fields
+    assert (problem.pointer, problem.message[: len(told)]) == ("/people/0/clearance/level", told)

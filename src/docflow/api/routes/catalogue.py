@@ -11,7 +11,9 @@ from docflow.api.schemas.common import Output
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.register_views import periods_of
 from docflow.people import access
-from docflow.people.seed_models import Book, Groups, Name, WorkingCalendar
+from docflow.people.seed_base import Name
+from docflow.people.seed_calendar import WorkingCalendar
+from docflow.people.seed_models import Book, Groups
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 

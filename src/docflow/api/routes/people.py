@@ -10,6 +10,7 @@ from docflow.api import pagination
 from docflow.api.context import CallerDep, IdempotencyKey, IfMatch, etag, required_version
 from docflow.api.once import once
 from docflow.api.schemas.common import Input, Line, Name, Output
+from docflow.api.schemas.people import ClearanceOut
 from docflow.kernel.actor import Office
 from docflow.people.views import Person
 
@@ -58,13 +59,17 @@ class PersonOut(Output):
     created_at: datetime
     version: int
     offices: list[OfficeOut]
+    clearance: ClearanceOut | None = Field(
+        description="Null if there is none, or if it is not for the caller to see."
+    )
 
     @classmethod
     def of(cls, person: Person) -> "PersonOut":
         """Build from the people room's answer."""
-        same = {name: getattr(person, name) for name in cls.model_fields if name != "offices"}
+        own = {"offices", "clearance"}
+        same = {name: getattr(person, name) for name in cls.model_fields if name not in own}
         held = [OfficeOut(unit_id=o.unit_id, role=o.role) for o in person.offices]
-        return cls(**same, offices=held)
+        return cls(**same, offices=held, clearance=ClearanceOut.of(person.clearance))
 
 
 class PersonPage(Output):

@@ -9,7 +9,9 @@ from pydantic import Field, StringConstraints
 from docflow.api.context import CallerDep
 from docflow.api.schemas.common import PROBLEM, Input, Output, Text
 from docflow.api.schemas.documents import PersonRef, RecipientRef, UnitRef
+from docflow.api.schemas.people import ClearanceOut
 from docflow.bootstrap import Services
+from docflow.custody import notices
 from docflow.kernel.errors import ForbiddenError
 from docflow.people.profile import Profile, profile
 
@@ -52,9 +54,11 @@ class MeOut(Output):
     offices: list[HeldOfficeOut]
     scopes: list[str] | None = Field(description="What the API key may do; null for a session.")
     recipients: list[RecipientRef] = Field(description="For whom the caller receives.")
+    clearance: ClearanceOut | None
+    unseen_notices: int
 
     @classmethod
-    def of(cls, me: Profile) -> "MeOut":
+    def of(cls, me: Profile, unseen_notices: int) -> "MeOut":
         """Build from the people room's answer."""
         return cls(
             id=me.id,
@@ -72,6 +76,8 @@ class MeOut(Output):
             recipients=[
                 RecipientRef(id=item.id, code=item.code, name=item.name) for item in me.recipients
             ],
+            clearance=ClearanceOut.of(me.clearance),
+            unseen_notices=unseen_notices,
         )
 
 
@@ -124,7 +130,8 @@ def delete_session(caller: CallerDep) -> Response:
 @router.get("/v1/me", response_model=MeOut, summary="Who am I")
 def get_me(caller: CallerDep) -> MeOut:
     """Tell who the caller is, which offices the caller holds and for whom the caller receives."""
-    return MeOut.of(profile(caller.services.database, caller.actor))
+    database, actor = caller.services.database, caller.actor
+    return MeOut.of(profile(database, actor), notices.unseen(database, actor))
 
 
 @router.put("/v1/me/password", status_code=204, responses=_LOCKED, summary="Change my password")
