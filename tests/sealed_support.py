@@ -1,6 +1,5 @@
 """An office in which internal documents count as sealed, and recipients who can open them."""
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
@@ -26,11 +25,10 @@ def sealed_office(folder: Path) -> Path:
     """Write the sample office with documents sealed from `internal` on; return the file."""
     path = folder / "sealed-office.yaml"
     text = BUILTIN.read_text("utf-8")
-    open_lines = re.sub(r"^  (ceiling|sealed_from): .*\n", "", text, flags=re.MULTILINE)
-    levels = "\nclassification:\n"
-    assert levels in open_lines
-    bounds = "  ceiling: internal\n  sealed_from: internal\n"
-    path.write_text(open_lines.replace(levels, levels + bounds), "utf-8")
+    shipped = "  sealed_from: confidential\n  ceiling: confidential\n"
+    assert shipped in text
+    sealed = text.replace(shipped, shipped.replace("confidential", "internal"))
+    path.write_text(sealed, "utf-8")
     return path
 
 

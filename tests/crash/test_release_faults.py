@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 import pytest
 
 from docflow.db import Database, UnitOfWork
-from docflow.documents.vault import Vault
 from docflow.jobs.model import JobRun
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import UnavailableError
@@ -103,8 +102,8 @@ def _faulty(instance: Instance, fault: Fault) -> Any:
     studio = instance.services.studio
     database = FaultyDatabase(instance.database.url, instance.services.clock, fault)
     store = FaultyStore(studio.desk.store, fault)
-    sealing = (studio.desk.staging, studio.desk.catalogue, studio.desk.vault.keyring)
-    vault = Vault(database, store, *sealing)
+    vault = studio.desk.vault.over(store)
+    database.seal_details("document", vault.seal_details)
     desk = dataclasses.replace(studio.desk, database=database, store=store, vault=vault)
     return dataclasses.replace(studio, desk=desk)
 

@@ -1,11 +1,14 @@
 """Break-glass access: two people, one document, for a time; and what nobody learns on the way."""
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from docflow.audit import queries
+from docflow.audit.verify import verify_everything
 from docflow.custody import breakglass, listing
 from docflow.documents.queries import file_to_open, show
 from docflow.kernel.errors import (
@@ -383,3 +386,36 @@ def test_requests_are_paged_newest_first_and_filtered_by_state(keeping: Keeping)
     assert (ids(state="refused"), ids(state="ended"), ids(state="expired")) == ([third], [], [])
     keeping.clock.advance(timedelta(hours=72))
     assert (ids(state="expired"), ids(state="ended")) == ([first], [second])
+
+
+def test_two_who_decide_at_once_decide_once(keeping: Keeping) -> None:
+    document = keeping.confidential()
+    request = keeping.ask(OUTSIDER, document)
+    actors = {"approved": keeping.actor(LEADER), "refused": keeping.actor(OTHER_LEADER)}
+    acts = {"approved": breakglass.approve, "refused": breakglass.refuse}
+    together = threading.Barrier(2)
+
+    def decide(decision: str) -> str:
+        together.wait()
+        try:
+            acts[decision](keeping.custody, actors[decision], request, REASON)
+        except ConflictError as refusal:
+            return refusal.code
+        return decision
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(decide, acts))
+    decided = keeping.row(request)["decision"]
+    assert outcomes == ["already-decided", decided]
+    assert keeping.reads(OUTSIDER, document) == (decided == "approved")
+
+
+def test_the_history_of_it_all_verifies(keeping: Keeping) -> None:
+    document = keeping.confidential()
+    breakglass.end(keeping.custody, keeping.actor(LEADER), keeping.opened(OUTSIDER, document))
+    keeping.refuse(LEADER, keeping.ask(OUTSIDER, document))
+    keeping.ask(OUTSIDER, new_id())
+    services = keeping.instance.services
+    services.sequencer.run()
+    report = verify_everything(services.database, services.store, services.log_key.verifier)
+    assert report.ok, report

@@ -67,13 +67,8 @@ def ask(
     with custody.desk.database.unit_of_work(actor) as uow:
         claim_id(uow, claim, request_id)
         row = _find(uow, named)
-        if row is not None and _readable(actor, row):
-            raise ConflictError(
-                "You may read this document without it.",
-                code="break-glass-needless",
-                rule="break-glass-needless",
-                satisfied_by=f"Read /v1/documents/{row['id']}.",
-            )
+        if row is not None:
+            _refuse_needless(actor, row)
         requests.insert(
             custody,
             uow,
@@ -113,8 +108,14 @@ def _find(uow: UnitOfWork, named: str) -> Row | None:
     return rows.lock(uow, found) if found is not None else None
 
 
-def _readable(actor: Actor, row: Row) -> bool:
-    return access.decide(actor, Permission.DOCUMENT_READ, facts_for_access(row)).allowed
+def _refuse_needless(actor: Actor, row: Row) -> None:
+    if access.decide(actor, Permission.DOCUMENT_READ, facts_for_access(row)).allowed:
+        raise ConflictError(
+            "You may read this document without it.",
+            code="break-glass-needless",
+            rule="break-glass-needless",
+            satisfied_by=f"Read /v1/documents/{row['id']}.",
+        )
 
 
 def approve(custody: Custody, actor: Actor, request_id: str, reason: str) -> None:
