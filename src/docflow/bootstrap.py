@@ -38,7 +38,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import archive, deliver, failures, levels, sign
+from docflow.release import archive, deliver, failures, inbox, levels, sign
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
@@ -296,6 +296,7 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
         enqueue=engine.enqueue,
         openers=openers_of(settings, database.clock.now()),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+        elsewhere=(inbox.reseal_notes,),
     )
 
 
