@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ class Upload:
 
         portal = self.office.client.portal
         assert portal is not None
-        portal.call(self.office.client.app, scope, receive, send)
+        app: Any = self.office.client.app
+        portal.call(partial(app, scope, receive, send))
         return json.loads(self.body) if self.body else None
 
     @property

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import docflow
 from docflow.db import Draft
 from docflow.documents import change, reclassify, resealing, rows
 from docflow.documents.content import ReceivedFile
 from docflow.documents.intake import for_change
 from docflow.documents.keyroom import KeyRoom
 from docflow.kernel.clock import ManualClock
-from docflow.kernel.resources import bundled
 from docflow.storage.sealing import rewrap
 from tests.conftest import START
 from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
@@ -41,7 +41,8 @@ _STEP = st.one_of(
 def office(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Any:
     folder = tmp_path_factory.mktemp("vault-walks")
     copy_instance(prepared, folder)
-    text = bundled("data/office.yaml").read_text("utf-8")
+    sample = Path(docflow.__file__).parent / "data" / "office.yaml"
+    text = sample.read_text("utf-8")
     assert "ceiling: confidential" in text
     lifted = folder / "office.yaml"
     lifted.write_text(text.replace("ceiling: confidential", "ceiling: top-secret"), "utf-8")
