@@ -64,13 +64,13 @@ def cleared_office(instance: Instance, *logins: str) -> Iterator[Office]:
         yield office
 
 
-def marked_pdf(pages: int = 1) -> bytes:
+def marked_pdf(pages: int = 1, marker: bytes = PLAIN) -> bytes:
     """A PDF that carries the marker in the open, as a title and on every uncompressed page."""
     out = io.BytesIO()
     canvas = Canvas(out, pageCompression=0, invariant=1)
-    canvas.setTitle(PLAIN.decode())
+    canvas.setTitle(marker.decode())
     for _ in range(pages):
-        canvas.drawString(72, 700, PLAIN.decode())
+        canvas.drawString(72, 700, marker.decode())
         canvas.showPage()
     canvas.save()
     return out.getvalue()
@@ -86,22 +86,28 @@ def encodings(marker: bytes = PLAIN) -> list[bytes]:
     return found
 
 
-def has_marker(data: bytes) -> bool:
+def has_marker(data: bytes, marker: bytes = PLAIN) -> bool:
     """Tell whether the marker lies in these bytes in a form that gives it away."""
-    return any(form in data for form in encodings())
+    return any(form in data for form in encodings(marker))
 
 
-def rows_of(connection: sa.Connection, table: str) -> str:
+def rows_of(connection: sa.Connection, table: str, schema: str | None = None) -> str:
     """Every row of a table, as the driver has it."""
-    found = connection.exec_driver_sql(f'SELECT * FROM "{table}"')  # noqa: S608
+    name = f'"{table}"' if schema is None else f'"{schema}"."{table}"'
+    found = connection.exec_driver_sql(f"SELECT * FROM {name}")  # noqa: S608
     return "\n".join(json.dumps([str(value) for value in row], ensure_ascii=False) for row in found)
 
 
 def in_tables(database: Database) -> bytes:
     """Every column of every table, the job engine's and the search index's as well."""
     with database.read() as connection:
-        tables = sa.inspect(connection).get_table_names()
-        return "\n".join(rows_of(connection, name) for name in tables).encode()
+        inspector = sa.inspect(connection)
+        schemas = [name for name in inspector.get_schema_names() if name != "information_schema"]
+        return "\n".join(
+            rows_of(connection, name, schema)
+            for schema in schemas
+            for name in inspector.get_table_names(schema)
+        ).encode()
 
 
 def in_folder(folder: Path, besides: Iterable[str] = ()) -> dict[str, bytes]:

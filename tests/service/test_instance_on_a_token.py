@@ -16,6 +16,8 @@ from tests.unit.storage.test_sealing_token import (
     tokens,
 )
 
+pkcs11 = pytest.importorskip("pkcs11")
+
 __all__ = ["pin_file", "tokens"]  # fixtures
 
 
@@ -43,7 +45,7 @@ def test_a_confidential_document_is_posted_signed_and_opened(
     assert instance.show(HEAD, document).row["subject"] == MARKER
     for file in instance.rows("files", document_id=document):
         with instance.services.desk.vault.open(file) as source:
-            assert has_marker(source.read()) is (file["form"] == "original")
+            assert has_marker(source.read())
     assert {row["provider"] for row in instance.rows("data_keys")} == {"pkcs11"}
     assert not has_marker(in_tables(instance.database))
     at_rest = in_folder(folder)
@@ -77,5 +79,6 @@ def test_a_token_that_is_gone_opens_nothing_and_says_so(
         assert not has_marker(refused.value.detail.encode())
     finally:
         away.rename(tokens)
+    pkcs11.lib(str(module())).reinitialize()  # as SoftHSM finds its tokens again
     assert instance.show(HEAD, document).row["subject"] == MARKER
     instance.close()

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from docflow.cli.keys import keys_app, open_instance
 from docflow.documents.keyroom import KeyRoom
 from docflow.kernel.clock import ManualClock
-from docflow.kernel.errors import ConfigurationError
+from docflow.kernel.errors import IntegrityError
 from docflow.storage.sealing import Envelope, KeyRecord, Keyring
 from tests.classified_support import MARKER, has_marker, marked_pdf
 from tests.conftest import START
@@ -116,7 +116,8 @@ def test_a_rotation_that_was_interrupted_is_finished(
     document = signed(office)
     with monkeypatch.context() as patched:
         patched.setattr("docflow.documents.keyroom.KeyRoom", interrupted(after))
-        assert isinstance(office.keys("rotate").exception, Interrupted)
+        with pytest.raises(Interrupted):
+            office.keys("rotate")
     assert office.versions() == ({1} if after == 0 else {1, 2})
     assert all_open(office, document)  # between the two, both versions open
     told = office.keys("status")
@@ -156,7 +157,7 @@ def test_a_missing_key_is_told_and_nothing_is_opened(office: Office) -> None:
     assert told.exit_code == 1
     assert "MISSING" in told.output
     other = office.again()
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(IntegrityError) as refused:
         other.show(HEAD, document)
     assert refused.value.code == "key-missing"
     other.close()
