@@ -9,7 +9,7 @@ import pytest
 
 from docflow.documents import retaining
 from docflow.jobs.model import JobRun
-from docflow.kernel.clock import ManualClock
+from docflow.kernel.clock import ManualClock, rfc3339
 from docflow.kernel.errors import ConfigurationError, ConflictError
 from docflow.kernel.resources import bundled
 from docflow.people.seed import BUILTIN, parse_seed
@@ -250,3 +250,20 @@ def test_a_worker_runs_the_job_that_the_transition_asked_for(make: Callable[...,
     assert instance.job(job).error is None
     assert instance.job(job).state == "done"
     assert set(kept(instance, document)) == keys_of(instance, document, "signed", "released")
+
+
+def test_records_are_lengthened_and_never_shortened_on_both_databases(
+    any_instance: Instance, clock: ManualClock
+) -> None:
+    document = any_instance.to_signed(any_instance.draft())
+    keys = sorted(keys_of(any_instance, document, "signed"))
+    retainer = retainer_of(any_instance)
+    start = clock.now()
+    for days, changed in ((10, 1), (10, 0), (5, 0), (20, 1)):
+        plan = {"keys": keys, "until": rfc3339(start + timedelta(days=days))}
+        assert retainer._record(document, plan, "signed") == changed * len(keys)
+    assert {row["until"] for row in kept(any_instance, document).values()} == {
+        start + timedelta(days=20)
+    }
+    entries = any_instance.rows("history_entries", action="document.files-retained")
+    assert len(entries) == 2
