@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import x509
+from asn1crypto import cms, x509
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESStatus
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.validation.errors import SignatureValidationError
@@ -23,9 +23,16 @@ from docflow.signing.report import (
     Changes,
     Coverage,
     Indication,
+    Level,
+    Revocation,
     Strength,
+    TimestampReport,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying import evidence
+from docflow.signing.verifying.algorithms import in_words, key_facts
+from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.terms import Terms
 
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
     SignatureCoverageLevel.ENTIRE_FILE: "entire-file",
@@ -70,18 +77,33 @@ _STANDARD_NAMES = {
     "GENERIC": "CERTIFICATE_CHAIN_GENERAL_FAILURE",
     "EXPIRED": "OUT_OF_BOUNDS_NO_POE",
 }
-_SAFE_RSA_BITS, _LEAST_RSA_BITS = 3000, 2048  # TS 119 312
-_LEAST_CURVE_BITS = 256
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-_BROKEN_DIGESTS = {"md2", "md5", "sha1"}
+_OTHER = ModificationLevel.OTHER
 
 
-def verdict(status: Any, own_roots: TrustRoots, known: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of a `SignatureReport` that follow from pyHanko's `status`."""
+def verdict(
+    status: Any,
+    own_roots: TrustRoots,
+    known: dict[str, Any],
+    *,
+    outcome: Outcome | None = None,
+    hidden: str | None = None,
+) -> dict[str, Any]:
+    """Return the members of a `SignatureReport` that follow from pyHanko's `status`.
+
+    Args:
+        status: what pyHanko found.
+        own_roots: what makes a signature ours.
+        known: what the signature says of itself.
+        outcome: how its validation ended, where the trust in it is not `status`'s own.
+        hidden: a sentence, if something that came later hides what was signed.
+    """
     coverage = _COVERAGE.get(status.coverage, "unclear")
     changes = _CHANGES[status.modification_level]
-    indication, sub_indication, reasons = _indication(status, coverage, known["strength"])
-    trusted = bool(status.trusted)
+    problem = _problem(status, outcome)
+    indication, sub_indication, reasons = _indication(status, coverage, known["strength"], problem)
+    if hidden and indication == PASSED:
+        indication, sub_indication, reasons = FAILED, "FORMAT_FAILURE", [hidden]
+    trusted = problem is None
     timestamp: Any = getattr(status, "timestamp_validity", None)
     proven = timestamp is not None and timestamp.valid and timestamp.intact and timestamp.trusted
     changed = (
@@ -104,8 +126,17 @@ def verdict(status: Any, own_roots: TrustRoots, known: dict[str, Any]) -> dict[s
     }
 
 
+def _problem(status: Any, outcome: Outcome | None) -> Any:
+    """Return what is wrong with the trust in a signature, as pyHanko's sub-indication, or None."""
+    if outcome is not None:
+        return None if outcome.passed and status.validation_path else outcome.sub_indication
+    if status.trusted:
+        return None
+    return status.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
+
+
 def _indication(
-    status: Any, coverage: Coverage, strength: Strength
+    status: Any, coverage: Coverage, strength: Strength, problem: Any
 ) -> tuple[Indication, str | None, list[str]]:
     if not status.intact:
         return FAILED, "HASH_FAILURE", ["The signed bytes were changed after signing."]
@@ -117,12 +148,11 @@ def _indication(
             "FORMAT_FAILURE",
             ["The signature does not cover a whole version of the file."],
         )
-    if getattr(status, "docmdp_ok", None) is False:
+    if getattr(status, "docmdp_ok", None) is False or status.modification_level == _OTHER:
         return FAILED, "FORMAT_FAILURE", ["The file was changed in a way the signature forbids."]
     if not getattr(status, "seed_value_ok", True):
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
-    if status.trust_problem_indic is not None or not status.trusted:
-        problem = status.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
+    if problem is not None:
         indication, name = _named(problem)
         return indication, name, [_CHAIN.get(name, f"The chain of the certificate failed: {name}.")]
     if strength == "weak":
@@ -175,31 +205,91 @@ def describe_certificate(certificate: x509.Certificate) -> dict[str, Any]:
     }
 
 
-def describe_algorithm(embedded: EmbeddedPdfSignature) -> dict[str, Any]:
-    """Return the algorithm in words, and how strong it is held to be (TS 119 312)."""
-    mechanism = str(embedded.signer_info["signature_algorithm"]["algorithm"].native)
-    digest = str(embedded.md_algorithm)
-    key = embedded.signer_cert.public_key
-    shown_digest = digest.upper().replace("SHA", "SHA-").replace("--", "-")
-    strength: Strength
-    if key.algorithm in {"rsa", "rsassa_pss"}:
-        padding = "PSS" if "pss" in mechanism else "PKCS#1 v1.5"
-        text = f"RSA {key.bit_size} ({padding}), {shown_digest}"
-        safe = key.bit_size >= _SAFE_RSA_BITS and padding == "PSS"
-        strength = (
-            "recommended" if safe else "legacy" if key.bit_size >= _LEAST_RSA_BITS else "weak"
-        )
-    elif key.algorithm == "ec":
-        text = (
-            f"ECDSA {key.curve[1] if key.curve[0] == 'named' else 'unnamed curve'}, {shown_digest}"
-        )
-        strength = "recommended" if key.bit_size >= _LEAST_CURVE_BITS else "weak"
-    else:
-        text, strength = f"{key.algorithm}, {shown_digest}", "unknown"
+def describe_algorithm(
+    embedded: EmbeddedPdfSignature, terms: Terms, proven_at: datetime | None
+) -> dict[str, Any]:
+    """Return the algorithm in words, and how it stands at `proven_at`, else at validation."""
+    return algorithm_of(
+        embedded.signer_info, embedded.signer_cert, str(embedded.md_algorithm), terms, proven_at
+    )
+
+
+def algorithm_of(
+    signer: cms.SignerInfo,
+    certificate: x509.Certificate,
+    digest: str,
+    terms: Terms,
+    proven_at: datetime | None,
+) -> dict[str, Any]:
+    """Return the algorithm of a signer in words, and how it stands by the dated policy."""
+    mechanism = str(signer["signature_algorithm"]["algorithm"].native)
+    family, bits, padding = key_facts(certificate.public_key, mechanism)
+    standing = terms.policy.algorithms.signature(
+        family, bits, padding, digest, proven_at or terms.now
+    )
     return {
-        "algorithm": text,
-        "strength": "weak" if digest in _BROKEN_DIGESTS else strength,
+        "algorithm": in_words(certificate.public_key, mechanism, digest),
+        "strength": standing.strength,
+        "algorithm_until": standing.until,
+        "proven_at": aware(proven_at),
     }
+
+
+def describe_evidence(
+    outcome: Outcome, signed_data: cms.SignedData, carried: Carried, *, archived: datetime | None
+) -> dict[str, Any]:
+    """Return path, revocation, timestamps and the level whose demands are met."""
+    status = outcome.status
+    path = evidence.path_of(status)
+    stamps = [_stamp(one, status.timestamp_validity) for one in evidence.tokens(signed_data)]
+    if archived is not None:
+        stamps.append(
+            TimestampReport(kind="document", at=aware(archived), authority=None, indication=PASSED)
+        )
+    timed = any(one.indication == PASSED for one in stamps)
+    known = bool(path) and evidence.revocation_known(path, carried)
+    stamp = status.timestamp_validity
+    known_of_stamp = stamp is None or evidence.revocation_known(evidence.path_of(stamp), carried)
+    level: Level = "none"
+    if evidence.is_baseline(signed_data):
+        level = "B-B"
+        if timed:
+            level = "B-T"
+        if timed and known and known_of_stamp:
+            level = "B-LTA" if archived is not None else "B-LT"
+    return {
+        "level": level,
+        "timestamps": tuple(stamps),
+        "revocation": _revocation(outcome, path, carried),
+        "path": evidence.described(path),
+    }
+
+
+def _revocation(outcome: Outcome, path: list[x509.Certificate], carried: Carried) -> Revocation:
+    if "REVOKED" in outcome.sub_indication.name:
+        return "revoked"
+    known = evidence.revocation_known([path[0], path[-1]], carried) if len(path) > 1 else False
+    return "good" if outcome.passed and known else "unknown"
+
+
+def _stamp(token: cms.SignedData, validity: Any) -> TimestampReport:
+    """Describe a signature timestamp; the one that pyHanko validated has its verdict."""
+    content = token["encap_content_info"]["content"].parsed
+    at = aware(content["gen_time"].native)
+    authority = None
+    indication: Indication = INDETERMINATE
+    name: str | None = "NO_CERTIFICATE_CHAIN_FOUND"
+    if validity is not None and aware(validity.timestamp) == at:
+        authority = validity.signing_cert.subject.human_friendly
+        if validity.valid and validity.intact and validity.trusted:
+            indication, name = PASSED, None
+        elif not (validity.valid and validity.intact):
+            indication, name = FAILED, "HASH_FAILURE"
+        elif validity.trust_problem_indic is not None:
+            indication, name = _named(validity.trust_problem_indic)
+    return TimestampReport(
+        kind="signature", at=at, authority=authority, indication=indication, sub_indication=name
+    )
 
 
 def _anchor(status: Any) -> bytes:
