@@ -25,6 +25,7 @@ from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.terms import Policy
 
 DEFAULT_TIMEOUT_S = 20.0
 DEFAULT_MEMORY_BYTES = 1 << 30
@@ -44,16 +45,21 @@ def verify_isolated(
     *,
     now: datetime,
     own_roots: TrustRoots,
+    data: Path | None = None,
+    policy: Policy | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> VerificationReport:
-    """Do what `validate.verify` does, in a process that is killed when it goes too far.
+    """Do what `dispatch.verify_any` does, in a process that is killed when it goes too far.
 
     Args:
-        path: the file; its path is handed over, not its bytes.
-        roots: as for `validate.verify`.
-        now: as for `validate.verify`.
-        own_roots: as for `validate.verify`.
+        path: the file; its path is handed over, not its bytes, and only opened at the other end. It
+            may be that of an open file of this process (`/proc/<pid>/fd/<n>`).
+        roots: as for `verify_any`.
+        now: as for `verify_any`.
+        own_roots: as for `verify_any`.
+        data: as for `verify_any`; a path as above.
+        policy: as for `verify_any`.
         timeout_s: wall-clock seconds until judging is broken off.
         memory_bytes: address space the process may have, about 250 MB of which it needs itself.
 
@@ -61,15 +67,20 @@ def verify_isolated(
         FileNotFoundError: if there is no file.
         UnavailableError: if too many files are being judged already.
     """
-    if not path.is_file():
-        raise FileNotFoundError(path)
+    for one in (path, data):
+        if one is not None and not one.is_file():
+            raise FileNotFoundError(one)
+    policy = policy or Policy()
     if not _turns.acquire(timeout=timeout_s):
         raise UnavailableError(
             "Too many files are being verified at the moment; try again in a minute."
         )
     try:
         request = {
-            "path": str(path.resolve()),
+            # not resolved: the name behind /proc/<pid>/fd/<n> leads nowhere
+            "path": str(path.absolute()),
+            "data": str(data.absolute()) if data is not None else None,
+            "policy": policy.to_dict(),
             "roots": roots.to_pem(),
             "own_roots": own_roots.to_pem(),
             "now": rfc3339(now),

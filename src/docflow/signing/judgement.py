@@ -9,11 +9,10 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import cms, x509
+from asn1crypto import x509
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESStatus
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.validation.errors import SignatureValidationError
-from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from docflow.signing.report import (
@@ -23,16 +22,11 @@ from docflow.signing.report import (
     Changes,
     Coverage,
     Indication,
-    Level,
-    Revocation,
+    SignatureReport,
     Strength,
-    TimestampReport,
 )
 from docflow.signing.trust import TrustRoots
-from docflow.signing.verifying import evidence
-from docflow.signing.verifying.algorithms import in_words, key_facts
-from docflow.signing.verifying.evidence import Carried, Outcome
-from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.evidence import Outcome
 
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
     SignatureCoverageLevel.ENTIRE_FILE: "entire-file",
@@ -77,7 +71,6 @@ _STANDARD_NAMES = {
     "GENERIC": "CERTIFICATE_CHAIN_GENERAL_FAILURE",
     "EXPIRED": "OUT_OF_BOUNDS_NO_POE",
 }
-_OTHER = ModificationLevel.OTHER
 
 
 def verdict(
@@ -97,18 +90,20 @@ def verdict(
         outcome: how its validation ended, where the trust in it is not `status`'s own.
         hidden: a sentence, if something that came later hides what was signed.
     """
-    coverage = _COVERAGE.get(status.coverage, "unclear")
-    changes = _CHANGES[status.modification_level]
+    in_pdf = hasattr(status, "coverage")  # else the signature covers its data, and nothing follows
+    coverage: Coverage = _COVERAGE.get(status.coverage, "unclear") if in_pdf else "entire-file"
+    changes: Changes = _CHANGES[status.modification_level] if in_pdf else "none"
     problem = _problem(status, outcome)
-    indication, sub_indication, reasons = _indication(status, coverage, known["strength"], problem)
+    indication, sub_indication, reasons = _indication(
+        status, coverage, changes, known["strength"], problem
+    )
     if hidden and indication == PASSED:
         indication, sub_indication, reasons = FAILED, "FORMAT_FAILURE", [hidden]
     trusted = problem is None
     timestamp: Any = getattr(status, "timestamp_validity", None)
     proven = timestamp is not None and timestamp.valid and timestamp.intact and timestamp.trusted
-    changed = (
-        status.diff_result.changed_form_fields if isinstance(status.diff_result, DiffResult) else ()
-    )
+    difference = getattr(status, "diff_result", None)
+    changed = difference.changed_form_fields if isinstance(difference, DiffResult) else ()
     moment = status.timestamp if known.get("kind") == "timestamp" else known["signed_at"]
     return {
         "indication": indication,
@@ -120,7 +115,9 @@ def verdict(
         "ours": trusted and _anchor(status) in own_roots.fingerprints,
         "changes_after": changes,
         "changed_fields": tuple(sorted(changed)),
-        "time_is_proven": proven or (known.get("kind") == "timestamp" and trusted),
+        "time_is_proven": proven
+        or bool(known.get("proven_at"))
+        or (known.get("kind") == "timestamp" and trusted),
         "signed_at": aware(timestamp.timestamp) if proven else aware(moment),
         "reasons": (*reasons, *_notes(coverage, changes, proven, known)),
     }
@@ -136,7 +133,7 @@ def _problem(status: Any, outcome: Outcome | None) -> Any:
 
 
 def _indication(
-    status: Any, coverage: Coverage, strength: Strength, problem: Any
+    status: Any, coverage: Coverage, changes: Changes, strength: Strength, problem: Any
 ) -> tuple[Indication, str | None, list[str]]:
     if not status.intact:
         return FAILED, "HASH_FAILURE", ["The signed bytes were changed after signing."]
@@ -148,12 +145,12 @@ def _indication(
             "FORMAT_FAILURE",
             ["The signature does not cover a whole version of the file."],
         )
-    if getattr(status, "docmdp_ok", None) is False or status.modification_level == _OTHER:
+    if getattr(status, "docmdp_ok", None) is False or changes == "other":
         return FAILED, "FORMAT_FAILURE", ["The file was changed in a way the signature forbids."]
     if not getattr(status, "seed_value_ok", True):
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
     if problem is not None:
-        indication, name = _named(problem)
+        indication, name = named(problem)
         return indication, name, [_CHAIN.get(name, f"The chain of the certificate failed: {name}.")]
     if strength == "weak":
         name = "CRYPTO_CONSTRAINTS_FAILURE"
@@ -161,7 +158,7 @@ def _indication(
     return PASSED, None, []
 
 
-def _named(problem: Any) -> tuple[Indication, str]:
+def named(problem: Any) -> tuple[Indication, str]:
     """Return indication and standard name of one of pyHanko's sub-indications."""
     name = _STANDARD_NAMES.get(problem.name, problem.name)
     failed = isinstance(problem, AdESFailure) or problem.status == AdESStatus.FAILED
@@ -176,6 +173,8 @@ def _notes(coverage: Coverage, changes: Changes, proven: bool, known: dict[str, 
         notes.append(f"It covers the whole version that was signed. {_AFTERWARDS[changes]}")
     if known.get("kind") != "timestamp" and not proven:
         notes.append("The signing time is what the signer's machine says; no timestamp proves it.")
+    if known.get("path") and known.get("revocation") == "unknown":
+        notes.append("Whether a certificate was revoked is not known: nothing given says so.")
     if known["strength"] == "legacy":
         notes.append(f"{known['algorithm']} is still accepted, but no longer recommended.")
     return notes
@@ -186,8 +185,30 @@ def indication_of_error(error: Exception) -> tuple[Indication, str]:
     if isinstance(error, SignatureValidationError):
         if error.ades_subindication is AdESIndeterminate.GENERIC:  # a format pyHanko does not know
             return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE"
-        return _named(error.ades_subindication)
+        return named(error.ades_subindication)
     return FAILED, "FORMAT_FAILURE"
+
+
+def unreadable(name: str, error: Exception) -> SignatureReport:
+    """Report a signature that cannot be read at all."""
+    return SignatureReport(
+        field=name,
+        indication=FAILED,
+        sub_indication="FORMAT_FAILURE",
+        reasons=(f"The signature cannot be read: {one_line(error)}.",),
+    )
+
+
+def unjudged(name: str, error: Exception, known: dict[str, Any]) -> SignatureReport:
+    """Report a signature whose validation broke off; pyHanko's own errors name the indication."""
+    indication, sub_indication = indication_of_error(error)
+    return SignatureReport(
+        field=name,
+        indication=indication,
+        sub_indication=sub_indication,
+        reasons=(f"The signature cannot be judged: {one_line(error)}.",),
+        **known,
+    )
 
 
 def describe_certificate(certificate: x509.Certificate) -> dict[str, Any]:
@@ -203,93 +224,6 @@ def describe_certificate(certificate: x509.Certificate) -> dict[str, Any]:
         "serial": f"{certificate.serial_number:x}",
         "certificate_sha256": certificate.sha256.hex(),
     }
-
-
-def describe_algorithm(
-    embedded: EmbeddedPdfSignature, terms: Terms, proven_at: datetime | None
-) -> dict[str, Any]:
-    """Return the algorithm in words, and how it stands at `proven_at`, else at validation."""
-    return algorithm_of(
-        embedded.signer_info, embedded.signer_cert, str(embedded.md_algorithm), terms, proven_at
-    )
-
-
-def algorithm_of(
-    signer: cms.SignerInfo,
-    certificate: x509.Certificate,
-    digest: str,
-    terms: Terms,
-    proven_at: datetime | None,
-) -> dict[str, Any]:
-    """Return the algorithm of a signer in words, and how it stands by the dated policy."""
-    mechanism = str(signer["signature_algorithm"]["algorithm"].native)
-    family, bits, padding = key_facts(certificate.public_key, mechanism)
-    standing = terms.policy.algorithms.signature(
-        family, bits, padding, digest, proven_at or terms.now
-    )
-    return {
-        "algorithm": in_words(certificate.public_key, mechanism, digest),
-        "strength": standing.strength,
-        "algorithm_until": standing.until,
-        "proven_at": aware(proven_at),
-    }
-
-
-def describe_evidence(
-    outcome: Outcome, signed_data: cms.SignedData, carried: Carried, *, archived: datetime | None
-) -> dict[str, Any]:
-    """Return path, revocation, timestamps and the level whose demands are met."""
-    status = outcome.status
-    path = evidence.path_of(status)
-    stamps = [_stamp(one, status.timestamp_validity) for one in evidence.tokens(signed_data)]
-    if archived is not None:
-        stamps.append(
-            TimestampReport(kind="document", at=aware(archived), authority=None, indication=PASSED)
-        )
-    timed = any(one.indication == PASSED for one in stamps)
-    known = bool(path) and evidence.revocation_known(path, carried)
-    stamp = status.timestamp_validity
-    known_of_stamp = stamp is None or evidence.revocation_known(evidence.path_of(stamp), carried)
-    level: Level = "none"
-    if evidence.is_baseline(signed_data):
-        level = "B-B"
-        if timed:
-            level = "B-T"
-        if timed and known and known_of_stamp:
-            level = "B-LTA" if archived is not None else "B-LT"
-    return {
-        "level": level,
-        "timestamps": tuple(stamps),
-        "revocation": _revocation(outcome, path, carried),
-        "path": evidence.described(path),
-    }
-
-
-def _revocation(outcome: Outcome, path: list[x509.Certificate], carried: Carried) -> Revocation:
-    if "REVOKED" in outcome.sub_indication.name:
-        return "revoked"
-    known = evidence.revocation_known([path[0], path[-1]], carried) if len(path) > 1 else False
-    return "good" if outcome.passed and known else "unknown"
-
-
-def _stamp(token: cms.SignedData, validity: Any) -> TimestampReport:
-    """Describe a signature timestamp; the one that pyHanko validated has its verdict."""
-    content = token["encap_content_info"]["content"].parsed
-    at = aware(content["gen_time"].native)
-    authority = None
-    indication: Indication = INDETERMINATE
-    name: str | None = "NO_CERTIFICATE_CHAIN_FOUND"
-    if validity is not None and aware(validity.timestamp) == at:
-        authority = validity.signing_cert.subject.human_friendly
-        if validity.valid and validity.intact and validity.trusted:
-            indication, name = PASSED, None
-        elif not (validity.valid and validity.intact):
-            indication, name = FAILED, "HASH_FAILURE"
-        elif validity.trust_problem_indic is not None:
-            indication, name = _named(validity.trust_problem_indic)
-    return TimestampReport(
-        kind="signature", at=at, authority=authority, indication=indication, sub_indication=name
-    )
 
 
 def _anchor(status: Any) -> bytes:

@@ -28,7 +28,6 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from docflow.signing import judgement
 from docflow.signing.blocking import blocking
 from docflow.signing.report import (
-    FAILED,
     INDETERMINATE,
     PASSED,
     SignatureReport,
@@ -37,7 +36,7 @@ from docflow.signing.report import (
     overall,
 )
 from docflow.signing.trust import TrustRoots
-from docflow.signing.verifying import evidence
+from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.embedded import covers_too_much, judged_signature, judged_timestamp
 from docflow.signing.verifying.terms import Policy, Terms
 
@@ -153,7 +152,7 @@ class _Judging:
             try:
                 known.append(EmbeddedPdfSignature(self._reader, field, name))
             except Exception as error:  # noqa: BLE001 - the parser throws anything
-                unreadable.append(_unreadable(name, error))
+                unreadable.append(judgement.unreadable(name, error))
         known.sort(key=lambda one: one.signed_revision, reverse=True)
         for position, embedded in enumerate(known):
             reports.insert(0, self._one(embedded, known[:position]))
@@ -166,19 +165,21 @@ class _Judging:
         try:
             told = _description(embedded, self._terms)
         except Exception as error:  # noqa: BLE001 - as above
-            return _unreadable(name, error)
+            return judgement.unreadable(name, error)
         try:
             if told["kind"] == "timestamp":
                 return self._timestamp(embedded, told)
             return self._signature(embedded, told, later)
         except Exception as error:  # noqa: BLE001 - as above
-            return _unjudged(name, error, told)
+            return judgement.unjudged(name, error, told)
 
     def _timestamp(self, embedded: EmbeddedPdfSignature, told: dict[str, Any]) -> SignatureReport:
         at = self._archived_at or self._terms.now
-        status = blocking(judged_timestamp(embedded, self._carried, self._terms, at))
-        found = judgement.verdict(status, self._terms.own_roots, told)
-        if found["indication"] == PASSED and status.timestamp < at:
+        outcome = blocking(judged_timestamp(embedded, self._carried, self._terms, at))
+        status = outcome.status
+        told = told | description.timestamp_of(outcome)
+        found = judgement.verdict(status, self._terms.own_roots, told, outcome=outcome)
+        if found["indication"] == PASSED and status.timestamp <= at:
             self._archived_at = status.timestamp
         return SignatureReport(field=embedded.field_name, **{**told, **found})
 
@@ -190,18 +191,18 @@ class _Judging:
     ) -> SignatureReport:
         archived = self._archived_at
         outcome = blocking(
-            judged_signature(embedded, self._carried, self._terms, archived=archived is not None)
+            judged_signature(embedded, self._carried, self._terms, archived or self._terms.now)
         )
         proven = min(filter(None, (outcome.proven_at, archived)), default=None)
-        told = told | judgement.describe_algorithm(embedded, self._terms, proven)
+        told = told | _algorithm(embedded, self._terms, proven)
         hidden = next(
             filter(None, (covers_too_much(one, embedded.signed_revision) for one in later)), None
         )
+        told |= description.evidence_of(
+            outcome, embedded.signed_data, self._carried, archived=archived
+        )
         found = judgement.verdict(
             outcome.status, self._terms.own_roots, told, outcome=outcome, hidden=hidden
-        )
-        told |= judgement.describe_evidence(
-            outcome, embedded.signed_data, self._carried, archived=archived
         )
         return SignatureReport(field=embedded.field_name, **{**told, **found})
 
@@ -223,7 +224,7 @@ def _description(embedded: EmbeddedPdfSignature, terms: Terms) -> dict[str, Any]
         "certifies": "/DocMDP" in _certified(embedded),
         **judgement.describe_certificate(embedded.signer_cert),
         "covered_bytes": _covered(embedded),
-        **judgement.describe_algorithm(embedded, terms, None),
+        **_algorithm(embedded, terms, None),
     }
 
 
@@ -233,6 +234,14 @@ def _certified(embedded: EmbeddedPdfSignature) -> Iterator[str]:
     for key in permissions:
         if permissions.raw_get(key) == embedded.sig_field.raw_get("/V"):
             yield key
+
+
+def _algorithm(
+    embedded: EmbeddedPdfSignature, terms: Terms, proven_at: datetime | None
+) -> dict[str, Any]:
+    return description.algorithm_of(
+        embedded.signer_info, embedded.signer_cert, str(embedded.md_algorithm), terms, proven_at
+    )
 
 
 def _covered(embedded: EmbeddedPdfSignature) -> int | None:
@@ -248,24 +257,3 @@ def _padding_is_empty(content: bytes) -> bool:
 
 def _text(dictionary: Any, key: str) -> str:
     return str(dictionary.get(key, ""))[:500]
-
-
-def _unreadable(name: str, error: Exception) -> SignatureReport:
-    return SignatureReport(
-        field=name,
-        indication=FAILED,
-        sub_indication="FORMAT_FAILURE",
-        reasons=(f"The signature cannot be read: {judgement.one_line(error)}.",),
-    )
-
-
-def _unjudged(name: str, error: Exception, known: dict[str, Any]) -> SignatureReport:
-    """Report a signature whose validation broke off; pyHanko's own errors name the indication."""
-    indication, sub_indication = judgement.indication_of_error(error)
-    return SignatureReport(
-        field=name,
-        indication=indication,
-        sub_indication=sub_indication,
-        reasons=(f"The signature cannot be judged: {judgement.one_line(error)}.",),
-        **known,
-    )

@@ -7,6 +7,7 @@ Rules:
 Source: ETSI TS 119 312, EN 319 102-1 5.2.8 (cryptographic verification constraints).
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,6 +102,23 @@ class AlgorithmPolicy:
                 )
             )
         return cls(str(data["policy"]), digests, tuple(rules))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `from_data` reads."""
+        return {
+            "policy": self.name,
+            "digests": {
+                name: {"until": until.isoformat() if until else None, "unlisted": unlisted}
+                for name, (until, unlisted) in self.digests.items()
+            },
+            "keys": [
+                {
+                    **dataclasses.asdict(rule),
+                    "until": rule.until.isoformat() if rule.until else None,
+                }
+                for rule in self.rules
+            ],
+        }
 
     def digest(self, name: str, at: datetime) -> Standing:
         """Tell how a digest stands at the instant `at`."""
@@ -227,6 +245,8 @@ def _standing(until: date | None, unlisted: bool, at: datetime) -> Standing:
 def _day(value: object) -> date | None:
     if value is None or type(value) is date:
         return value
+    if isinstance(value, str):
+        return date.fromisoformat(value)
     raise ValueError(f"{value!r} is not a day such as 2029-01-01")
 
 

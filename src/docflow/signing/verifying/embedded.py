@@ -14,19 +14,20 @@ from typing import Any
 from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.fields import SigSeedSubFilter
-from pyhanko.sign.validation.ades import ades_lta_validation
+from pyhanko.sign.validation.ades import ades_timestamp_validation
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import (
     EmbeddedPdfSignature,
-    async_validate_pdf_timestamp,
     report_seed_value_validation,
 )
-from pyhanko.sign.validation.policy_decl import PdfSignatureValidationSpec
-from pyhanko.sign.validation.status import PdfSignatureStatus
-from pyhanko_certvalidator.policy_decl import RevocationCheckingPolicy
+from pyhanko.sign.validation.policy_decl import SignatureValidationSpec
+from pyhanko.sign.validation.status import (
+    DocumentTimestampStatus,
+    PdfSignatureStatus,
+    TimestampSignatureStatus,
+)
 
 from docflow.signing.verifying import evidence
-from docflow.signing.verifying.algorithms import DatedAlgorithms
 from docflow.signing.verifying.evidence import Carried, Outcome
 from docflow.signing.verifying.terms import Terms
 
@@ -40,15 +41,9 @@ _FORMATS = {
 
 
 async def judged_signature(
-    embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, *, archived: bool
+    embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, at: datetime
 ) -> Outcome:
-    """Judge a signature.
-
-    Args:
-        embedded: the signature.
-        carried: the validation data of the file.
-        terms: the terms.
-        archived: whether a good document timestamp covers it.
+    """Judge a signature at the instant `at`.
 
     Raises:
         SignatureValidationError: if it is of a format that is not known, or broken.
@@ -59,63 +54,70 @@ async def judged_signature(
             f"{named} is not a recognized SubFilter type in signatures.",
             ades_subindication=AdESIndeterminate.GENERIC,
         )
-    embedded.compute_integrity_info(diff_policy=terms.diff_policy)  # type: ignore[no-untyped-call]
-    outcome = await (_archived if archived else _plain)(embedded, carried, terms)
-    status = outcome.status
-    if status is None:
-        raise SignatureValidationError(
-            outcome.message or "The signature cannot be validated.",
-            ades_subindication=outcome.sub_indication,
-        )
-    stamp = status.timestamp_validity
-    found = stamp is not None and stamp.valid and stamp.trusted
-    for name, value in report_seed_value_validation(
-        embedded, status.validation_path, found
-    ).items():
-        object.__setattr__(status, name, value)
-    return outcome
-
-
-async def _plain(embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms) -> Outcome:
+    _compare(embedded, terms)
     outcome = await evidence.judged_cms(
-        embedded.signed_data, embedded.compute_digest(), carried, terms
+        embedded.signed_data, embedded.compute_digest(), carried, terms, at
     )
-    status = outcome.status
-    if status is None:
-        return outcome
-    # pyHanko's basic process knows no other status than that of CMS: the PDF's own is added here
-    found = {one.name: getattr(status, one.name) for one in dataclasses.fields(status) if one.init}
-    return dataclasses.replace(
-        outcome, status=PdfSignatureStatus(**{**found, **embedded.summarise_integrity_info()})
-    )
-
-
-async def _archived(embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms) -> Outcome:
-    async def once(checking: RevocationCheckingPolicy) -> Any:
-        return await ades_lta_validation(
-            embedded,
-            PdfSignatureValidationSpec(
-                evidence.specification(terms, carried, checking), diff_policy=terms.diff_policy
-            ),
-            timing_info=evidence.timing(terms.now),
-        )
-
-    outcome = await evidence.tried(once, terms, carried)
-    # What needs no past proof passes by the plain process; the long-term one is for what does.
-    return outcome if outcome.passed else await _plain(embedded, carried, terms)
+    status = _in_pdf(outcome, embedded, PdfSignatureStatus)
+    seed = report_seed_value_validation(embedded, status.validation_path, outcome.stamped)
+    return dataclasses.replace(outcome, status=dataclasses.replace(status, **seed))
 
 
 async def judged_timestamp(
     embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, at: datetime
-) -> Any:
-    """Judge a document timestamp at the instant `at`; return pyHanko's status."""
-    context = (terms.roots + terms.policy.timestamp_roots).validation_context(
-        at,
-        carried.certificates,
-        algorithms=DatedAlgorithms(terms.policy.algorithms, at),
-        revocation_mode="soft-fail",
+) -> Outcome:
+    """Judge a document timestamp at the instant `at`.
+
+    Raises:
+        SignatureValidationError: if it is of a format that is not known, or broken.
+    """
+    named = embedded.sig_object.get("/SubFilter", None)
+    if named != SigSeedSubFilter.ETSI_RFC3161.value:
+        raise SignatureValidationError(
+            f"{named} is not a recognized SubFilter type for timestamps.",
+            ades_subindication=AdESIndeterminate.GENERIC,
+        )
+    _compare(embedded, terms)
+
+    async def validate(spec: SignatureValidationSpec) -> Any:
+        return await ades_timestamp_validation(
+            embedded.signed_data,
+            spec,
+            lambda _: bytes(embedded.compute_digest()),
+            timing_info=evidence.timing(at),
+            status_cls=TimestampSignatureStatus,
+        )
+
+    outcome = await evidence.tried(validate, terms, carried, at)
+    status = _in_pdf(outcome, embedded, DocumentTimestampStatus)
+    return dataclasses.replace(outcome, status=status)
+
+
+def _compare(embedded: EmbeddedPdfSignature, terms: Terms) -> None:
+    embedded.compute_integrity_info(  # type: ignore[no-untyped-call]
+        diff_policy=terms.diff_policy
     )
-    return await async_validate_pdf_timestamp(embedded, context, diff_policy=terms.diff_policy)
+
+
+def _in_pdf(outcome: Outcome, embedded: EmbeddedPdfSignature, status_cls: type[Any]) -> Any:
+    """Return the status with what the PDF adds: pyHanko's processes know that of CMS alone.
+
+    Raises:
+        SignatureValidationError: if there is no status.
+    """
+    if outcome.status is None:
+        raise SignatureValidationError(
+            outcome.message or "It cannot be validated.",
+            ades_subindication=outcome.sub_indication,
+        )
+    found = {
+        one.name: getattr(outcome.status, one.name)
+        for one in dataclasses.fields(outcome.status)
+        if one.init
+    }
+    known = {one.name for one in dataclasses.fields(status_cls)}
+    added = {k: v for k, v in embedded.summarise_integrity_info().items() if k in known}
+    return status_cls(**{**found, **added})
 
 
 def covers_too_much(embedded: EmbeddedPdfSignature, since: int) -> str | None:
@@ -147,7 +149,8 @@ def _share(widget: DictionaryObject) -> float:
     """Return what part of its page a widget covers; without a page, of A4."""
     rectangle = [float(one) for one in widget.get("/Rect", (0, 0, 0, 0))]
     page = widget.get("/P", None)
-    box = [float(one) for one in page.get("/MediaBox", ())] if page is not None else []
+    page = page.get_object() if page is not None else {}
+    box = [float(one) for one in page.get("/MediaBox", ())]
     if len(box) != 4:  # noqa: PLR2004 - a rectangle
         box = [0, 0, 595, 842]
     area = abs((box[2] - box[0]) * (box[3] - box[1])) or 1.0

@@ -1,7 +1,8 @@
 """The proof of time and of non-revocation that goes with a signature, and what it makes of the verdict.
 
 Rules:
-- The process of EN 319 102-1 is picked by what is there: basic, with time, or long-term (5.3, 5.5, 5.6).
+- The basic process, or the one with time where there is a timestamp (EN 319 102-1 5.3, 5.5); for the
+  long term (5.6), the same at the instant that the evidence proves.
 - Revocation is demanded where the file carries any; where it carries none, or not enough, the policy
   decides whether that is accepted, and the report says `unknown`.
 - Nothing is fetched.
@@ -10,7 +11,7 @@ Source: ETSI EN 319 102-1 (processes), EN 319 142-1 and 319 122-1 (levels).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +69,10 @@ _FOR_WANT_OF_REVOCATION = frozenset(
         AdESIndeterminate.NO_POE,
     }
 )
+# What a timestamp that cannot be trusted may bring upon a signature that is good without it.
+_LESS_THAN_FAILED = frozenset(
+    {*AdESPassed, *AdESIndeterminate} - {AdESIndeterminate.TIMESTAMP_ORDER_FAILURE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +101,41 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What validation found: pyHanko's status, its sub-indication, and the proven time."""
+    """What validation found.
+
+    Attributes:
+        status: pyHanko's status; None if it did not come so far.
+        sub_indication: pyHanko's.
+        message: what went wrong, in pyHanko's words.
+        checked: whether it was found out, from fresh data, that the signer was not revoked.
+    """
 
     status: Any
     sub_indication: Any
     message: str | None
-    proven_at: datetime | None
+    checked: bool
+
+    @property
+    def stamped(self) -> bool:
+        """Tell whether a good timestamp proves when the signature existed."""
+        stamp = getattr(self.status, "timestamp_validity", None)
+        return stamp is not None and bool(stamp.valid and stamp.intact and stamp.trusted)
+
+    @property
+    def proven_at(self) -> datetime | None:
+        """The instant that a good signature timestamp proves."""
+        return self.status.timestamp_validity.timestamp if self.stamped else None
 
     @property
     def passed(self) -> bool:
         """Tell whether the signature passed."""
         return isinstance(self.sub_indication, AdESPassed)
+
+    def stamped_by(self, stamp: Any) -> "Outcome":
+        """Return the outcome with the status of a signature timestamp added."""
+        if self.status is None or stamp is None:
+            return self
+        return replace(self, status=replace(self.status, timestamp_validity=stamp))
 
 
 def of_pdf(reader: PdfFileReader) -> Carried:
@@ -205,15 +234,33 @@ def timing(now: datetime) -> ValidationTimingInfo:
     return ValidationTimingInfo(now, now, point_in_time_validation=True)
 
 
-def demands(terms: Terms, carried: Carried) -> Iterator[RevocationCheckingPolicy]:
-    """Yield what revocation data to demand, try after try: ever less, as far as the policy allows."""
+def _tries(terms: Terms, carried: Carried) -> Iterator[tuple[RevocationCheckingPolicy, Carried]]:
+    """Yield what to demand and what to go by, try after try: ever less, as far as the policy allows."""
     required = terms.policy.revocation == "required"
     if required or carried.revocation:
-        yield REQUIRE_REVINFO
+        yield REQUIRE_REVINFO, carried
     if not required and carried.revocation:
-        yield _DEMAND_SIGNER
+        yield _DEMAND_SIGNER, carried
+        yield _DEMAND_NONE, carried
     if not required:
-        yield _DEMAND_NONE
+        # what is carried is stale, or about others: it proves nothing, and accuses all the same
+        yield _DEMAND_NONE, Carried(carried.certificates)
+
+
+Validation = Callable[[SignatureValidationSpec], Awaitable[Any]]
+
+
+async def tried(validate: Validation, terms: Terms, carried: Carried, at: datetime) -> Outcome:
+    """Validate, with ever smaller demands while only revocation data is missing."""
+    for checking, by in _tries(terms, carried):
+        result = await validate(specification(terms, by, checking))
+        if result.ades_subindic not in _FOR_WANT_OF_REVOCATION:
+            break
+    checked = checking.ee_certificate_rule is RevocationCheckingRule.CRL_OR_OCSP_REQUIRED
+    outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked)
+    if outcome.passed and not checked and _accused(path_of(outcome.status), carried, at):
+        return replace(outcome, sub_indication=AdESIndeterminate.REVOKED_NO_POE)
+    return outcome
 
 
 async def judged_cms(
@@ -221,43 +268,69 @@ async def judged_cms(
     raw_digest: bytes | None,
     carried: Carried,
     terms: Terms,
+    at: datetime,
 ) -> Outcome:
-    """Judge one signature by the basic process, or the one with time where there is a timestamp.
+    """Judge one signature: at the instant `at`, and if need be at the one its timestamp proves.
+
+    What was good at an instant at which it is proven to exist stays good: neither the end of a
+    certificate nor a later revocation takes that away (EN 319 102-1 5.6.2.4).
 
     Args:
         signed_data: with exactly one signer.
         raw_digest: of the detached data, by the signer's digest; None if the data is inside.
         carried: the validation data at hand.
         terms: the terms.
+        at: the validation time, or one at which a document timestamp proves that the file existed.
     """
-    timed = bool(tokens(signed_data))
-    validate = ades_with_time_validation if timed else ades_basic_validation
 
-    async def once(checking: RevocationCheckingPolicy) -> Any:
-        return await validate(
-            signed_data,
-            specification(terms, carried, checking),
-            timing_info=timing(terms.now),
-            raw_digest=raw_digest,
-        )
+    def by(validate: Any, moment: datetime) -> Validation:
+        async def once(spec: SignatureValidationSpec) -> Any:
+            return await validate(
+                signed_data, spec, timing_info=timing(moment), raw_digest=raw_digest
+            )
 
-    return await tried(once, terms, carried)
+        return once
+
+    if not tokens(signed_data):
+        return await tried(by(ades_basic_validation, at), terms, carried, at)
+    timed = await tried(by(ades_with_time_validation, at), terms, carried, at)
+    if (timed.passed and timed.checked) or timed.sub_indication not in _LESS_THAN_FAILED:
+        return timed
+    stamp = getattr(timed.status, "timestamp_validity", None)
+    moment = timed.proven_at or at
+    # A timestamp that proves nothing takes nothing away: what is left is the signature without it.
+    plain = await tried(by(ades_basic_validation, moment), terms, carried, moment)
+    better = plain.passed and (plain.checked or not timed.passed)
+    return plain.stamped_by(stamp) if better or not (timed.passed or timed.stamped) else timed
 
 
-async def tried(
-    once: Callable[[RevocationCheckingPolicy], Awaitable[Any]], terms: Terms, carried: Carried
-) -> Outcome:
-    """Validate by `once`, with ever smaller demands while only revocation data is missing."""
-    for checking in demands(terms, carried):
-        result = await once(checking)
-        if result.ades_subindic not in _FOR_WANT_OF_REVOCATION:
-            break
-    proven = getattr(result, "best_signature_time", None)
-    return Outcome(
-        result.api_status,
-        result.ades_subindic,
-        result.failure_msg,
-        proven if proven is not None and proven < terms.now else None,
+def _accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bool:
+    """Tell whether anything carried says that a certificate of the path was revoked before `at`.
+
+    The lists are stale or not proven here, so they acquit nobody; but they are believed when they
+    accuse: that errs on the safe side.
+    """
+    for certificate in path[1:]:
+        for crl in carried.crls:
+            if crl.issuer != certificate.issuer:
+                continue
+            for one in crl["tbs_cert_list"]["revoked_certificates"] or ():
+                if one["user_certificate"].native == certificate.serial_number:
+                    return bool(one["revocation_date"].native <= at)
+        for answer in carried.answers:
+            if _revoked_by(answer, certificate.serial_number, at):
+                return True
+    return False
+
+
+def _revoked_by(answer: OCSPResponse, serial: int, at: datetime) -> bool:
+    if answer["response_status"].native != "successful":
+        return False
+    return any(
+        one["cert_id"]["serial_number"].native == serial
+        and one["cert_status"].name == "revoked"
+        and one["cert_status"].chosen["revocation_time"].native <= at
+        for one in answer.response_data["responses"]
     )
 
 

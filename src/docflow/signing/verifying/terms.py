@@ -47,15 +47,16 @@ class Policy:
     algorithms: AlgorithmPolicy = field(default_factory=shipped_policy)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for another process; the algorithms go by their own file."""
+        """Return plain values for another process."""
         return {
             "changes": self.changes,
             "revocation": self.revocation,
             "timestamp_roots": self.timestamp_roots.to_pem(),
+            "algorithms": self.algorithms.to_dict(),
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], algorithms: AlgorithmPolicy) -> "Policy":
+    def from_dict(cls, data: dict[str, Any]) -> "Policy":
         """Read what `to_dict` wrote.
 
         Raises:
@@ -68,7 +69,7 @@ class Policy:
             data["changes"],
             data["revocation"],
             TrustRoots.from_pem(data["timestamp_roots"]),
-            algorithms,
+            AlgorithmPolicy.from_data(data["algorithms"]),
         )
 
 
