@@ -36,6 +36,7 @@ from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 
@@ -202,7 +203,13 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         signers=signers,
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
-    studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
+    studio = Studio(
+        desk,
+        signers,
+        ensure_fonts(settings.data_dir / "cache"),
+        settings.public_url,
+        _verifier(settings, signers),
+    )
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
         engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
     signing_key = log_key(settings)
@@ -247,6 +254,18 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         poll_seconds=settings.job_poll_seconds,
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
+    )
+
+
+def _verifier(settings: Settings, signers: Signers) -> Verifier:
+    return Verifier.make(
+        signers.own_roots,
+        signers.roots,
+        [settings.trust_dir] if settings.trust_dir is not None else [],
+        algorithms_file=settings.algorithms_file,
+        changes=settings.verification_changes,
+        revocation=settings.verification_revocation,
+        timeout_s=settings.verification_seconds,
     )
 
 

@@ -24,6 +24,7 @@ from docflow.people.tables import people
 from docflow.release.tables import signature_steps
 from docflow.signing.font import Fonts
 from docflow.signing.signers import Signers
+from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import StagedFile, content_key
 
 _CHUNK = 2**18
@@ -31,12 +32,13 @@ _CHUNK = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """The documents room's desk, the signers, the fonts and the address printed in QR codes."""
+    """The documents room's desk, signers, verifier, fonts and the address printed in QR codes."""
 
     desk: Desk
     signers: Signers
     fonts: Fonts
     public_url: str
+    verifier: Verifier
 
 
 @dataclass(frozen=True, slots=True)

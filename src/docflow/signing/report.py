@@ -88,6 +88,7 @@ class SignatureReport:
     proven_at: datetime | None = None  # the earliest instant at which it is proven to exist
     algorithm_until: date | None = None  # from this day on the algorithm proves nothing
     revocation: Revocation = "unknown"
+    attributes_sha256: str | None = None  # of the DER of the signed attributes: what was signed
     covered_bytes: int | None = None  # of a PDF, from its start: the version that was signed
     covers: tuple[str, ...] = ()  # of a container: the names of the files
     timestamps: tuple[TimestampReport, ...] = ()

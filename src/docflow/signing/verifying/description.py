@@ -1,5 +1,6 @@
 """What a report says of algorithm, timestamps, revocation, path and level of a signature."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -38,8 +39,16 @@ def algorithm_of(
         "algorithm": in_words(certificate.public_key, mechanism, digest),
         "strength": standing.strength,
         "algorithm_until": standing.until,
+        "attributes_sha256": _attributes_digest(signer),
         "proven_at": aware(proven_at),
     }
+
+
+def _attributes_digest(signer: cms.SignerInfo) -> str | None:
+    attributes = signer["signed_attrs"]
+    if not attributes:
+        return None
+    return hashlib.sha256(attributes.untag().dump()).hexdigest()
 
 
 def evidence_of(
