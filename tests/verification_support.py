@@ -15,7 +15,7 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import fields
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, PdfTimeStamper, SimpleSigner
-from pyhanko.sign.timestamps.aiohttp_client import AIOHttpTimeStamper
+from pyhanko.sign.timestamps import HTTPTimeStamper
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.fetchers.aiohttp_fetchers import AIOHttpFetcherBackend
 
@@ -63,7 +63,7 @@ class Maker:
                 values["validation_context"] = self._context(session)
                 values["embed_validation_info"] = True
                 values["use_pades_lta"] = level == "B-LTA"
-            stamper = AIOHttpTimeStamper(self.pki.tsa_url(tsa), session)
+            stamper = HTTPTimeStamper(self.pki.tsa_url(tsa), session=session)
             out = BytesIO()
             await PdfSigner(
                 PdfSignatureMetadata(**values),
@@ -82,7 +82,7 @@ class Maker:
         """Return a PDF with one more archive timestamp."""
 
         async def make(session: aiohttp.ClientSession) -> bytes:
-            stamper = PdfTimeStamper(AIOHttpTimeStamper(self.pki.tsa_url(tsa), session))
+            stamper = PdfTimeStamper(HTTPTimeStamper(self.pki.tsa_url(tsa), session=session))
             out = BytesIO()
             await stamper.async_update_archival_timestamp_chain(
                 PdfFileReader(BytesIO(data)), self._context(session), output=out
@@ -104,7 +104,7 @@ class Maker:
         signer = self.signer(label)
 
         async def make(session: aiohttp.ClientSession) -> bytes:
-            stamper = AIOHttpTimeStamper(self.pki.tsa_url(tsa), session) if tsa else None
+            stamper = HTTPTimeStamper(self.pki.tsa_url(tsa), session=session) if tsa else None
             signed = await signer.async_sign_general_data(
                 data, "sha256", detached=detached, use_cades=True, timestamper=stamper
             )
@@ -140,7 +140,7 @@ class Maker:
         """Return a timestamp token over `data`."""
 
         async def make(session: aiohttp.ClientSession) -> bytes:
-            stamper = AIOHttpTimeStamper(self.pki.tsa_url(tsa), session)
+            stamper = HTTPTimeStamper(self.pki.tsa_url(tsa), session=session)
             token = await stamper.async_timestamp(hashlib.sha256(data).digest(), "sha256")
             return bytes(token.dump())
 

@@ -31,7 +31,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import deliver, failures, sign
+from docflow.release import arrival, deliver, failures, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
@@ -212,6 +212,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     )
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
         engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
     signing_key = log_key(settings)
     return Services(
         settings=settings,

@@ -15,6 +15,7 @@ NOTES = frozenset(
         "delivery.acknowledged",
         "delivery.downloaded",
         "document.refused",
+        "document.signatures-verified",
         "person.refused",
     }
 )
@@ -44,6 +45,7 @@ class Replayed:
         recipients: of a document: recipient ids in order.
         numbers: of a document: each number it was given → whether it was voided.
         deliveries: of a document: delivery id → recipient id.
+        checks: of a document: file id → (indication, SHA-256 of the kept report).
         steps: of a document: (job, step) → SHA-256 of every file that the step made or judged.
         changes: entries that each raise the row's version by one.
         unknown: actions that this version does not know; nothing can be expected after one.
@@ -55,6 +57,7 @@ class Replayed:
     recipients: list[str] = field(default_factory=list)
     numbers: dict[Numbered, bool] = field(default_factory=dict)
     deliveries: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, tuple[str, str]] = field(default_factory=dict)
     steps: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     changes: int = 0
     unknown: set[str] = field(default_factory=set)
@@ -175,6 +178,11 @@ def _step(subject: Replayed, action: str, data: Mapping[str, Any], _details: obj
     subject.steps[data["job"], action.removeprefix("document.")] = made
 
 
+def _verified(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    for item in data["files"]:
+        subject.checks[item["id"]] = (item["indication"], item["report_sha256"])
+
+
 ACTIONS: Mapping[str, Handler] = {
     "account.activated": _told(active=True),
     "account.created": _told("person_id", "recipient_id", named=("login",), active=True),
@@ -198,6 +206,7 @@ ACTIONS: Mapping[str, Handler] = {
     "document.posted": _posted,
     "document.refused": _nothing,
     "document.sealed": _step,
+    "document.signatures-verified": _verified,
     "document.signed": _step,
     "document.signing-requested": _fired,
     "document.staged": _step,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import duplicates, lookups, rows
+from docflow.documents import duplicates, lookups, rows, signature_checks
 from docflow.documents.content import CheckedFile, ReceivedFile, check_file
 from docflow.documents.create import entry_of, file_row
 from docflow.documents.desk import Desk
@@ -78,6 +78,7 @@ def put_main(
         )
         new = file_row(uow, document_id, checked, role="main", position=0)
         uow.put(files, new)
+        signature_checks.request(desk, uow, document_id, row["direction"], [(checked, new)])
         return uow.change(
             documents, row, values, Draft("document.file-put", {"file": entry_of(new)})
         )
@@ -103,6 +104,7 @@ def add_annex(
             )
         new = file_row(uow, document_id, checked, role="annex", position=(last or 0) + 1)
         uow.put(files, new)
+        signature_checks.request(desk, uow, document_id, row["direction"], [(checked, new)])
         version = uow.change(
             documents,
             row,

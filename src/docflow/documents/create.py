@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from docflow.db import Draft, UnitOfWork
 from docflow.db.idempotency import Claim, remember
-from docflow.documents import duplicates, lookups
+from docflow.documents import duplicates, lookups, signature_checks
 from docflow.documents.content import CheckedFile, ReceivedFile, check_file
 from docflow.documents.desk import Desk
 from docflow.documents.shelf import Pinned
@@ -84,7 +84,9 @@ def create(
     for item in checked:
         desk.store.put(item.key, item.staged)
     with desk.database.unit_of_work(actor) as uow:
-        _write(uow, new, row, checked, recipient_ids)
+        written = _write(uow, new, row, checked, recipient_ids)
+        arrived = list(zip(checked, written, strict=True))
+        signature_checks.request(desk, uow, row["id"], direction, arrived)
         if claim is not None:
             remember(uow, claim, row["id"])
     return str(row["id"])
@@ -211,7 +213,7 @@ def _write(
     row: dict[str, Any],
     checked: Sequence[CheckedFile],
     recipient_ids: Sequence[str],
-) -> None:
+) -> list[dict[str, Any]]:
     details: dict[str, Any] = {"subject": row["subject"]}
     if row["direction"] == "incoming":
         uow.serialise(
@@ -249,6 +251,7 @@ def _write(
             for position, recipient_id in enumerate(recipient_ids)
         ),
     )
+    return file_rows
 
 
 def file_row(

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from docflow.signing.report import VerificationReport, failure
-from docflow.signing.sniff import SNIFF_BYTES, sniff
+from docflow.signing.sniff import SNIFF_BYTES, is_cms, sniff
 from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify_pdf
 from docflow.signing.verifying.asic import verify_asic
 from docflow.signing.verifying.cms import verify_cms
 from docflow.signing.verifying.terms import Policy, Terms
-
-_SEQUENCE = b"\x30"  # how DER begins
-_ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7")
 
 
 def verify_any(
@@ -60,7 +57,7 @@ def verify_any(
 def _judged(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> VerificationReport:
     head = file.read(SNIFF_BYTES)
     file.seek(0)
-    if is_cms(head):
+    if is_cms(head) or (data is not None and head[:1] == b"\x30"):
         return verify_cms(file, data, terms)
     if data is not None:
         return failure(
@@ -72,8 +69,3 @@ def _judged(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verification
     if media_type.startswith(("application/vnd.etsi.asic", "application/zip")):
         return verify_asic(file, terms)
     return verify_pdf(file, terms)
-
-
-def is_cms(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` can only be CMS, if it is signed at all."""
-    return head.startswith(_SEQUENCE) or head.lstrip().startswith(_ARMOUR)
