@@ -35,8 +35,11 @@ class Maker:
         self.pki = pki
 
     def signer(self, label: str = "person", issuer: str = "authority") -> SimpleSigner:
-        signer = SimpleSigner.load_pkcs12(self.pki.pkcs12(label, issuer), passphrase=PASSPHRASE)
-        assert signer is not None
+        path = self.pki.pkcs12(label, issuer)
+        signer = SimpleSigner.load_pkcs12(  # type: ignore[no-untyped-call]
+            path, passphrase=PASSPHRASE
+        )
+        assert isinstance(signer, SimpleSigner)
         return signer
 
     def pdf(
@@ -47,9 +50,10 @@ class Maker:
         label: str = "person",
         issuer: str = "authority",
         tsa: str = "tsa",
+        box: tuple[int, int, int, int] | None = None,
         **metadata: Any,
     ) -> bytes:
-        """Return a PDF with one PAdES signature of this level."""
+        """Return a PDF with one PAdES signature of this level; `box` makes it visible."""
         values: dict[str, Any] = {
             "field_name": "Sig1",
             "md_algorithm": "sha256",
@@ -69,6 +73,7 @@ class Maker:
                 PdfSignatureMetadata(**values),
                 signer=signer,
                 timestamper=None if level == "B-B" else stamper,
+                new_field_spec=fields.SigFieldSpec(values["field_name"], box=box) if box else None,
             ).async_sign_pdf(
                 IncrementalPdfFileWriter(BytesIO(data or make_pdf("Điều 1"))),
                 output=out,

@@ -53,10 +53,10 @@ def maker(pki: LivePki) -> Maker:
     return Maker(pki)
 
 
-def post(office: Instance, main: bytes, *annexes: tuple[str, bytes], **values: str) -> str:
+def post(office: Instance, main: bytes, *annexes: tuple[str, bytes]) -> str:
     new = NewDocument(
         subject="Công văn có ký số", type_code="CV", workflow="incoming-signed",
-        issuer="Sở Tài chính", **values,
+        issuer="Sở Tài chính",
     )  # fmt: skip
     return create(
         office.services.desk,

@@ -256,6 +256,11 @@ async def tried(validate: Validation, terms: Terms, carried: Carried, at: dateti
         result = await validate(specification(terms, by, checking))
         if result.ades_subindic not in _FOR_WANT_OF_REVOCATION:
             break
+    if terms.policy.revocation == "required" and result.ades_subindic in _FOR_WANT_OF_REVOCATION:
+        less = await validate(specification(terms, Carried(carried.certificates), _DEMAND_NONE))
+        if isinstance(less.ades_subindic, AdESPassed):  # nothing else is wrong
+            missing = AdESIndeterminate.TRY_LATER
+            return Outcome(less.api_status, missing, "Revocation is not known.", checked=False)
     checked = checking.ee_certificate_rule is RevocationCheckingRule.CRL_OR_OCSP_REQUIRED
     outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked)
     if outcome.passed and not checked and _accused(path_of(outcome.status), carried, at):
