@@ -203,16 +203,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         signers=signers,
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
-    studio = Studio(
-        desk,
-        signers,
-        ensure_fonts(settings.data_dir / "cache"),
-        settings.public_url,
-        _verifier(settings, signers),
-    )
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
-    engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
+    studio = _studio(settings, desk)
+    _register_jobs(engine, studio)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -256,6 +248,18 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def _studio(settings: Settings, desk: Desk) -> Studio:
+    fonts = ensure_fonts(settings.data_dir / "cache")
+    verifier = _verifier(settings, desk.signers)
+    return Studio(desk, desk.signers, fonts, settings.public_url, verifier)
+
+
+def _register_jobs(engine: JobEngine, studio: Studio) -> None:
+    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, studio.desk))
+    engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
 
 
 def _verifier(settings: Settings, signers: Signers) -> Verifier:

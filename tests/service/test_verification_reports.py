@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,15 @@ class TestEtsi:
     def test_it_is_read_by_bindings_that_others_made(
         self, kind: str, maker: Maker, pki: LivePki, tmp_path: Path
     ) -> None:
-        made = {
+        makers: dict[str, Callable[[], bytes]] = {
             "B-B": lambda: maker.pdf("B-B"),
             "B-LTA": lambda: maker.pdf("B-LTA"),
             "cades": lambda: maker.cades(b"x", detached=False),
             "asic": lambda: maker.asic({"a.txt": b"x"}),
-            "unsigned": lambda: make_pdf(),  # noqa: PLW0108 - one type for all
+            "unsigned": make_pdf,
             "broken": lambda: b"%PDF-",
-        }[kind]()
-        report = report_on(made, tmp_path, pki)
+        }
+        report = report_on(makers[kind](), tmp_path, pki)
         parsed: Any = XmlParser().from_bytes(etsi.etsi_xml(report), ValidationReport)
         reports = parsed.signature_validation_report
         assert len(reports) == max(1, len(report.signatures))

@@ -20,6 +20,7 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import UnavailableError
@@ -70,23 +71,13 @@ def verify_isolated(
     for one in (path, data):
         if one is not None and not one.is_file():
             raise FileNotFoundError(one)
-    policy = policy or Policy()
     if not _turns.acquire(timeout=timeout_s):
         raise UnavailableError(
             "Too many files are being verified at the moment; try again in a minute."
         )
     try:
-        request = {
-            # not resolved: the name behind /proc/<pid>/fd/<n> leads nowhere
-            "path": str(path.absolute()),
-            "data": str(data.absolute()) if data is not None else None,
-            "policy": policy.to_dict(),
-            "roots": roots.to_pem(),
-            "own_roots": own_roots.to_pem(),
-            "now": rfc3339(now),
-            "memory_bytes": memory_bytes,
-            "timeout_s": timeout_s,
-        }
+        request = _request(path, data, roots, own_roots, now, policy or Policy())
+        request |= {"memory_bytes": memory_bytes, "timeout_s": timeout_s}
         answer = _ask(json.dumps(request).encode() + b"\n", timeout_s + _START_S)
     finally:
         _turns.release()
@@ -94,6 +85,25 @@ def verify_isolated(
         return VerificationReport.from_dict(json.loads(answer))
     except (ValueError, KeyError, TypeError):
         return failure("Judging the file broke off, and nothing is known about it.", now=now)
+
+
+def _request(
+    path: Path,
+    data: Path | None,
+    roots: TrustRoots,
+    own_roots: TrustRoots,
+    now: datetime,
+    policy: Policy,
+) -> dict[str, Any]:
+    return {
+        # not resolved: the name behind /proc/<pid>/fd/<n> leads nowhere
+        "path": str(path.absolute()),
+        "data": str(data.absolute()) if data is not None else None,
+        "roots": roots.to_pem(),
+        "own_roots": own_roots.to_pem(),
+        "now": rfc3339(now),
+        "policy": policy.to_dict(),
+    }
 
 
 def close() -> None:
