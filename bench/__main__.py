@@ -20,8 +20,9 @@ from bench.figures import Figure, table
 from bench.growth import grower
 from bench.instance import Instance, prepare, serving
 from bench.measures import Stage
+from bench.verification import verification
 
-NAMES = ("posts", "transitions", "evidence", "releases", "sizes", "memory")
+NAMES = ("posts", "transitions", "evidence", "releases", "sizes", "memory", "verification")
 _LIBRARIES = ("fastapi", "sqlalchemy", "psycopg", "pyhanko", "cryptography", "dbos", "uvicorn")
 _WITHOUT = ("-m", "bench.without_evidence", "serve")
 
@@ -90,6 +91,8 @@ def _measure(
         for name in ("posts", "transitions", "releases"):
             if name in only:
                 yield from getattr(measures, name)(stage)
+        if "verification" in only and database == "sqlite":  # it asks no database
+            yield from verification(folder, repeats, count)
         if "evidence" in only:
             yield from _evidence(stack, stage, folder, next(urls))
         if "sizes" in only and database == "sqlite":
