@@ -158,7 +158,11 @@ class TestVerdict:
         (row,) = office.rows("jobs", subject_id=document)
         run = JobRun(office.job(row["id"]), lambda _name, function: function())
         arrival.on_failed(office.services.studio, run, "the store is gone")
+        arrival.on_failed(office.services.studio, run, "the store is gone")
         assert verdicts(office, document) == [("INDETERMINATE", "POLICY_PROCESSING_ERROR")]
+        assert len(office.rows("history_entries", subject_id=document)) == 2
+        run_jobs(office, document)  # a person tries again
+        assert verdicts(office, document) == [("TOTAL-PASSED", None)]
 
 
 class TestGuard:

@@ -24,6 +24,7 @@ from docflow.release.studio import Studio
 from docflow.signing.report import INDETERMINATE, VerificationReport, failure
 
 MAX_REPORT_BYTES = 256 * 1024
+_NOT_DONE = "POLICY_PROCESSING_ERROR"  # EN 319 102-1: the validation itself did not work
 _NOT_FOUND = "SIGNED_DATA_NOT_FOUND"
 _SIGNATURE_SUFFIXES = (".p7s", ".p7m", ".sig", ".p7b")
 
@@ -36,14 +37,19 @@ def run(studio: Studio, job: JobRun) -> None:
 
 
 def _verify(studio: Studio, document_id: str, job_id: str) -> int:
-    waiting, listed = _waiting(studio, document_id, job_id)
+    waiting, listed = _waiting(studio, document_id, job_id, again=True)
     with work.workbench(studio) as folder:
         found = [_judged(studio, Path(folder), row, listed) for row in waiting]
-    return _record(studio, document_id, found)
+    return _record(studio, document_id, found, again=True)
 
 
-def _waiting(studio: Studio, document_id: str, job_id: str) -> tuple[list[Row], list[Row]]:
-    """Return the files of this job without a verdict, and all current files of the document."""
+def _waiting(
+    studio: Studio, document_id: str, job_id: str, *, again: bool
+) -> tuple[list[Row], list[Row]]:
+    """Return the files of this job without a verdict, and all current files of the document.
+
+    With `again`, what a failed run left as not known is without a verdict too.
+    """
     with studio.desk.database.read() as connection:
         listed = all_rows(
             connection,
@@ -52,7 +58,7 @@ def _waiting(studio: Studio, document_id: str, job_id: str) -> tuple[list[Row], 
         waiting = set(
             connection.execute(
                 sa.select(signature_checks.c.file_id).where(
-                    signature_checks.c.job_id == job_id, signature_checks.c.indication.is_(None)
+                    signature_checks.c.job_id == job_id, _open(again=again)
                 )
             ).scalars()
         )
@@ -91,7 +97,14 @@ def _signed_by(row: Row, listed: Sequence[Row]) -> Row | None:
     return next((one for one in others if one["role"] == "main"), None)
 
 
-def _record(studio: Studio, document_id: str, found: Sequence[dict[str, Any]]) -> int:
+def _open(*, again: bool) -> sa.ColumnElement[bool]:
+    without = signature_checks.c.indication.is_(None)
+    return sa.or_(without, signature_checks.c.sub_indication == _NOT_DONE) if again else without
+
+
+def _record(
+    studio: Studio, document_id: str, found: Sequence[dict[str, Any]], *, again: bool
+) -> int:
     """Keep verdicts that are not there yet, with one entry; return how many were kept."""
     with studio.desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, document_id)
@@ -99,7 +112,7 @@ def _record(studio: Studio, document_id: str, found: Sequence[dict[str, Any]]) -
             uow.connection.execute(
                 sa.select(signature_checks.c.file_id).where(
                     signature_checks.c.document_id == document_id,
-                    signature_checks.c.indication.is_(None),
+                    _open(again=again),
                 )
             ).scalars()
         )
@@ -143,14 +156,14 @@ def _bounded(report: VerificationReport) -> dict[str, Any]:
 
 def on_failed(studio: Studio, job: JobRun, error: str) -> None:
     """Say of the files that wait for a job that failed for good that nothing is known of them."""
-    waiting, _ = _waiting(studio, job.subject_id, job.job_id)
+    waiting, _ = _waiting(studio, job.subject_id, job.job_id, again=False)
     if not waiting:
         return
     report = failure(
         f"The signatures could not be verified: {error}",
         now=studio.desk.database.clock.now(),
         indication=INDETERMINATE,
-        sub_indication="POLICY_PROCESSING_ERROR",
+        sub_indication=_NOT_DONE,
     )
     found = [{"file_id": row["id"], "data_file_id": None, "report": report} for row in waiting]
-    _record(studio, job.subject_id, found)
+    _record(studio, job.subject_id, found, again=False)

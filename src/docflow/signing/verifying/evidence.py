@@ -315,17 +315,19 @@ def _accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bo
     The lists are stale or not proven here, so they acquit nobody; but they are believed when they
     accuse: that errs on the safe side.
     """
-    for certificate in path[1:]:
-        for crl in carried.crls:
-            if crl.issuer != certificate.issuer:
-                continue
-            for one in crl["tbs_cert_list"]["revoked_certificates"] or ():
-                if one["user_certificate"].native == certificate.serial_number:
-                    return bool(one["revocation_date"].native <= at)
-        for answer in carried.answers:
-            if _revoked_by(answer, certificate.serial_number, at):
-                return True
-    return False
+    return any(
+        any(_listed(crl, one, at) for crl in carried.crls)
+        or any(_revoked_by(answer, one.serial_number, at) for answer in carried.answers)
+        for one in path[1:]
+    )
+
+
+def _listed(crl: CertificateList, certificate: x509.Certificate, at: datetime) -> bool:
+    return crl.issuer == certificate.issuer and any(
+        one["user_certificate"].native == certificate.serial_number
+        and one["revocation_date"].native <= at
+        for one in crl["tbs_cert_list"]["revoked_certificates"] or ()
+    )
 
 
 def _revoked_by(answer: OCSPResponse, serial: int, at: datetime) -> bool:
