@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from docflow.api.schemas.documents import document_of
+from docflow.audit.verify import verify_everything
 from docflow.documents import change
 from docflow.documents.create import NewDocument, create
 from docflow.jobs.model import JobRun
@@ -83,6 +84,16 @@ def verdicts(office: Instance, document: str) -> list[tuple[str | None, str | No
     ]
 
 
+def findings(office: Instance) -> list[str]:
+    """Return what an audit finds about documents and their parts."""
+    services = office.services
+    services.sequencer.run()
+    report = verify_everything(
+        services.database, services.store, services.log_key.verifier, lambda *_: None
+    )
+    return [one.check for one in report.findings]
+
+
 class TestVerdict:
     def test_a_signed_document_is_verified_after_the_post(
         self, office: Instance, maker: Maker
@@ -98,9 +109,25 @@ class TestVerdict:
         assert (signer.signer, signer.level) == ("Nguyễn Hồng Sơn", "B-LTA")
         assert signer.time_is_proven
 
-    def test_history_tells_the_verdict_and_audit_holds_the_row_to_it(
-        self, office: Instance, maker: Maker
+    @pytest.mark.parametrize(
+        "forged",
+        [
+            "UPDATE signature_checks SET indication = 'TOTAL-PASSED', sub_indication = NULL",
+            "UPDATE signature_checks SET report = '{}'",
+            "DELETE FROM signature_checks",
+        ],
+    )
+    def test_a_verdict_that_was_altered_in_the_database_is_found_by_the_audit(
+        self, office: Instance, maker: Maker, forged: str
     ) -> None:
+        document = post(office, maker.pdf("B-B", label="stranger", issuer="stranger-root"))
+        run_jobs(office, document)
+        assert findings(office) == []
+        with office.database.engine.begin() as connection:
+            connection.exec_driver_sql(forged)
+        assert findings(office) == ["signature-check"]
+
+    def test_history_tells_the_verdict_once(self, office: Instance, maker: Maker) -> None:
         document = post(office, maker.pdf("B-B"))
         run_jobs(office, document)
         entries = office.rows("history_entries", subject_id=document)
