@@ -1,5 +1,6 @@
 """Signatures of documents that come in: verified on arrival, kept, told by history, asked by guards."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from docflow.api.schemas.documents import document_of
+from docflow.api.schemas.documents import SignatureCheckOut, document_of
 from docflow.audit.verify import verify_everything
 from docflow.documents import change
 from docflow.documents.create import NewDocument, create
@@ -15,8 +16,10 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError, ForbiddenError
 from docflow.release import arrival
+from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.dispatch import verify_any
 from tests.office_support import CLERK, LEADER, Instance, copy_instance
-from tests.pki_support import LivePki
+from tests.pki_support import START, LivePki
 from tests.unit.signing.forge import make_pdf
 from tests.verification_support import Maker
 
@@ -190,6 +193,27 @@ class TestVerdict:
         assert len(office.rows("history_entries", subject_id=document)) == 2
         run_jobs(office, document)  # a person tries again
         assert verdicts(office, document) == [("TOTAL-PASSED", None)]
+
+
+def test_of_a_classified_document_the_verdict_is_kept_and_no_name(
+    maker: Maker, tmp_path: Path, pki: LivePki
+) -> None:
+    path = tmp_path / "secret.asice"
+    path.write_bytes(maker.asic({"kế hoạch mật.txt": b"x"}, extra={"thêm.txt": b"y"}))
+    none = TrustRoots(())
+    report = verify_any(path, pki.roots, now=START, own_roots=none)
+    open_, kept = (arrival.kept_report(report, one) for one in ("internal", "secret"))
+    for name in ("kế hoạch", "thêm", "Nguyễn", "signature001"):
+        assert name in json.dumps(open_, ensure_ascii=False)
+        assert name not in json.dumps(kept, ensure_ascii=False)
+    assert kept["indication"] == "TOTAL-FAILED"
+    row = {
+        "file_id": "1", "data_file_id": None, "indication": "TOTAL-FAILED", "sub_indication": None,
+        "verified_at": START, "report": kept,
+    }  # fmt: skip
+    shown = SignatureCheckOut.of(row)
+    assert (shown.signers[0].indication, shown.signers[0].signer) == ("TOTAL-PASSED", None)
+    assert "verify the file itself" in shown.reasons[0]
 
 
 class TestGuard:

@@ -19,7 +19,7 @@ from docflow.workflow.facts import SignatureState
 
 KIND = "arrival"
 _OF_DOCUMENT = Prepared(
-    sa.select(signature_checks, files.c.name, files.c.role, files.c.sha256)
+    sa.select(signature_checks)
     .join(files, files.c.id == signature_checks.c.file_id)
     .where(
         signature_checks.c.document_id == sa.bindparam("document_id"),

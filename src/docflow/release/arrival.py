@@ -26,9 +26,18 @@ from docflow.signing.report import INDETERMINATE, VerificationReport, failure
 MAX_REPORT_BYTES = 256 * 1024
 _NOT_DONE = "POLICY_PROCESSING_ERROR"  # EN 319 102-1: the validation itself did not work
 _NOT_FOUND = "SIGNED_DATA_NOT_FOUND"
+_OPEN_CLASSES = ("public", "internal")
+_VERDICT = (
+    "kind", "indication", "sub_indication", "level", "signed_at", "time_is_proven", "revocation",
+    "strength",
+)  # fmt: skip
+_NAMES = ("signer", "subject", "issuer", "field")
+_DISCREET = (
+    "The document is classified: verify the file itself to read who signed, and the reasons."
+)
 _SIGNATURE_SUFFIXES = (".p7s", ".p7m", ".sig", ".p7b")
 
-__all__ = ["KIND", "on_failed", "run"]
+__all__ = ["KIND", "kept_report", "on_failed", "run"]
 
 
 def run(studio: Studio, job: JobRun) -> None:
@@ -88,10 +97,12 @@ def _judged(studio: Studio, folder: Path, row: Row, listed: Sequence[Row]) -> di
 def _signed_by(row: Row, listed: Sequence[Row]) -> Row | None:
     """Return the file that a detached signature belongs to: of its name, else the main file."""
     others = [one for one in listed if one["id"] != row["id"]]
-    name: str = row["name"].lower()
+    name = (row["name"] or "").lower()  # a sealed name is not looked into: then the main file
     for suffix in _SIGNATURE_SUFFIXES:
         if name.endswith(suffix):
-            named = [one for one in others if one["name"].lower() == name.removesuffix(suffix)]
+            named = [
+                one for one in others if (one["name"] or "").lower() == name.removesuffix(suffix)
+            ]
             if len(named) == 1:
                 return named[0]
     return next((one for one in others if one["role"] == "main"), None)
@@ -116,20 +127,20 @@ def _record(
                 )
             ).scalars()
         )
-        kept = [_keep(uow, document_id, one) for one in found if one["file_id"] in waiting]
+        kept = [_keep(uow, row, one) for one in found if one["file_id"] in waiting]
         if kept:
             uow.note(documents, row, Draft("document.signatures-verified", {"files": kept}))
     return len(kept)
 
 
-def _keep(uow: UnitOfWork, document_id: str, one: Mapping[str, Any]) -> dict[str, Any]:
+def _keep(uow: UnitOfWork, row: Row, one: Mapping[str, Any]) -> dict[str, Any]:
     """Write one verdict; return what history says of it."""
     report: VerificationReport = one["report"]
-    plain = _bounded(report)
+    plain = kept_report(report, row["classification"])
     told = {"indication": report.indication, "sub_indication": report.sub_indication}
     uow.alter(
         signature_checks,
-        document_id,
+        row["id"],
         signature_checks.c.file_id == one["file_id"],
         {
             **told,
@@ -146,9 +157,24 @@ def _keep(uow: UnitOfWork, document_id: str, one: Mapping[str, Any]) -> dict[str
     }
 
 
-def _bounded(report: VerificationReport) -> dict[str, Any]:
-    """Return the report as it is kept; of a monstrous one only the verdict."""
+def kept_report(report: VerificationReport, classification: str) -> dict[str, Any]:
+    """Return the report as it is kept: of a monstrous one the verdict, of a classified one no names.
+
+    The database is not sealed: what a classified file says of itself (who signed, why, names of files
+    inside) is not written there in the clear. Who may open the file can verify it and read all of it.
+    """
     plain = report.to_dict()
+    if classification not in _OPEN_CLASSES:
+        return {
+            **plain,
+            "signatures": [
+                {name: one[name] for name in _VERDICT} | dict.fromkeys(_NAMES) | {"reasons": []}
+                for one in plain["signatures"]
+            ],
+            "reasons": [_DISCREET],
+            "field_names": [],
+            "files": [],
+        }
     if len(json.dumps(plain)) <= MAX_REPORT_BYTES:
         return plain
     return {**plain, "signatures": [], "field_names": [], "files": []}
