@@ -23,11 +23,21 @@ from bench.growth import grower
 from bench.instance import Instance, prepare, serving
 from bench.measures import Stage
 from bench.signatures import signatures
+from bench.verification import verification
 
 if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
-ON_DATABASES = ("signatures", "posts", "transitions", "evidence", "releases", "sizes", "memory")
+ON_DATABASES = (
+    "signatures",
+    "verification",
+    "posts",
+    "transitions",
+    "evidence",
+    "releases",
+    "sizes",
+    "memory",
+)
 OF_BYTES = ("sealing", "stores", "transfers")
 PLACES = ("folder", "S3")
 NAMES = (*ON_DATABASES, *OF_BYTES)
@@ -116,6 +126,8 @@ def _measure(
         for name in ("posts", "transitions", "releases"):
             if name in only:
                 yield from getattr(measures, name)(stage)
+        if "verification" in only and database == "sqlite":  # it asks no database
+            yield from verification(folder, repeats, count)
         if "evidence" in only:
             yield from _evidence(stack, stage, folder, next(urls))
         if "sizes" in only and database == "sqlite":

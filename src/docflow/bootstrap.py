@@ -38,7 +38,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import archive, deliver, failures, inbox, levels, sign
+from docflow.release import archive, arrival, deliver, failures, inbox, levels, sign
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
@@ -48,6 +48,7 @@ from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers, signers_from_file
 from docflow.signing.verifying.algorithms import shipped_policy
+from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import ObjectStore, Staging, opening
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
@@ -302,7 +303,8 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
 
 def _studio(settings: Settings, desk: Desk) -> Studio:
     fonts = ensure_fonts(settings.data_dir / "cache")
-    return Studio(desk, desk.signers, fonts, settings.public_url)
+    verifier = _verifier(settings, desk.signers)
+    return Studio(desk, desk.signers, fonts, settings.public_url, verifier)
 
 
 def _register_jobs(engine: JobEngine, studio: Studio) -> None:
@@ -314,6 +316,7 @@ def _register_jobs(engine: JobEngine, studio: Studio) -> None:
             partial(failures.on_failed, desk),
             partial(levels.on_waiting, desk),
         )
+    engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
     engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
     engine.register(
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
@@ -353,6 +356,18 @@ def _levels(settings: Settings, signers: Signers) -> LevelPolicy:
             "configured; name one in DOCFLOW_SIGNING_SERVICES_FILE, or write B-B."
         )
     return policy
+
+
+def _verifier(settings: Settings, signers: Signers) -> Verifier:
+    return Verifier.make(
+        signers.own_roots,
+        signers.roots,
+        [settings.trust_dir] if settings.trust_dir is not None else [],
+        algorithms_file=settings.algorithms_file,
+        changes=settings.verification_changes,
+        revocation=settings.verification_revocation,
+        timeout_s=settings.verification_seconds,
+    )
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

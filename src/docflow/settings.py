@@ -149,6 +149,24 @@ class Settings(BaseSettings):
     verification_seconds: float = Field(
         default=30.0, gt=0, le=600, description="Longest time for verifying one foreign file."
     )
+    verification_changes: Literal["none", "signatures", "permitted"] = Field(
+        default="signatures",
+        description="What may follow a signature in a PDF: nothing, further signatures, or what the "
+        "signer permits.",
+    )
+    verification_revocation: Literal["if-present", "required"] = Field(
+        default="if-present",
+        description="Whether a signature passes of which it is not known if its certificate was revoked.",
+    )
+    trust_dir: Path | None = Field(
+        default=None,
+        description="Folder of further trust anchors: PEM certificates (.pem, .crt) and trusted lists "
+        "(.xml, ETSI TS 119 612).",
+    )
+    algorithms_file: Path | None = Field(
+        default=None,
+        description="Dated policy on algorithms (YAML); default: the one that ships.",
+    )
     s3_endpoint: str = Field(
         default="", description="https://host[:port] of an S3 service; empty: a local folder."
     )

@@ -1,8 +1,9 @@
 """Receives multipart/form-data as a stream, in bounded memory, straight into sinks.
 
 Rules:
-- Exactly one part `metadata` (JSON, held in memory), exactly one `main` and at most
-  `Limits.annexes` parts `annex` (files), in any order. Anything else is refused by name.
+- For a document: exactly one part `metadata` (JSON, held in memory), exactly one `main` and at most
+  `Limits.annexes` parts `annex` (files), in any order. Anything else is refused by name. `Parts` names
+  others, with or without metadata.
 - A file part never lies in memory or in a file of this module: its bytes go to the sink that
   `open_sink` gave, which hashes and, where it must, seals them.
 - Every sink that was opened is finished, once, if the whole body was good, and is aborted, once,
@@ -38,6 +39,7 @@ from docflow.kernel.errors import (
 __all__ = [
     "Limits",
     "MultipartReceiver",
+    "Parts",
     "Received",
     "ReceivedFile",
     "Sink",
@@ -45,10 +47,6 @@ __all__ = [
     "content_disposition",
     "receive",
 ]
-
-METADATA = "metadata"
-MAIN = "main"
-ANNEX = "annex"
 
 _MAX_HEADERS = 8  # per part
 _MAX_HEADER_BYTES = 4096
@@ -90,6 +88,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What the parts of a body are called; `metadata` is None where there is none."""
+
+    metadata: str | None = "metadata"
+    main: str = "main"
+    annex: str = "annex"
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The parts that a body must have."""
+        return (self.main,) if self.metadata is None else (self.metadata, self.main)
+
+    @property
+    def in_words(self) -> str:
+        """What a body has, for a refusal."""
+        return f"a body has {' and '.join(map(repr, self.needed))} and may have {self.annex!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReceivedFile(Generic[T]):
     """One file part: what it was called, what its sender says it is, and what its sink returned."""
 
@@ -125,13 +142,14 @@ async def receive(
     content_type: str | None,
     open_sink: OpenSink[T],
     limits: Limits | None = None,
+    parts: Parts | None = None,
 ) -> Received[T]:
     """Receive a whole body on the event loop; finishing (which may wait for a disk) in a thread.
 
     Raises:
         DocflowError: as `MultipartReceiver`; every sink has been aborted.
     """
-    receiver = MultipartReceiver(content_type, open_sink, limits)
+    receiver = MultipartReceiver(content_type, open_sink, limits, parts)
     try:
         async for chunk in stream:
             receiver.feed(chunk)
@@ -153,6 +171,7 @@ class MultipartReceiver(Generic[T]):
         content_type: str | None,
         open_sink: OpenSink[T],
         limits: Limits | None = None,
+        parts: Parts | None = None,
     ) -> None:
         """Prepare for a body of this Content-Type.
 
@@ -161,6 +180,7 @@ class MultipartReceiver(Generic[T]):
             MalformedError: `multipart-malformed`, if it names no usable boundary.
         """
         self._limits = limits or Limits()
+        self._names = parts or Parts()
         self._open_sink = open_sink
         self._parser = MultipartParser(
             _boundary(content_type),
@@ -221,11 +241,10 @@ class MultipartReceiver(Generic[T]):
             if not self._ended:
                 raise _malformed("the body ends before its closing boundary; it was cut off")
             names = [part.name for part in self._parts]
-            for needed in (METADATA, MAIN):
+            for needed in self._names.needed:
                 if needed not in names:
                     raise InvalidInputError(
-                        f"the part {needed!r} is missing; "
-                        f"a body has {METADATA!r} and {MAIN!r} and may have {ANNEX!r}",
+                        f"the part {needed!r} is missing; {self._names.in_words}",
                         code="multipart-part-missing",
                     )
         except BaseException:
@@ -244,8 +263,8 @@ class MultipartReceiver(Generic[T]):
         except BaseException:
             self.abort()
             raise
-        main = next(file for file in files if file.part == MAIN)
-        annexes = tuple(file for file in files if file.part == ANNEX)
+        main = next(file for file in files if file.part == self._names.main)
+        annexes = tuple(file for file in files if file.part == self._names.annex)
         self._closed = True
         return Received(bytes(self._metadata), main, annexes)
 
@@ -294,32 +313,32 @@ class MultipartReceiver(Generic[T]):
         self._admit(name)
         declared = self._headers.get("content-type")
         part = _Part[T](name, None, declared)
-        if name == METADATA:
+        if name == self._names.metadata:
             _check_json(declared)
         else:
             part.file_name = uploaded_name(parameters)
-            told = any(earlier.name == METADATA for earlier in self._parts)
+            told = any(earlier.name == self._names.metadata for earlier in self._parts)
             metadata = bytes(self._metadata) if told else None
             part.sink = self._open_sink(name, part.file_name, metadata)
         self._parts.append(part)
         self._part = part
 
     def _admit(self, name: str) -> None:
-        if name not in (METADATA, MAIN, ANNEX):
+        if name not in (*self._names.needed, self._names.annex):
             raise InvalidInputError(
-                f"there is no part {name!r:.100}; a body has {METADATA!r} and {MAIN!r} "
-                f"and may have {ANNEX!r}",
+                f"there is no part {name!r:.100}; {self._names.in_words}",
                 code="multipart-part-unknown",
             )
         count = sum(1 for part in self._parts if part.name == name)
-        if name == ANNEX and count >= self._limits.annexes:
+        if name == self._names.annex and count >= self._limits.annexes:
             raise TooLargeError(
-                f"there are more than {self._limits.annexes} annexes, the most a document may have",
+                f"there are more than {self._limits.annexes} parts {self._names.annex!r}, the most that "
+                "a body may have",
                 code="multipart-too-many-parts",
                 rule="annexes",
-                satisfied_by=f"at most {self._limits.annexes} annexes",
+                satisfied_by=f"at most {self._limits.annexes} parts {self._names.annex!r}",
             )
-        if name != ANNEX and count:
+        if name != self._names.annex and count:
             raise InvalidInputError(
                 f"the part {name!r} comes twice; a body has exactly one",
                 code="multipart-part-duplicate",
@@ -332,7 +351,7 @@ class MultipartReceiver(Generic[T]):
         part.size += end - start
         if part.sink is None:
             if part.size > self._limits.metadata_bytes:
-                _too_large(f"the part {METADATA!r}", self._limits.metadata_bytes)
+                _too_large(f"the part {self._names.metadata!r}", self._limits.metadata_bytes)
             self._metadata += data[start:end]
             return
         if part.size > self._limits.file_bytes:
@@ -365,9 +384,7 @@ def _boundary(content_type: str | None) -> bytes:
 def _check_json(declared: str | None) -> None:
     """Accept JSON, and a part that does not say (curl sends none for plain values)."""
     if declared is not None and header_parameters(declared)[0] != "application/json":
-        raise UnsupportedContentError(
-            f"the part {METADATA!r} is {declared!r:.100}; send application/json"
-        )
+        raise UnsupportedContentError(f"the metadata is {declared!r:.100}; send application/json")
 
 
 def _too_large(what: str, limit: int) -> NoReturn:

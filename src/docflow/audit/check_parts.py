@@ -12,7 +12,13 @@ from docflow.audit.replay import Numbered
 from docflow.audit.report import Notebook
 from docflow.db import Row, all_rows
 from docflow.db.migrate import load_metadata
-from docflow.documents.tables import document_recipients, files, register_entries
+from docflow.documents.tables import (
+    document_recipients,
+    files,
+    register_entries,
+    signature_checks,
+)
+from docflow.kernel.canonical import canonical_json, sha256_hex
 from docflow.people.tables import offices
 
 Rows = Sequence[Row]
@@ -67,6 +73,7 @@ class DocumentParts:
         )
         of_numbers = _of(connection, register_entries, register_entries.c.document_id, subjects)
         of_deliveries = _of(connection, deliveries, deliveries.c.document_id, subjects)
+        of_checks = _of(connection, signature_checks, signature_checks.c.document_id, subjects)
         of_steps = _of(connection, steps, steps.c.document_id, subjects)
         for subject in subjects:
             _files(subject, of_files[subject.id], notebook)
@@ -74,6 +81,7 @@ class DocumentParts:
             _numbers(subject, of_numbers[subject.id], notebook)
             _deliveries(subject, of_deliveries[subject.id], notebook)
             _steps(subject, of_steps[subject.id], notebook)
+            _checks(subject, of_checks[subject.id], notebook)
         check_encrypted(connection, subjects, notebook)
 
 
@@ -193,3 +201,25 @@ def _steps(subject: Subject, rows: Rows, notebook: Notebook) -> None:
                 f"The step {row['step']} of the job {row['job_id']} has the file {row['sha256']}; "
                 f"the history of the {subject.name} does not.",
             )
+
+
+def _checks(subject: Subject, rows: Rows, notebook: Notebook) -> None:
+    told = subject.replayed.checks
+    for row in rows:
+        kept = row["report"]
+        digest = sha256_hex(canonical_json(kept)) if kept is not None else None
+        here = (row["indication"], digest) if row["indication"] is not None else None
+        if here != told.get(row["file_id"]):
+            notebook.find(
+                "signature-check",
+                subject.name,
+                f"The verdict on the signatures of the file {row['file_id']} of the {subject.name} is "
+                "not the one that history tells.",
+            )
+    for file_id in sorted(told.keys() - {row["file_id"] for row in rows}):
+        notebook.find(
+            "signature-check",
+            subject.name,
+            f"The verdict on the signatures of the file {file_id} of the {subject.name}, which history "
+            "tells, is not there.",
+        )

@@ -25,6 +25,7 @@ NOTES = frozenset(
         "document.resealed",
         "document.storage-fault",
         "document.storage-healed",
+        "document.signatures-verified",
         "person.refused",
         "recipient.certificate-added",
         "recipient.certificate-revoked",
@@ -56,6 +57,7 @@ class Replayed:
         recipients: of a document: recipient ids in order.
         numbers: of a document: each number it was given → whether it was voided.
         deliveries: of a document: delivery id → recipient id.
+        checks: of a document: file id → (indication, SHA-256 of the kept report).
         steps: of a document: (job, step) → SHA-256 of every file that the step made or judged.
         encrypted: of a document: (recipient id, SHA-256) of every file encrypted to a recipient.
         certificates: of a recipient: SHA-256 → whether it was revoked.
@@ -69,6 +71,7 @@ class Replayed:
     recipients: list[str] = field(default_factory=list)
     numbers: dict[Numbered, bool] = field(default_factory=dict)
     deliveries: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, tuple[str, str]] = field(default_factory=dict)
     steps: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     encrypted: set[tuple[str, str]] = field(default_factory=set)
     certificates: dict[str, bool] = field(default_factory=dict)
@@ -213,6 +216,11 @@ def _certificate_revoked(
     subject.certificates[data["sha256"]] = True
 
 
+def _verified(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    for item in data["files"]:
+        subject.checks[item["id"]] = (item["indication"], item["report_sha256"])
+
+
 ACTIONS: Mapping[str, Handler] = {
     "account.activated": _told(active=True),
     "account.created": _told("person_id", "recipient_id", named=("login",), active=True),
@@ -247,6 +255,7 @@ ACTIONS: Mapping[str, Handler] = {
     "document.reseal-failed": _nothing,
     "document.resealed": _nothing,
     "document.sealed": _step,
+    "document.signatures-verified": _verified,
     "document.signed": _step,
     "document.signing-requested": _fired,
     "document.staged": _step,

@@ -1,4 +1,4 @@
-"""`docflow audit`: recompute the whole history; `docflow verify`: check one proof, offline.
+"""`docflow audit`: recompute the whole history; and what `docflow verify` does with a proof.
 
 Exit codes: 0 everything holds, 1 something does not (or could not be checked), 2 wrong usage.
 """

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from docflow import __version__
-from docflow.cli import audit, instance, jobs, keys, signatures, storage, workflow
+from docflow.cli import audit, instance, jobs, keys, signatures, storage, verify, workflow
 from docflow.cli.dev import dev
 from docflow.cli.open import open_file
 from docflow.cli.output import announce_development, fail
@@ -34,7 +34,7 @@ app.command("migrate")(instance.migrate)
 app.command("serve")(instance.serve)
 app.command("dev")(dev)
 app.command("worker")(instance.worker)
-app.command("verify")(audit.verify_proof)
+app.command("verify")(verify.verify)
 app.command("open")(open_file)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import duplicates, lookups, reclassify, rows
+from docflow.documents import duplicates, lookups, reclassify, rows, signature_checks
 from docflow.documents.content import ReceivedFile, check_file
 from docflow.documents.create import StoredFile, entry_of, file_row, store_file
 from docflow.documents.desk import Desk
@@ -95,6 +95,7 @@ def put_main(
         )
         new = file_row(desk, uow, row, stored, role="main", position=0)
         uow.put(files, new)
+        signature_checks.request(desk, uow, document_id, row["direction"], [(stored.checked, new)])
         return uow.change(
             documents, row, values, Draft("document.file-put", {"file": entry_of(new)})
         )
@@ -121,6 +122,7 @@ def add_annex(
             )
         new = file_row(desk, uow, row, stored, role="annex", position=(last or 0) + 1)
         uow.put(files, new)
+        signature_checks.request(desk, uow, document_id, row["direction"], [(stored.checked, new)])
         version = uow.change(
             documents,
             row,

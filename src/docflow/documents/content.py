@@ -6,10 +6,11 @@ from docflow.documents.desk import Desk
 from docflow.kernel.errors import InvalidInputError, UnsupportedContentError
 from docflow.kernel.text import normalise
 from docflow.signing.inspection import inspect_pdf, require_signable
-from docflow.signing.sniff import sniff
+from docflow.signing.sniff import is_cms, sniff
 from docflow.storage import StagedFile
 
 PDF = "application/pdf"
+_CONTAINER = "application/vnd.etsi.asic"
 _MAX_NAME = 255
 
 
@@ -29,6 +30,7 @@ class CheckedFile:
     staged: StagedFile
     media_type: str
     pages: int | None
+    may_be_signed: bool = False  # whether there are signatures to verify
 
 
 def check_file(desk: Desk, received: ReceivedFile, *, role: str, direction: str) -> CheckedFile:
@@ -54,10 +56,12 @@ def check_file(desk: Desk, received: ReceivedFile, *, role: str, direction: str)
             satisfied_by="Save the document as PDF with the program that made it.",
         )
     pages = None
+    may_be_signed = media_type.startswith(_CONTAINER) or is_cms(staged.head)
     if media_type == PDF:
         with staged.open() as source:
             facts = inspect_pdf(source, max_pages=desk.limits.pages)
         if direction == "outgoing":
             require_signable(facts)
-        pages = facts.pages
-    return CheckedFile(normalise(received.name)[:_MAX_NAME], staged, media_type, pages)
+        pages, may_be_signed = facts.pages, facts.signed
+    name = normalise(received.name)[:_MAX_NAME]
+    return CheckedFile(name, staged, media_type, pages, may_be_signed)

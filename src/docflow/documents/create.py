@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
 from docflow.db.idempotency import Claim, remember
-from docflow.documents import duplicates, lookups
+from docflow.documents import duplicates, lookups, signature_checks
 from docflow.documents.content import CheckedFile, ReceivedFile, check_file
 from docflow.documents.desk import Desk
 from docflow.documents.intake import Intake, file_id
@@ -102,7 +102,9 @@ def create(
     checked = [_settled(intake, item, new.classification) for item in checked]
     stored = [store_file(desk, item, new.classification) for item in checked]
     with desk.database.unit_of_work(actor) as uow:
-        _write(desk, uow, new, row, stored, recipient_ids)
+        written = _write(desk, uow, new, row, stored, recipient_ids)
+        arrived = list(zip(checked, written, strict=True))
+        signature_checks.request(desk, uow, row["id"], direction, arrived)
         if claim is not None:
             remember(uow, claim, row["id"])
     return str(row["id"])
@@ -245,7 +247,7 @@ def _write(
     row: dict[str, Any],
     stored: Sequence[StoredFile],
     recipient_ids: Sequence[str],
-) -> None:
+) -> list[dict[str, Any]]:
     details: dict[str, Any] = {"subject": row["subject"]}
     if row["direction"] == "incoming":
         uow.serialise(
@@ -279,6 +281,7 @@ def _write(
             for position, recipient_id in enumerate(recipient_ids)
         ),
     )
+    return file_rows
 
 
 def file_row(

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from docflow.db import Prepared, Row, all_rows, one_row
-from docflow.documents import lookups, reading, rows
+from docflow.documents import lookups, reading, rows, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.tables import document_recipients, documents, files, workflows
 from docflow.kernel.actor import Actor
@@ -149,6 +149,7 @@ class Shown:
     recipients: Sequence[Row]
     available: Sequence[Available]
     remind_at: Sequence[datetime]
+    signatures: Sequence[Row] = ()
 
 
 def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
@@ -185,6 +186,9 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
             given,
             _available(desk, connection, actor, full),
             desk.catalogue.remind_at(definition.calendar, row["due_at"], remind),
+            signature_checks.of_document(connection, document_id)
+            if row["direction"] == "incoming"
+            else (),
         )
 
 

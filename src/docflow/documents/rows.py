@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from docflow.db import Prepared, Row, UnitOfWork
+from docflow.documents import signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.duplicates import facts_for_access
 from docflow.documents.shelf import Pinned
@@ -11,7 +12,7 @@ from docflow.kernel.actor import Actor
 from docflow.kernel.errors import NotFoundError, StaleVersionError
 from docflow.people import access
 from docflow.people.tables import units
-from docflow.workflow.facts import Completion, Facts
+from docflow.workflow.facts import Completion, Facts, SignatureState
 
 JOBS = "#jobs"  # in `fired_by`, beside the triggers: the jobs that completed one
 
@@ -126,6 +127,7 @@ def facts_of(
         pending=pending["trigger"] if pending else None,
         pending_failed=bool(pending and pending.get("failed")),
         completing=completing,
+        signatures=_signatures(desk, connection, row),
         fields=desk.vault.texts(row, connection).fields,
     )
 
@@ -140,6 +142,14 @@ def recipient_ids(connection: sa.Connection, document_id: str) -> list[str]:
             .order_by(table.c.position)
         ).scalars()
     )
+
+
+def _signatures(desk: Desk, connection: sa.Connection, row: Row) -> SignatureState:
+    """Look only where a guard of the document's workflow asks."""
+    transitions = pinned(desk, row).compiled.definition.transitions.values()
+    if not any("signature_valid" in one.require for one in transitions):
+        return "unsigned"
+    return signature_checks.state_of(connection, row["id"])
 
 
 def _roles(desk: Desk, connection: sa.Connection, actor: Actor, row: Row) -> frozenset[str]:

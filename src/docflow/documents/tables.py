@@ -172,3 +172,21 @@ register_entries = sa.Table(
     sa.Index("ix_register_entries_document_id", "document_id"),
     info=part_of("document", "document_id"),
 )
+
+# what the signatures of a received file are worth; no indication yet: the job has not come to it
+signature_checks = sa.Table(
+    "signature_checks",
+    METADATA,
+    sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), primary_key=True),
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    # what a detached signature signs
+    sa.Column("data_file_id", sa.String(36), sa.ForeignKey("files.id"), nullable=True),
+    sa.Column("job_id", sa.String(64), nullable=False),
+    sa.Column("indication", sa.String(16), nullable=True),
+    sa.Column("sub_indication", sa.String(64), nullable=True),
+    sa.Column("report", JsonColumn, nullable=True),
+    sa.Column("verified_at", UtcDateTime, nullable=True),
+    sa.CheckConstraint("(indication IS NULL) = (verified_at IS NULL)", name="verified"),
+    sa.Index("ix_signature_checks_document_id", "document_id"),
+    info=part_of("document", "document_id"),
+)

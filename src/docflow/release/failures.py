@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import rows
+from docflow.documents import rows, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.tables import documents
 from docflow.jobs.engine import JobEngine
@@ -19,6 +19,7 @@ from docflow.kernel.errors import ConflictError
 from docflow.people import access
 
 _KINDS = ("sign", "release")
+_ABOUT_DOCUMENTS = (*_KINDS, signature_checks.KIND)
 
 
 def on_failed(desk: Desk, job: JobRun, error: str) -> None:
@@ -46,12 +47,13 @@ def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
     """
     job = engine.get(job_id)
     with desk.database.unit_of_work(actor) as uow:
-        if job.kind not in _KINDS:
+        if job.kind not in _ABOUT_DOCUMENTS:
             access.require(actor, access.Permission.JOB_RETRY)
             return engine.retry(uow, job_id)
         row = rows.lock(uow, job.subject_id)
         rows.require(actor, access.Permission.JOB_RETRY, row)
-        _wait_again(uow, row, job_id)
+        if job.kind in _KINDS:
+            _wait_again(uow, row, job_id)
         return engine.retry(uow, job_id)
 
 
@@ -116,7 +118,7 @@ def show(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
         NotFoundError: if there is none.
     """
     job = engine.get(job_id)
-    if job.kind in _KINDS:
+    if job.kind in _ABOUT_DOCUMENTS:
         with desk.database.read() as connection:
             rows.require(actor, access.Permission.JOB_READ, rows.read(connection, job.subject_id))
     else:

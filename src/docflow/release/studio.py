@@ -27,6 +27,7 @@ from docflow.people.tables import people
 from docflow.release.tables import signature_steps
 from docflow.signing.font import Fonts
 from docflow.signing.signers import Signers
+from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import MemoryFile, StagedFile
 
 _CHUNK = 2**18
@@ -35,12 +36,13 @@ _TOLD = ("level", "level_asked", "fell_back_because")  # what history says of a 
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """The documents room's desk, the signers, the fonts and the address printed in QR codes."""
+    """The documents room's desk, signers, verifier, fonts and the address printed in QR codes."""
 
     desk: Desk
     signers: Signers
     fonts: Fonts
     public_url: str
+    verifier: Verifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Is this PDF signed, intact and ours? For any file, judged in a process that can be killed."""
+"""Is this file signed, intact and ours? For any file, judged in a process that can be killed."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -12,7 +13,7 @@ from docflow.kernel.actor import Actor
 from docflow.people import access
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries
-from docflow.signing.isolated import verify_isolated
+from docflow.signing.report import VerificationReport
 from docflow.storage import MemoryFile, StagedFile
 
 
@@ -21,35 +22,36 @@ class Verification:
     """What was found.
 
     Attributes:
-        report: per signature and overall, as `VerificationReport.to_dict` gives it.
+        report: per signature and overall.
         ours: whether every signature leads to this organisation's own root and is good.
         released_here: whether these very bytes were released by this instance.
         document: id, symbol and state of that document, for those who may read it.
     """
 
-    report: dict[str, Any]
+    report: VerificationReport
     ours: bool
     released_here: bool
     document: Row | None
 
 
-def verify_file(studio: Studio, actor: Actor, staged: StagedFile, seconds: float) -> Verification:
-    """Verify a staged PDF; the caller discards it.
+def verify_file(
+    studio: Studio, actor: Actor, staged: StagedFile, data: StagedFile | None = None
+) -> Verification:
+    """Verify a staged file; the caller discards it.
 
     Args:
         studio: the room's tools.
         actor: who asks.
         staged: the file.
-        seconds: how long the judging process may take.
+        data: the file that it signs, where the signature is detached.
     """
     access.require(actor, access.Permission.VERIFICATION_CREATE)
-    with staged.open() as source, MemoryFile.of(source) as file:  # it may be a confidential one
-        report = verify_isolated(
-            file.path,
-            studio.signers.roots,
+    with ExitStack() as held:  # in memory: they may be confidential
+        path = _in_memory(held, staged)
+        report = studio.verifier.report(
+            path,
             now=studio.desk.database.clock.now(),
-            own_roots=studio.signers.own_roots,
-            timeout_s=seconds,
+            data=_in_memory(held, data) if data is not None else None,
         )
     signatures = report.signatures
     ours = bool(signatures) and all(
@@ -67,7 +69,13 @@ def verify_file(studio: Studio, actor: Actor, staged: StagedFile, seconds: float
     document = None
     if row is not None and known:
         document = {name: row[name] for name in ("id", "symbol", "state")}
-    return Verification(report.to_dict(), ours, row is not None, document)
+    return Verification(report, ours, row is not None, document)
+
+
+def _in_memory(held: ExitStack, staged: StagedFile) -> Path:
+    """Open a staged file into memory, and return its path there."""
+    with staged.open() as source:
+        return held.enter_context(MemoryFile.of(source)).path
 
 
 def _may_know(connection: sa.Connection, actor: Actor, row: Row) -> bool:

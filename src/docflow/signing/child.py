@@ -21,7 +21,8 @@ from typing import Any
 from docflow.kernel.clock import parse_rfc3339
 from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
-from docflow.signing.validate import verify
+from docflow.signing.verifying.dispatch import verify_any
+from docflow.signing.verifying.terms import Policy
 
 TOO_SLOW = "Judging the file took longer than it may."
 BROKE_OFF = "Judging the file broke off: it needs more memory or time than it may have."
@@ -70,11 +71,14 @@ def _judge_and_end(line: bytes, writing: int) -> None:
 
 def _report(request: dict[str, Any], now: datetime) -> VerificationReport:
     try:
-        return verify(
+        data = request["data"]
+        return verify_any(
             Path(request["path"]),
             TrustRoots.from_pem(request["roots"]),
             now=now,
             own_roots=TrustRoots.from_pem(request["own_roots"]),
+            data=Path(data) if data is not None else None,
+            policy=Policy.from_dict(request["policy"]),
         )
     except MemoryError:
         return failure(BROKE_OFF, now=now)

@@ -20,11 +20,13 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.terms import Policy
 
 DEFAULT_TIMEOUT_S = 20.0
 DEFAULT_MEMORY_BYTES = 1 << 30
@@ -44,16 +46,21 @@ def verify_isolated(
     *,
     now: datetime,
     own_roots: TrustRoots,
+    data: Path | None = None,
+    policy: Policy | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> VerificationReport:
-    """Do what `validate.verify` does, in a process that is killed when it goes too far.
+    """Do what `dispatch.verify_any` does, in a process that is killed when it goes too far.
 
     Args:
-        path: the file; its path is handed over, not its bytes.
-        roots: as for `validate.verify`.
-        now: as for `validate.verify`.
-        own_roots: as for `validate.verify`.
+        path: the file; its path is handed over, not its bytes, and only opened at the other end. It
+            may be that of an open file of this process (`/proc/<pid>/fd/<n>`).
+        roots: as for `verify_any`.
+        now: as for `verify_any`.
+        own_roots: as for `verify_any`.
+        data: as for `verify_any`; a path as above.
+        policy: as for `verify_any`.
         timeout_s: wall-clock seconds until judging is broken off.
         memory_bytes: address space the process may have, about 250 MB of which it needs itself.
 
@@ -61,21 +68,16 @@ def verify_isolated(
         FileNotFoundError: if there is no file.
         UnavailableError: if too many files are being judged already.
     """
-    if not path.is_file():
-        raise FileNotFoundError(path)
+    for one in (path, data):
+        if one is not None and not one.is_file():
+            raise FileNotFoundError(one)
     if not _turns.acquire(timeout=timeout_s):
         raise UnavailableError(
             "Too many files are being verified at the moment; try again in a minute."
         )
     try:
-        request = {
-            "path": str(path.absolute()),
-            "roots": roots.to_pem(),
-            "own_roots": own_roots.to_pem(),
-            "now": rfc3339(now),
-            "memory_bytes": memory_bytes,
-            "timeout_s": timeout_s,
-        }
+        request = _request(path, data, roots, own_roots, now, policy or Policy())
+        request |= {"memory_bytes": memory_bytes, "timeout_s": timeout_s}
         answer = _ask(json.dumps(request).encode() + b"\n", timeout_s + _START_S)
     finally:
         _turns.release()
@@ -83,6 +85,25 @@ def verify_isolated(
         return VerificationReport.from_dict(json.loads(answer))
     except (ValueError, KeyError, TypeError):
         return failure("Judging the file broke off, and nothing is known about it.", now=now)
+
+
+def _request(
+    path: Path,
+    data: Path | None,
+    roots: TrustRoots,
+    own_roots: TrustRoots,
+    now: datetime,
+    policy: Policy,
+) -> dict[str, Any]:
+    return {
+        # not resolved: the name behind /proc/<pid>/fd/<n> leads nowhere
+        "path": str(path.absolute()),
+        "data": str(data.absolute()) if data is not None else None,
+        "roots": roots.to_pem(),
+        "own_roots": own_roots.to_pem(),
+        "now": rfc3339(now),
+        "policy": policy.to_dict(),
+    }
 
 
 def close() -> None:

@@ -13,7 +13,6 @@ from asn1crypto import x509
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESStatus
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.validation.errors import SignatureValidationError
-from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from docflow.signing.report import (
@@ -23,9 +22,11 @@ from docflow.signing.report import (
     Changes,
     Coverage,
     Indication,
+    SignatureReport,
     Strength,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.evidence import Outcome
 
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
     SignatureCoverageLevel.ENTIRE_FILE: "entire-file",
@@ -70,23 +71,39 @@ _STANDARD_NAMES = {
     "GENERIC": "CERTIFICATE_CHAIN_GENERAL_FAILURE",
     "EXPIRED": "OUT_OF_BOUNDS_NO_POE",
 }
-_SAFE_RSA_BITS, _LEAST_RSA_BITS = 3000, 2048  # TS 119 312
-_LEAST_CURVE_BITS = 256
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-_BROKEN_DIGESTS = {"md2", "md5", "sha1"}
 
 
-def verdict(status: Any, own_roots: TrustRoots, known: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of a `SignatureReport` that follow from pyHanko's `status`."""
-    coverage = _COVERAGE.get(status.coverage, "unclear")
-    changes = _CHANGES[status.modification_level]
-    indication, sub_indication, reasons = _indication(status, coverage, known["strength"])
-    trusted = bool(status.trusted)
+def verdict(
+    status: Any,
+    own_roots: TrustRoots,
+    known: dict[str, Any],
+    *,
+    outcome: Outcome | None = None,
+    hidden: str | None = None,
+) -> dict[str, Any]:
+    """Return the members of a `SignatureReport` that follow from pyHanko's `status`.
+
+    Args:
+        status: what pyHanko found.
+        own_roots: what makes a signature ours.
+        known: what the signature says of itself.
+        outcome: how its validation ended, where the trust in it is not `status`'s own.
+        hidden: a sentence, if something that came later hides what was signed.
+    """
+    in_pdf = hasattr(status, "coverage")  # else the signature covers its data, and nothing follows
+    coverage: Coverage = _COVERAGE.get(status.coverage, "unclear") if in_pdf else "entire-file"
+    changes: Changes = _CHANGES[status.modification_level] if in_pdf else "none"
+    problem = _problem(status, outcome)
+    indication, sub_indication, reasons = _indication(
+        status, coverage, changes, known["strength"], problem
+    )
+    if hidden and indication == PASSED:
+        indication, sub_indication, reasons = FAILED, "FORMAT_FAILURE", [hidden]
+    trusted = problem is None
     timestamp: Any = getattr(status, "timestamp_validity", None)
     proven = timestamp is not None and timestamp.valid and timestamp.intact and timestamp.trusted
-    changed = (
-        status.diff_result.changed_form_fields if isinstance(status.diff_result, DiffResult) else ()
-    )
+    difference = getattr(status, "diff_result", None)
+    changed = difference.changed_form_fields if isinstance(difference, DiffResult) else ()
     moment = status.timestamp if known.get("kind") == "timestamp" else known["signed_at"]
     return {
         "indication": indication,
@@ -98,14 +115,25 @@ def verdict(status: Any, own_roots: TrustRoots, known: dict[str, Any]) -> dict[s
         "ours": trusted and _anchor(status) in own_roots.fingerprints,
         "changes_after": changes,
         "changed_fields": tuple(sorted(changed)),
-        "time_is_proven": proven or (known.get("kind") == "timestamp" and trusted),
+        "time_is_proven": proven
+        or bool(known.get("proven_at"))
+        or (known.get("kind") == "timestamp" and trusted),
         "signed_at": aware(timestamp.timestamp) if proven else aware(moment),
         "reasons": (*reasons, *_notes(coverage, changes, proven, known)),
     }
 
 
+def _problem(status: Any, outcome: Outcome | None) -> Any:
+    """Return what is wrong with the trust in a signature, as pyHanko's sub-indication, or None."""
+    if outcome is not None:
+        return None if outcome.passed and status.validation_path else outcome.sub_indication
+    if status.trusted:
+        return None
+    return status.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
+
+
 def _indication(
-    status: Any, coverage: Coverage, strength: Strength
+    status: Any, coverage: Coverage, changes: Changes, strength: Strength, problem: Any
 ) -> tuple[Indication, str | None, list[str]]:
     if not status.intact:
         return FAILED, "HASH_FAILURE", ["The signed bytes were changed after signing."]
@@ -117,13 +145,12 @@ def _indication(
             "FORMAT_FAILURE",
             ["The signature does not cover a whole version of the file."],
         )
-    if getattr(status, "docmdp_ok", None) is False:
+    if getattr(status, "docmdp_ok", None) is False or changes == "other":
         return FAILED, "FORMAT_FAILURE", ["The file was changed in a way the signature forbids."]
     if not getattr(status, "seed_value_ok", True):
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
-    if status.trust_problem_indic is not None or not status.trusted:
-        problem = status.trust_problem_indic or AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND
-        indication, name = _named(problem)
+    if problem is not None:
+        indication, name = named(problem)
         return indication, name, [_CHAIN.get(name, f"The chain of the certificate failed: {name}.")]
     if strength == "weak":
         name = "CRYPTO_CONSTRAINTS_FAILURE"
@@ -131,7 +158,7 @@ def _indication(
     return PASSED, None, []
 
 
-def _named(problem: Any) -> tuple[Indication, str]:
+def named(problem: Any) -> tuple[Indication, str]:
     """Return indication and standard name of one of pyHanko's sub-indications."""
     name = _STANDARD_NAMES.get(problem.name, problem.name)
     failed = isinstance(problem, AdESFailure) or problem.status == AdESStatus.FAILED
@@ -146,6 +173,8 @@ def _notes(coverage: Coverage, changes: Changes, proven: bool, known: dict[str, 
         notes.append(f"It covers the whole version that was signed. {_AFTERWARDS[changes]}")
     if known.get("kind") != "timestamp" and not proven:
         notes.append("The signing time is what the signer's machine says; no timestamp proves it.")
+    if known.get("path") and known.get("revocation") == "unknown":
+        notes.append("Whether a certificate was revoked is not known: nothing given says so.")
     if known["strength"] == "legacy":
         notes.append(f"{known['algorithm']} is still accepted, but no longer recommended.")
     return notes
@@ -156,8 +185,30 @@ def indication_of_error(error: Exception) -> tuple[Indication, str]:
     if isinstance(error, SignatureValidationError):
         if error.ades_subindication is AdESIndeterminate.GENERIC:  # a format pyHanko does not know
             return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE"
-        return _named(error.ades_subindication)
+        return named(error.ades_subindication)
     return FAILED, "FORMAT_FAILURE"
+
+
+def unreadable(name: str, error: Exception) -> SignatureReport:
+    """Report a signature that cannot be read at all."""
+    return SignatureReport(
+        field=name,
+        indication=FAILED,
+        sub_indication="FORMAT_FAILURE",
+        reasons=(f"The signature cannot be read: {one_line(error)}.",),
+    )
+
+
+def unjudged(name: str, error: Exception, known: dict[str, Any]) -> SignatureReport:
+    """Report a signature whose validation broke off; pyHanko's own errors name the indication."""
+    indication, sub_indication = indication_of_error(error)
+    return SignatureReport(
+        field=name,
+        indication=indication,
+        sub_indication=sub_indication,
+        reasons=(f"The signature cannot be judged: {one_line(error)}.",),
+        **known,
+    )
 
 
 def describe_certificate(certificate: x509.Certificate) -> dict[str, Any]:
@@ -172,33 +223,6 @@ def describe_certificate(certificate: x509.Certificate) -> dict[str, Any]:
         "issuer": certificate.issuer.human_friendly,
         "serial": f"{certificate.serial_number:x}",
         "certificate_sha256": certificate.sha256.hex(),
-    }
-
-
-def describe_algorithm(embedded: EmbeddedPdfSignature) -> dict[str, Any]:
-    """Return the algorithm in words, and how strong it is held to be (TS 119 312)."""
-    mechanism = str(embedded.signer_info["signature_algorithm"]["algorithm"].native)
-    digest = str(embedded.md_algorithm)
-    key = embedded.signer_cert.public_key
-    shown_digest = digest.upper().replace("SHA", "SHA-").replace("--", "-")
-    strength: Strength
-    if key.algorithm in {"rsa", "rsassa_pss"}:
-        padding = "PSS" if "pss" in mechanism else "PKCS#1 v1.5"
-        text = f"RSA {key.bit_size} ({padding}), {shown_digest}"
-        safe = key.bit_size >= _SAFE_RSA_BITS and padding == "PSS"
-        strength = (
-            "recommended" if safe else "legacy" if key.bit_size >= _LEAST_RSA_BITS else "weak"
-        )
-    elif key.algorithm == "ec":
-        text = (
-            f"ECDSA {key.curve[1] if key.curve[0] == 'named' else 'unnamed curve'}, {shown_digest}"
-        )
-        strength = "recommended" if key.bit_size >= _LEAST_CURVE_BITS else "weak"
-    else:
-        text, strength = f"{key.algorithm}, {shown_digest}", "unknown"
-    return {
-        "algorithm": text,
-        "strength": "weak" if digest in _BROKEN_DIGESTS else strength,
     }
 
 

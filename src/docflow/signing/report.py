@@ -9,7 +9,7 @@ Rules:
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from docflow.kernel.clock import parse_rfc3339, rfc3339
@@ -22,12 +22,38 @@ NOT_SIGNED: Indication = "NOT-SIGNED"
 
 Coverage = Literal["entire-file", "entire-revision", "contiguous-block", "unclear"]
 Changes = Literal["none", "long-term-validation", "form-filling", "annotations", "other", "unknown"]
+Level = Literal["none", "B-B", "B-T", "B-LT", "B-LTA"]
+Revocation = Literal["good", "revoked", "unknown"]
+Form = Literal["unknown", "pdf", "cades", "asic-e", "asic-s"]
 Strength = Literal["recommended", "legacy", "weak", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateReport:
+    """One certificate of a path."""
+
+    subject: str
+    issuer: str
+    serial: str
+    sha256: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampReport:
+    """One timestamp that goes with a signature."""
+
+    kind: Literal["signature", "content", "document"]
+    at: datetime | None
+    authority: str | None
+    indication: Indication
+    sub_indication: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureReport:
-    """One signature or document timestamp in a PDF."""
+    """One signature or timestamp: in a PDF, of CMS, or in a container."""
 
     field: str
     kind: Literal["signature", "timestamp"] = "signature"
@@ -58,6 +84,15 @@ class SignatureReport:
     locks_all_fields: bool = False
     padding_is_empty: bool = False  # nothing hides in the room kept free behind the signature
     reasons: tuple[str, ...] = ()
+    level: Level = "none"  # whose demands are met: a timestamp nobody trusts raises nothing
+    proven_at: datetime | None = None  # the earliest instant at which it is proven to exist
+    algorithm_until: date | None = None  # from this day on the algorithm proves nothing
+    revocation: Revocation = "unknown"
+    attributes_sha256: str | None = None  # of the DER of the signed attributes: what was signed
+    covered_bytes: int | None = None  # of a PDF, from its start: the version that was signed
+    covers: tuple[str, ...] = ()  # of a container: the names of the files
+    timestamps: tuple[TimestampReport, ...] = ()
+    path: tuple[CertificateReport, ...] = ()  # from the anchor to the signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +105,8 @@ class VerificationReport:
     reasons: tuple[str, ...] = ()
     field_names: tuple[str, ...] = ()  # of all signature fields, signed or empty
     revisions: int = 0
+    form: Form = "unknown"
+    files: tuple[str, ...] = ()  # what a container holds beside its signatures
     sha256: str | None = None
     size_bytes: int | None = None
     verified_at: datetime
@@ -89,7 +126,7 @@ class VerificationReport:
         values = dict(data)
         values["verified_at"] = parse_rfc3339(values["verified_at"])
         values["signatures"] = tuple(_signature(one) for one in values["signatures"])
-        for key in ("reasons", "field_names"):
+        for key in ("reasons", "field_names", "files"):
             values[key] = tuple(values[key])
         return cls(**values)
 
@@ -121,17 +158,34 @@ def failure(
 
 def _signature(data: Mapping[str, Any]) -> SignatureReport:
     values = dict(data)
-    if values["signed_at"] is not None:
-        values["signed_at"] = parse_rfc3339(values["signed_at"])
-    for key in ("reasons", "changed_fields"):
+    _read_times(values, "signed_at", "proven_at")
+    if values["algorithm_until"] is not None:
+        values["algorithm_until"] = date.fromisoformat(values["algorithm_until"])
+    for key in ("reasons", "changed_fields", "covers"):
         values[key] = tuple(values[key])
+    values["timestamps"] = tuple(
+        TimestampReport(**_read_times(dict(one), "at")) for one in values["timestamps"]
+    )
+    values["path"] = tuple(
+        CertificateReport(**_read_times(dict(one), "not_before", "not_after"))
+        for one in values["path"]
+    )
     return SignatureReport(**values)
+
+
+def _read_times(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        if values[name] is not None:
+            values[name] = parse_rfc3339(values[name])
+    return values
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return rfc3339(value)
-    if isinstance(value, SignatureReport | VerificationReport):
+    if isinstance(value, date):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]

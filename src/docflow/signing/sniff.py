@@ -23,6 +23,8 @@ _MAGIC = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
     (b"{\\rtf", "application/rtf"),
 )
+_CMS_ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7")
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # the OID of id-signedData, as DER has it
 _ZIP_LOCAL = b"PK\x03\x04"
 _ZIP_EMPTY = b"PK\x05\x06"
 _ZIP_HEADER_BYTES = 30
@@ -56,6 +58,13 @@ def sniff(head: bytes) -> str:
     if head.startswith((_ZIP_LOCAL, _ZIP_EMPTY)):
         return _zip_type(head)
     return _text_type(head)
+
+
+def is_cms(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` is a CMS SignedData, in DER, BER or PEM."""
+    if head.lstrip().startswith(_CMS_ARMOUR):
+        return True
+    return head.startswith(b"\x30") and _SIGNED_DATA in head[:24]
 
 
 def _zip_type(head: bytes) -> str:

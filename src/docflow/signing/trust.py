@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko_certvalidator import ValidationContext
-from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
+from pyhanko_certvalidator.policy_decl import AlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy
 
 from docflow.kernel.errors import ConfigurationError
 
@@ -74,19 +74,25 @@ class TrustRoots:
         return tuple(to_asn1(c) for c in self.certificates)
 
     def validation_context(
-        self, now: datetime, others: Iterable[asn1_x509.Certificate] = ()
+        self,
+        now: datetime,
+        others: Iterable[asn1_x509.Certificate] = (),
+        *,
+        algorithms: AlgorithmUsagePolicy | None = None,
+        revocation_mode: str = "soft-fail",
     ) -> ValidationContext:
         """Return rules for checking a chain at `now`: these roots, no network, no broken hashes.
 
-        Revocation lists are used if they are given with the signature; their absence is no fault.
+        Revocation lists are used if they are given with the signature; their absence is no fault,
+        unless `revocation_mode` is `require`.
         """
         return ValidationContext(
             trust_roots=list(self.asn1),
             other_certs=list(others),
             moment=now,
             allow_fetching=False,
-            revocation_mode="soft-fail",
-            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
+            revocation_mode=revocation_mode,
+            algorithm_usage_policy=algorithms or DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
         )
 
 

@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,28 +23,25 @@ from typing import Any, BinaryIO
 from asn1crypto import parser
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import FieldMDPAction, MDPPerm, enumerate_sig_fields
-from pyhanko.sign.validation.pdf_embedded import (
-    EmbeddedPdfSignature,
-    async_validate_pdf_signature,
-    async_validate_pdf_timestamp,
-)
-from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from docflow.signing import judgement
 from docflow.signing.blocking import blocking
 from docflow.signing.report import (
-    FAILED,
     INDETERMINATE,
+    PASSED,
     SignatureReport,
     VerificationReport,
     failure,
     overall,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying import description, evidence
+from docflow.signing.verifying.embedded import covers_too_much, judged_signature, judged_timestamp
+from docflow.signing.verifying.terms import Policy, Terms
 
 MAX_SIGNATURES = 64
 MAX_REVISIONS = 256
-_SIGNER_USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
 _PERMITS = {
     MDPPerm.NO_CHANGES: "no-changes",
     MDPPerm.FILL_FORMS: "form-filling",
@@ -58,7 +54,12 @@ for _name in ("pyhanko", "pyhanko_certvalidator"):
 
 
 def verify(
-    source: Path | BinaryIO, roots: TrustRoots, *, now: datetime, own_roots: TrustRoots
+    source: Path | BinaryIO,
+    roots: TrustRoots,
+    *,
+    now: datetime,
+    own_roots: TrustRoots,
+    policy: Policy | None = None,
 ) -> VerificationReport:
     """Judge every signature in `source` at the instant `now`.
 
@@ -67,34 +68,27 @@ def verify(
         roots: further roots to trust (national authorities, partners).
         now: the validation time.
         own_roots: this organisation's roots; trusted, and what leads to them is `ours`.
+        policy: how strictly; the default admits further signatures after one, and nothing else.
 
     Raises:
         FileNotFoundError: if `source` is a path and there is nothing.
     """
-    terms = _Terms(roots + own_roots, own_roots, now)
+    terms = Terms(roots + own_roots, own_roots, now, policy or Policy())
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return _verify(file, terms)
-    return _verify(source, terms)
+            return verify_pdf(file, terms)
+    return verify_pdf(source, terms)
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """On what terms the file is judged."""
-
-    roots: TrustRoots
-    own_roots: TrustRoots
-    now: datetime
-
-
-def _verify(file: BinaryIO, terms: _Terms) -> VerificationReport:
+def verify_pdf(file: BinaryIO, terms: Terms) -> VerificationReport:
+    """Judge a PDF on these terms."""
     file.seek(0)
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     report = _report(file, terms)
     return dataclasses.replace(report, sha256=sha256, size_bytes=file.seek(0, 2))
 
 
-def _report(file: BinaryIO, terms: _Terms) -> VerificationReport:
+def _report(file: BinaryIO, terms: Terms) -> VerificationReport:
     try:
         reader = PdfFileReader(file)
         if reader.encrypted:
@@ -110,8 +104,9 @@ def _report(file: BinaryIO, terms: _Terms) -> VerificationReport:
             raise ValueError(
                 f"{len(fields)} signature fields in {revisions} revisions are too many"
             )
-        judged = [_judge(reader, name, field, terms) for name, field, filled in fields if filled]
-        judged.sort(key=lambda one: -1 if one.revision is None else one.revision)
+        judged = _Judging(reader, terms).all(
+            [(name, field) for name, field, filled in fields if filled]
+        )
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The file is not a well-formed PDF: {judgement.one_line(error)}."
         return failure(reason, now=terms.now)
@@ -124,6 +119,7 @@ def _report(file: BinaryIO, terms: _Terms) -> VerificationReport:
         reasons=() if signatures else ("The file is not signed.",),
         field_names=tuple(sorted(name for name, _, _ in fields)),
         revisions=revisions,
+        form="pdf",
         verified_at=terms.now,
     )
 
@@ -138,28 +134,80 @@ def _fields(reader: PdfFileReader) -> list[tuple[str, Any, bool]]:
     return found
 
 
-def _judge(reader: PdfFileReader, name: str, field: Any, terms: _Terms) -> SignatureReport:
-    try:
-        embedded = EmbeddedPdfSignature(reader, field, name)
-        known = _description(embedded)
-    except Exception as error:  # noqa: BLE001 - as above
-        return _unreadable(name, error)
-    try:
-        status = blocking(_checked(embedded, terms))
-        found = judgement.verdict(status, terms.own_roots, known)
-        return SignatureReport(field=name, **{**known, **found})
-    except Exception as error:  # noqa: BLE001 - as above
-        return _unjudged(name, error, known)
+class _Judging:
+    """The judgement of all signatures of one file, the last first: later ones prove earlier ones."""
+
+    def __init__(self, reader: PdfFileReader, terms: Terms) -> None:
+        self._reader = reader
+        self._terms = terms
+        self._carried = evidence.of_pdf(reader)
+        self._archived_at: datetime | None = None  # by the good document timestamps so far
+
+    def all(self, fields: list[tuple[str, Any]]) -> list[SignatureReport]:
+        """Return a report for each field, in the order of the revisions."""
+        reports: list[SignatureReport] = []
+        unreadable: list[SignatureReport] = []
+        known: list[EmbeddedPdfSignature] = []
+        for name, field in fields:
+            try:
+                known.append(EmbeddedPdfSignature(self._reader, field, name))
+            except Exception as error:  # noqa: BLE001 - the parser throws anything
+                unreadable.append(judgement.unreadable(name, error))
+        known.sort(key=lambda one: one.signed_revision, reverse=True)
+        for position, embedded in enumerate(known):
+            reports.insert(0, self._one(embedded, known[:position]))
+        return unreadable + reports
+
+    def _one(
+        self, embedded: EmbeddedPdfSignature, later: list[EmbeddedPdfSignature]
+    ) -> SignatureReport:
+        name = embedded.field_name
+        try:
+            told = _description(embedded, self._terms)
+        except Exception as error:  # noqa: BLE001 - as above
+            return judgement.unreadable(name, error)
+        try:
+            if told["kind"] == "timestamp":
+                return self._timestamp(embedded, told)
+            return self._signature(embedded, told, later)
+        except Exception as error:  # noqa: BLE001 - as above
+            return judgement.unjudged(name, error, told)
+
+    def _timestamp(self, embedded: EmbeddedPdfSignature, told: dict[str, Any]) -> SignatureReport:
+        at = self._archived_at or self._terms.now
+        outcome = blocking(judged_timestamp(embedded, self._carried, self._terms, at))
+        status = outcome.status
+        told = told | description.timestamp_of(outcome)
+        found = judgement.verdict(status, self._terms.own_roots, told, outcome=outcome)
+        if found["indication"] == PASSED and status.timestamp <= at:
+            self._archived_at = status.timestamp
+        return SignatureReport(field=embedded.field_name, **{**told, **found})
+
+    def _signature(
+        self,
+        embedded: EmbeddedPdfSignature,
+        told: dict[str, Any],
+        later: list[EmbeddedPdfSignature],
+    ) -> SignatureReport:
+        archived = self._archived_at
+        outcome = blocking(
+            judged_signature(embedded, self._carried, self._terms, archived or self._terms.now)
+        )
+        proven = min(filter(None, (outcome.proven_at, archived)), default=None)
+        told = told | _algorithm(embedded, self._terms, proven)
+        hidden = next(
+            filter(None, (covers_too_much(one, embedded.signed_revision) for one in later)), None
+        )
+        told |= description.evidence_of(
+            outcome, embedded.signed_data, self._carried, archived=archived
+        )
+        found = judgement.verdict(
+            outcome.status, self._terms.own_roots, told, outcome=outcome, hidden=hidden
+        )
+        return SignatureReport(field=embedded.field_name, **{**told, **found})
 
 
-async def _checked(embedded: EmbeddedPdfSignature, terms: _Terms) -> Any:
-    context = terms.roots.validation_context(terms.now)
-    if embedded.sig_object_type == "/DocTimeStamp":
-        return await async_validate_pdf_timestamp(embedded, context)
-    return await async_validate_pdf_signature(embedded, context, key_usage_settings=_SIGNER_USAGE)
-
-
-def _description(embedded: EmbeddedPdfSignature) -> dict[str, Any]:
+def _description(embedded: EmbeddedPdfSignature, terms: Terms) -> dict[str, Any]:
     """Return what the signature says of itself, before anything is checked."""
     dictionary = embedded.sig_object
     locks = embedded.fieldmdp
@@ -175,7 +223,8 @@ def _description(embedded: EmbeddedPdfSignature) -> dict[str, Any]:
         "padding_is_empty": _padding_is_empty(embedded.pkcs7_content),
         "certifies": "/DocMDP" in _certified(embedded),
         **judgement.describe_certificate(embedded.signer_cert),
-        **judgement.describe_algorithm(embedded),
+        "covered_bytes": _covered(embedded),
+        **_algorithm(embedded, terms, None),
     }
 
 
@@ -187,6 +236,20 @@ def _certified(embedded: EmbeddedPdfSignature) -> Iterator[str]:
             yield key
 
 
+def _algorithm(
+    embedded: EmbeddedPdfSignature, terms: Terms, proven_at: datetime | None
+) -> dict[str, Any]:
+    return description.algorithm_of(
+        embedded.signer_info, embedded.signer_cert, str(embedded.md_algorithm), terms, proven_at
+    )
+
+
+def _covered(embedded: EmbeddedPdfSignature) -> int | None:
+    """Return where the last range of bytes that the signature covers ends."""
+    start, length = (int(one) for one in list(embedded.byte_range)[-2:])
+    return start + length
+
+
 def _padding_is_empty(content: bytes) -> bool:
     """Tell whether only zeros follow the signature's own DER: no signature covers that room."""
     return not content[parser.peek(content) :].strip(b"\0")
@@ -194,24 +257,3 @@ def _padding_is_empty(content: bytes) -> bool:
 
 def _text(dictionary: Any, key: str) -> str:
     return str(dictionary.get(key, ""))[:500]
-
-
-def _unreadable(name: str, error: Exception) -> SignatureReport:
-    return SignatureReport(
-        field=name,
-        indication=FAILED,
-        sub_indication="FORMAT_FAILURE",
-        reasons=(f"The signature cannot be read: {judgement.one_line(error)}.",),
-    )
-
-
-def _unjudged(name: str, error: Exception, known: dict[str, Any]) -> SignatureReport:
-    """Report a signature whose validation broke off; pyHanko's own errors name the indication."""
-    indication, sub_indication = judgement.indication_of_error(error)
-    return SignatureReport(
-        field=name,
-        indication=indication,
-        sub_indication=sub_indication,
-        reasons=(f"The signature cannot be judged: {judgement.one_line(error)}.",),
-        **known,
-    )

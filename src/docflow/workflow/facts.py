@@ -15,6 +15,7 @@ from docflow.workflow.definition import FieldDefinition
 from docflow.workflow.effects import Effect
 
 Phase = Literal["request", "complete"]
+SignatureState = Literal["valid", "not-valid", "unsigned", "pending"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -52,6 +53,7 @@ class Facts:
         duplicate_unresolved: whether a duplicate report waits to be resolved.
         signed_person: evidence of a valid personal signature on the current file.
         sealed: evidence of a valid seal of the organisation on the current file.
+        signatures: what the signatures with which the files came in are worth.
         pending: the trigger whose signing job runs (or failed), if any.
         pending_failed: whether that job failed for good.
         completing: set when the signing job asks, not a person.
@@ -71,6 +73,7 @@ class Facts:
     duplicate_unresolved: bool = False
     signed_person: bool = False
     sealed: bool = False
+    signatures: SignatureState = "unsigned"
     pending: str | None = None
     pending_failed: bool = False
     completing: Completion | None = None

@@ -5,11 +5,11 @@ Rules:
 2. A verdict that says no also says what would satisfy the guard.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from docflow.workflow.facts import Facts
+from docflow.workflow.facts import Facts, SignatureState
 from docflow.workflow.vocabulary import GUARDS
 
 
@@ -110,6 +110,33 @@ def is_signed(facts: Facts) -> Verdict:
         "The current file carries no valid personal signature.",
         "have an authorised person sign it",
     )
+
+
+_SIGNATURES: Final[Mapping[SignatureState, Verdict]] = {
+    "valid": _OK,
+    "not-valid": Verdict(
+        False,
+        "A signature with which the document came in is not verified as valid.",
+        "read the verdict under `signatures`; fire a transition that lets a second person vouch for "
+        "the document, or refuse it",
+    ),
+    "unsigned": Verdict(
+        False,
+        "The main file carries no signature.",
+        "ask its sender for the signed file, or fire a transition that lets a second person vouch for it",
+    ),
+    "pending": Verdict(
+        False,
+        "The signatures are being verified.",
+        "wait for the verdict, which comes within a minute",
+    ),
+}
+
+
+@guard("signature_valid")
+def signature_valid(facts: Facts) -> Verdict:
+    """Hold when the main file came in signed, and every signature passed."""
+    return _SIGNATURES[facts.signatures]
 
 
 def _complete() -> None:

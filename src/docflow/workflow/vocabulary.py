@@ -95,6 +95,11 @@ GUARDS: Final[Mapping[str, Word]] = MappingProxyType(
             "personal signature",
             "chữ ký cá nhân",
         ),
+        "signature_valid": _word(
+            "the main file came in signed, and every signature was verified as valid",
+            "valid signature",
+            "chữ ký số hợp lệ",
+        ),
     }
 )
 

@@ -163,7 +163,7 @@ ONE_SLIP = [
         "by: clerk, require: [has_mainfile]}",
         "12: transitions.go.require: 'has_mainfile' is no guard; did you mean 'has_main_file'? "
         "known: has_assignee, has_main_file, has_number, has_recipients, has_unit, is_signed, "
-        "not_duplicate",
+        "not_duplicate, signature_valid",
     ),
     (
         "by: clerk}",

@@ -1,19 +1,27 @@
-"""/v1/verifications: is a PDF signed, intact and ours; /v1/released: what a QR code leads to."""
+"""/v1/verifications: is a file signed, intact and ours; /v1/released: what a QR code leads to."""
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from docflow.api import uploads
-from docflow.api.context import CallerDep
+from docflow.api.answers import json_answer
+from docflow.api.context import Caller, CallerDep
+from docflow.api.multipart import Limits, Parts, receive
 from docflow.api.schemas.common import JsonObject, Name, Output
 from docflow.people import access
 from docflow.release import inbox
-from docflow.release.verification import verify_file
+from docflow.release.verification import Verification, verify_file
+from docflow.signing.verifying import etsi, page
+from docflow.storage import StagedFile
 
 router = APIRouter(tags=["verification"])
+
+Format = Literal["json", "html", "etsi"]
+_PARTS = Parts(metadata=None, main="file", annex="data")
+_HTML = "text/html"
 
 
 class VerifiedDocument(Output):
@@ -44,11 +52,37 @@ class ReleasedOut(Output):
     sha256: str | None
 
 
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The PDF's bytes.",
-        "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The file's bytes: a PDF, an ASiC container, or CMS (CAdES) with the data inside. "
+        "A detached signature comes as multipart: `file` is the signature, `data` what it signs.",
+        "content": {
+            "application/pdf": _BINARY,
+            "application/pkcs7-signature": _BINARY,
+            "application/vnd.etsi.asic-e+zip": _BINARY,
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "data": {"type": "string", "format": "binary"},
+                    },
+                }
+            },
+        },
+    }
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "What was found; as a page for people, or as the ETSI TS 119 102-2 report, if "
+        "asked for by `format` or `Accept`.",
+        "content": {
+            _HTML: {"schema": {"type": "string"}},
+            etsi.MEDIA_TYPE: {"schema": {"type": "string"}},
+        },
     }
 }
 
@@ -56,34 +90,80 @@ _BODY: dict[str, Any] = {
 @router.post(
     "/v1/verifications",
     response_model=VerificationOut,
+    responses=_ANSWERS,
     openapi_extra=_BODY,
-    summary="Verify a PDF",
+    summary="Verify a signed file",
 )
-async def post_verification(request: Request, caller: CallerDep) -> VerificationOut:
-    """Tell who signed a PDF, when, what is covered, whether it is intact and ours, with reasons."""
+async def post_verification(
+    request: Request,
+    caller: CallerDep,
+    format: Annotated[  # noqa: A002 - the name that the API uses
+        Format | None, Query(description="Wins over the Accept header; `json` without either.")
+    ] = None,
+) -> Response:
+    """Tell who signed a file, when, what is covered, whether it is intact and ours, with reasons."""
     await anyio.to_thread.run_sync(
         lambda: access.require(caller.actor, access.Permission.VERIFICATION_CREATE)
     )
-    services = caller.services
-    staged = await uploads.receive_raw(request, services)
+    staged = await _receive(request, caller)
     try:
         found = await anyio.to_thread.run_sync(
             verify_file,
-            services.studio,
+            caller.services.studio,
             caller.actor,
-            staged,
-            services.settings.verification_seconds,
+            staged[0],
+            staged[1] if len(staged) > 1 else None,
         )
     finally:
-        uploads.discard(staged)
-    document = VerifiedDocument(**found.document) if found.document else None
-    return VerificationOut(
-        indication=found.report["indication"],
+        uploads.discard(*staged)
+    return _answer(found, format or _wanted(request.headers.get("accept", "")))
+
+
+async def _receive(request: Request, caller: Caller) -> list[StagedFile]:
+    """Receive the file, and the data that it signs where both were sent."""
+    services = caller.services
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        return [await uploads.receive_raw(request, services)]
+    most = services.settings.max_file_bytes
+    received = await receive(
+        request.stream(),
+        request.headers.get("content-type"),
+        lambda _part, _name, _metadata: services.desk.vault.begin_unknown(),
+        Limits(file_bytes=most, total_bytes=2 * most + 2**16, annexes=1),
+        _PARTS,
+    )
+    return [received.main.result, *(one.result for one in received.annexes)]
+
+
+def _wanted(accept: str) -> Format:
+    """Return the form of the first media type of an Accept header that has one."""
+    for one in accept.lower().split(","):
+        media_type = one.split(";")[0].strip()
+        if media_type == _HTML:
+            return "html"
+        if media_type in {etsi.MEDIA_TYPE, "text/xml"}:
+            return "etsi"
+        if media_type == "application/json":
+            return "json"
+    return "json"
+
+
+def _answer(found: Verification, wanted: Format) -> Response:
+    vary = {"Vary": "Accept"}
+    if wanted == "html":
+        headers = vary | {"Content-Security-Policy": page.POLICY}
+        return Response(page.html_page(found.report), 200, headers, media_type=_HTML)
+    if wanted == "etsi":
+        return Response(etsi.etsi_xml(found.report), 200, vary, media_type=etsi.MEDIA_TYPE)
+    shown = VerificationOut(
+        indication=found.report.indication,
         ours=found.ours,
         released_here=found.released_here,
-        document=document,
-        report=found.report,
+        document=VerifiedDocument(**found.document) if found.document else None,
+        report=found.report.to_dict(),
     )
+    return json_answer(shown, headers=vary)
 
 
 @router.get(

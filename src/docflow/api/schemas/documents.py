@@ -260,11 +260,54 @@ class AvailableOut(Output):
         )
 
 
+class SignerOut(Output):
+    """One signature of a received file, in short."""
+
+    signer: str | None
+    indication: str
+    sub_indication: str | None
+    level: str
+    signed_at: datetime | None
+    time_is_proven: bool
+    reasons: list[str]
+
+
+class SignatureCheckOut(Output):
+    """What the signatures of a received file are worth."""
+
+    file_id: str
+    data_file_id: str | None = Field(description="What a detached signature signs.")
+    indication: str | None = Field(
+        description="TOTAL-PASSED, TOTAL-FAILED, INDETERMINATE, NOT-SIGNED; none while it is verified."
+    )
+    sub_indication: str | None = Field(description="Of ETSI EN 319 102-1.")
+    verified_at: datetime | None
+    reasons: list[str]
+    signers: list[SignerOut]
+
+    @classmethod
+    def of(cls, row: Row) -> "SignatureCheckOut":
+        """Build from a row."""
+        report = row["report"] or {"reasons": [], "signatures": []}
+        told = ("file_id", "data_file_id", "indication", "sub_indication", "verified_at")
+        names = SignerOut.model_fields
+        return cls(
+            **{name: row[name] for name in told},
+            reasons=report["reasons"],
+            signers=[
+                SignerOut(**{name: one[name] for name in names}) for one in report["signatures"]
+            ],
+        )
+
+
 class DocumentOut(DocumentSummary):
     """A document with everything that its page shows."""
 
     remind_at: list[datetime] = Field(description="When to remind before it is due.")
     files: list[FileOut]
+    signatures: list[SignatureCheckOut] = Field(
+        description="Of an incoming document's files that came in signed."
+    )
     recipients: list[RecipientRef]
     available: list[AvailableOut]
 
@@ -343,6 +386,7 @@ def document_of(shown: Shown) -> DocumentOut:
         **_values(shown.row),
         remind_at=list(shown.remind_at),
         files=[FileOut.of(row) for row in shown.files],
+        signatures=[SignatureCheckOut.of(row) for row in shown.signatures],
         recipients=[
             RecipientRef(id=row["id"], code=row["code"], name=row["name"])
             for row in shown.recipients

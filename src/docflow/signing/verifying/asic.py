@@ -1,0 +1,292 @@
+"""Associated signature containers: ASiC-E with CAdES (manifests), and ASiC-S.
+
+Rules:
+- A signature is worth what its manifest is worth: every file that it names is there, with that digest.
+- A file that no signature covers fails the container: whoever adds one changes what was handed over.
+- Signatures in XML (XAdES) are reported as such, and not judged: never hidden.
+
+Source: ETSI EN 319 162-1 (ASiC), EN 319 122-1 (CAdES).
+"""
+
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+from urllib.parse import unquote
+
+from docflow.signing import judgement
+from docflow.signing.report import (
+    FAILED,
+    INDETERMINATE,
+    PASSED,
+    Form,
+    Indication,
+    SignatureReport,
+    VerificationReport,
+    failure,
+    overall,
+)
+from docflow.signing.verifying import cms
+from docflow.signing.verifying.containers import Container
+from docflow.signing.verifying.safexml import MAX_XML_BYTES, parse_xml
+from docflow.signing.verifying.terms import Terms
+
+MAX_SIGNATURES = 64
+MAX_OBJECTS = 1_000
+_MIMETYPE = "mimetype"
+_FORMS: dict[bytes, Form] = {
+    b"application/vnd.etsi.asic-e+zip": "asic-e",
+    b"application/vnd.etsi.asic-s+zip": "asic-s",
+}
+_META = "META-INF/"
+_NAMESPACE = "http://uri.etsi.org/02918/v1.2.1#"
+_DSIG = "http://www.w3.org/2000/09/xmldsig#"
+_DIGESTS = {
+    "http://www.w3.org/2000/09/xmldsig#sha1": "sha1",
+    "http://www.w3.org/2001/04/xmldsig-more#sha224": "sha224",
+    "http://www.w3.org/2001/04/xmlenc#sha256": "sha256",
+    "http://www.w3.org/2001/04/xmldsig-more#sha384": "sha384",
+    "http://www.w3.org/2001/04/xmlenc#sha512": "sha512",
+}
+_MANIFEST = re.compile(r"META-INF/[^/]*ASiC(Archive)?Manifest[^/]*\.xml", re.IGNORECASE)
+_CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
+_TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
+_XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class DataObject:
+    """One file that a manifest names."""
+
+    name: str
+    algorithm: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest: which signature or timestamp it belongs to, and the files that it names."""
+
+    name: str
+    content: bytes
+    signature: str
+    objects: tuple[DataObject, ...]
+
+
+def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
+    """Judge every signature and timestamp in a container."""
+    try:
+        container = Container(file)
+        form = _form(container)
+        names = container.names
+        data = tuple(one for one in names if not one.startswith(_META) and one != _MIMETYPE)
+        found = [one for one in names if _CMS.fullmatch(one) or _TOKEN.fullmatch(one)]
+        in_xml = [one for one in names if _XML.fullmatch(one)]
+        if len(found) + len(in_xml) > MAX_SIGNATURES:
+            raise ValueError(f"it holds more than {MAX_SIGNATURES} signatures")
+        judging = _Simple(container, data) if form == "asic-s" else _Extended(container)
+        signatures: list[SignatureReport] = [_not_judged(one) for one in in_xml]
+        for name in found:
+            signatures += judging.judge(name, terms)
+    except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
+        reason = f"The container is not well-formed: {judgement.one_line(error)}."
+        return failure(reason, now=terms.now)
+    return _report(form, tuple(signatures), data, terms)
+
+
+def _report(
+    form: Form, signatures: tuple[SignatureReport, ...], data: tuple[str, ...], terms: Terms
+) -> VerificationReport:
+    indication, sub_indication = overall(signatures)
+    covered = {name for one in signatures for name in one.covers}
+    bare = [name for name in data if name not in covered]
+    reasons: tuple[str, ...] = ()
+    if not signatures:
+        reasons = ("The container holds no signature.",)
+    elif bare and indication == PASSED:
+        indication, sub_indication = FAILED, "FORMAT_FAILURE"
+    if signatures and bare:
+        reasons = (f"No signature covers {_listed(bare)}.",)
+    return VerificationReport(
+        indication=indication,
+        sub_indication=sub_indication,
+        signatures=signatures,
+        reasons=reasons,
+        form=form,
+        files=data,
+        verified_at=terms.now,
+    )
+
+
+def _form(container: Container) -> Form:
+    declared = container.read(_MIMETYPE, 200).strip()
+    if declared not in _FORMS:
+        raise ValueError("its mimetype is not that of ASiC-E or ASiC-S")
+    if not container.first_is_stored(_MIMETYPE):
+        raise ValueError("its mimetype is not the first file, stored unpacked")
+    return _FORMS[declared]
+
+
+def _not_judged(name: str) -> SignatureReport:
+    return SignatureReport(
+        field=name,
+        indication=INDETERMINATE,
+        sub_indication="SIG_CONSTRAINTS_FAILURE",
+        format="XAdES",
+        reasons=("Signatures in XML (XAdES) are not judged here; only CAdES signatures are.",),
+    )
+
+
+class _Simple:
+    """ASiC-S: one file, and a signature over its very bytes."""
+
+    def __init__(self, container: Container, data: tuple[str, ...]) -> None:
+        if len(data) != 1:
+            raise ValueError(f"ASiC-S holds one signed file, and here are {len(data)}")
+        self._container = container
+        self._data = data
+
+    def judge(self, name: str, terms: Terms) -> Iterable[SignatureReport]:
+        """Return a report for each signer of one signature file."""
+        (signed,) = self._data
+        return _judged(
+            self._container,
+            name,
+            lambda algorithm: self._container.digest(signed, algorithm),
+            terms,
+            self._data,
+        )
+
+
+class _Extended:
+    """ASiC-E: signatures over manifests, which name the files."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        names = [one for one in container.names if _MANIFEST.fullmatch(one)]
+        self._manifests: dict[str, list[Manifest]] = {}
+        for name in names:
+            manifest = read_manifest(name, container.read(name, MAX_XML_BYTES))
+            self._manifests.setdefault(manifest.signature, []).append(manifest)
+
+    def judge(self, name: str, terms: Terms) -> Iterable[SignatureReport]:
+        """Return a report for each signer of one signature file."""
+        manifests = self._manifests.get(name, [])
+        if len(manifests) != 1:
+            how = "no manifest names it" if not manifests else "several manifests name it"
+            return [
+                SignatureReport(
+                    field=name,
+                    indication=FAILED,
+                    sub_indication="FORMAT_FAILURE",
+                    reasons=(f"What it signs cannot be told: {how}.",),
+                )
+            ]
+        (manifest,) = manifests
+        covers = tuple(one.name for one in manifest.objects)
+        reports = _judged(
+            self._container,
+            name,
+            lambda algorithm: hashlib.new(algorithm, manifest.content).digest(),
+            terms,
+            covers,
+        )
+        return [self._with_objects(one, manifest, terms) for one in reports]
+
+    def _with_objects(
+        self, report: SignatureReport, manifest: Manifest, terms: Terms
+    ) -> SignatureReport:
+        """Return the report with the verdict on the files that the manifest names."""
+        faults = list(self._faults(manifest, report, terms))
+        if not faults:
+            return report
+        failed = next((one for one in faults if one[0] == FAILED), faults[0])
+        if report.indication == FAILED:
+            return replace(report, reasons=(*report.reasons, *(one[2] for one in faults)))
+        return replace(
+            report,
+            indication=failed[0],
+            sub_indication=failed[1],
+            intact=failed[1] != "HASH_FAILURE" and report.intact,
+            reasons=(*(one[2] for one in faults), *report.reasons),
+        )
+
+    def _faults(
+        self, manifest: Manifest, report: SignatureReport, terms: Terms
+    ) -> Iterator[tuple[Indication, str, str]]:
+        at = report.proven_at or terms.now
+        for one in manifest.objects:
+            if one.name not in self._container.names:
+                sentence = f"The file {one.name!r} was signed, and is not there."
+                yield INDETERMINATE, "SIGNED_DATA_NOT_FOUND", sentence
+            elif self._container.digest(one.name, one.algorithm) != one.digest:
+                yield FAILED, "HASH_FAILURE", f"The file {one.name!r} was changed after signing."
+            elif terms.policy.algorithms.digest(one.algorithm, at).strength == "weak":
+                sentence = f"The file {one.name!r} is bound by {one.algorithm}, which is broken."
+                yield INDETERMINATE, "CRYPTO_CONSTRAINTS_FAILURE_NO_POE", sentence
+
+
+def _judged(
+    container: Container, name: str, digest: cms.Digest, terms: Terms, covers: tuple[str, ...]
+) -> list[SignatureReport]:
+    content = container.read(name, cms.MAX_CMS_BYTES)
+    if _TOKEN.fullmatch(name):
+        return [cms.judge_timestamp(content, digest, terms, name=name, covers=covers)]
+    try:
+        signed = cms.load(content)
+        if cms.has_content(signed):
+            raise ValueError("it holds data of its own, and must not")
+    except Exception as error:  # noqa: BLE001 - as above
+        return [judgement.unreadable(name, error)]
+    return list(cms.judge(signed, digest, terms, name=name, covers=covers))
+
+
+def read_manifest(name: str, content: bytes) -> Manifest:
+    """Read an ASiCManifest.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    root = parse_xml(content)
+    if root.tag != f"{{{_NAMESPACE}}}ASiCManifest":
+        raise ValueError(f"{name!r} is not an ASiCManifest")
+    references = root.findall(f"{{{_NAMESPACE}}}SigReference")
+    if len(references) != 1:
+        raise ValueError(f"{name!r} names {len(references)} signatures, and must name one")
+    found = root.findall(f"{{{_NAMESPACE}}}DataObjectReference")
+    if not 0 < len(found) <= MAX_OBJECTS:
+        raise ValueError(f"{name!r} names {len(found)} files, and must name 1 to {MAX_OBJECTS}")
+    objects = []
+    for one in found:
+        method = one.find(f"{{{_DSIG}}}DigestMethod")
+        value = one.findtext(f"{{{_DSIG}}}DigestValue") or ""
+        algorithm = _DIGESTS.get(method.get("Algorithm", "")) if method is not None else None
+        if algorithm is None:
+            raise ValueError(f"{name!r} uses a digest that is not known")
+        objects.append(DataObject(_target(one.get("URI", "")), algorithm, _base64(value)))
+    if len({one.name for one in objects}) != len(objects):
+        raise ValueError(f"{name!r} names a file twice")
+    return Manifest(name, content, _target(references[0].get("URI", "")), tuple(objects))
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except binascii.Error as error:
+        raise ValueError("a digest is not base64") from error
+
+
+def _target(uri: str) -> str:
+    """Return the name in the container to which a URI of a manifest leads."""
+    name = unquote(uri, errors="strict")
+    parts = name.split("/")
+    if not name or ":" in parts[0] or "\\" in name or any(p in {"", ".", ".."} for p in parts):
+        raise ValueError(f"the manifest names {uri[:100]!r}, which is not in the container")
+    return name
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(one) for one in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004

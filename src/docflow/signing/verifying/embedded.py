@@ -1,0 +1,157 @@
+"""One signature or document timestamp inside a PDF: integrity, what came after it, and its evidence.
+
+Rules:
+- What may follow a signature is decided by the terms, never by the signer alone.
+- A document timestamp that a later, good one covers is judged at the instant which that one proves.
+
+Source: ETSI EN 319 142-1, EN 319 102-1 5.6.3; ISO 32000-2 12.8.
+"""
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from pyhanko.pdf_utils.generic import DictionaryObject
+from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko.sign.fields import SigSeedSubFilter
+from pyhanko.sign.validation.ades import ades_timestamp_validation
+from pyhanko.sign.validation.errors import SignatureValidationError
+from pyhanko.sign.validation.pdf_embedded import (
+    EmbeddedPdfSignature,
+    report_seed_value_validation,
+)
+from pyhanko.sign.validation.policy_decl import SignatureValidationSpec
+from pyhanko.sign.validation.status import (
+    DocumentTimestampStatus,
+    PdfSignatureStatus,
+    TimestampSignatureStatus,
+)
+
+from docflow.signing.verifying import evidence
+from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.terms import Terms
+
+# How much of its page a signature field may cover that was put there after an earlier signature.
+MAX_LATER_FIELD_SHARE = 0.2
+_FORMATS = {
+    SigSeedSubFilter.ADOBE_PKCS7_DETACHED.value,
+    SigSeedSubFilter.PADES.value,
+    SigSeedSubFilter.PBAD_PADES.value,
+}
+
+
+async def judged_signature(
+    embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, at: datetime
+) -> Outcome:
+    """Judge a signature at the instant `at`.
+
+    Raises:
+        SignatureValidationError: if it is of a format that is not known, or broken.
+    """
+    named = embedded.sig_object.get("/SubFilter", None)
+    if named not in _FORMATS:
+        raise SignatureValidationError(
+            f"{named} is not a recognized SubFilter type in signatures.",
+            ades_subindication=AdESIndeterminate.GENERIC,
+        )
+    _compare(embedded, terms)
+    outcome = await evidence.judged_cms(
+        embedded.signed_data, embedded.compute_digest(), carried, terms, at
+    )
+    status = _in_pdf(outcome, embedded, PdfSignatureStatus)
+    seed = report_seed_value_validation(embedded, status.validation_path, outcome.stamped)
+    return dataclasses.replace(outcome, status=dataclasses.replace(status, **seed))
+
+
+async def judged_timestamp(
+    embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, at: datetime
+) -> Outcome:
+    """Judge a document timestamp at the instant `at`.
+
+    Raises:
+        SignatureValidationError: if it is of a format that is not known, or broken.
+    """
+    named = embedded.sig_object.get("/SubFilter", None)
+    if named != SigSeedSubFilter.ETSI_RFC3161.value:
+        raise SignatureValidationError(
+            f"{named} is not a recognized SubFilter type for timestamps.",
+            ades_subindication=AdESIndeterminate.GENERIC,
+        )
+    _compare(embedded, terms)
+
+    async def validate(spec: SignatureValidationSpec) -> Any:
+        return await ades_timestamp_validation(
+            embedded.signed_data,
+            spec,
+            lambda _: bytes(embedded.compute_digest()),
+            timing_info=evidence.timing(at),
+            status_cls=TimestampSignatureStatus,
+        )
+
+    outcome = await evidence.tried(validate, terms, carried, at)
+    status = _in_pdf(outcome, embedded, DocumentTimestampStatus)
+    return dataclasses.replace(outcome, status=status)
+
+
+def _compare(embedded: EmbeddedPdfSignature, terms: Terms) -> None:
+    embedded.compute_integrity_info(  # type: ignore[no-untyped-call]
+        diff_policy=terms.diff_policy
+    )
+
+
+def _in_pdf(outcome: Outcome, embedded: EmbeddedPdfSignature, status_cls: type[Any]) -> Any:
+    """Return the status with what the PDF adds: pyHanko's processes know that of CMS alone.
+
+    Raises:
+        SignatureValidationError: if there is no status.
+    """
+    if outcome.status is None:
+        raise SignatureValidationError(
+            outcome.message or "It cannot be validated.",
+            ades_subindication=outcome.sub_indication,
+        )
+    found = {
+        one.name: getattr(outcome.status, one.name)
+        for one in dataclasses.fields(outcome.status)
+        if one.init
+    }
+    known = {one.name for one in dataclasses.fields(status_cls)}
+    added = {k: v for k, v in embedded.summarise_integrity_info().items() if k in known}
+    return status_cls(**{**found, **added})
+
+
+def covers_too_much(embedded: EmbeddedPdfSignature, since: int) -> str | None:
+    """Tell in a sentence if a signature field that came after revision `since` hides the page.
+
+    A later signature brings a picture with it; one that covers the page shows another document.
+    """
+    if embedded.signed_revision <= since or _old_field(embedded, since):
+        return None
+    field = embedded.sig_field
+    for widget in [field, *(one.get_object() for one in field.get("/Kids", ()))]:
+        share = _share(widget)
+        if share > MAX_LATER_FIELD_SHARE:
+            return (
+                f"The later signature {embedded.field_name} covers {share:.0%} of a page, and at most "
+                f"{MAX_LATER_FIELD_SHARE:.0%} may be covered by one that was added after signing."
+            )
+    return None
+
+
+def _old_field(embedded: EmbeddedPdfSignature, since: int) -> bool:
+    """Tell whether the field, with its place on the page, was there in revision `since`."""
+    reader = embedded.reader.get_historical_resolver(since)
+    reference = getattr(embedded.sig_field, "container_ref", None)
+    return reference is not None and not reader.is_ref_unassignable(reference)
+
+
+def _share(widget: DictionaryObject) -> float:
+    """Return what part of its page a widget covers; without a page, of A4."""
+    rectangle = [float(one) for one in widget.get("/Rect", (0, 0, 0, 0))]
+    page = widget.get("/P", None)
+    page = page.get_object() if page is not None else {}
+    box = [float(one) for one in page.get("/MediaBox", ())]
+    if len(box) != 4:  # noqa: PLR2004 - a rectangle
+        box = [0, 0, 595, 842]
+    area = abs((box[2] - box[0]) * (box[3] - box[1])) or 1.0
+    return abs((rectangle[2] - rectangle[0]) * (rectangle[3] - rectangle[1])) / area

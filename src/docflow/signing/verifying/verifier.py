@@ -1,0 +1,78 @@
+"""The verifier of one instance: its anchors and its strictness, and a process apart for each file."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from docflow.signing.isolated import DEFAULT_MEMORY_BYTES, verify_isolated
+from docflow.signing.report import VerificationReport
+from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from docflow.signing.verifying.terms import Changes, Policy, Revocation
+from docflow.signing.verifying.trusted_lists import Anchors, load_anchors
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Whom this instance trusts, how strict it is, and what judging one file may take.
+
+    Attributes:
+        own_roots: this organisation's roots.
+        anchors: further anchors.
+        policy: how strictly files are judged.
+        timeout_s: wall-clock seconds for one file.
+        memory_bytes: address space for one file.
+    """
+
+    own_roots: TrustRoots
+    anchors: Anchors
+    policy: Policy
+    timeout_s: float
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+
+    @classmethod
+    def make(
+        cls,
+        own_roots: TrustRoots,
+        roots: TrustRoots,
+        files: Iterable[Path],
+        *,
+        algorithms_file: Path | None = None,
+        changes: Changes = "signatures",
+        revocation: Revocation = "if-present",
+        timeout_s: float,
+    ) -> "Verifier":
+        """Read anchors and algorithm policy.
+
+        Raises:
+            ConfigurationError: naming the file that is missing or wrong.
+        """
+        found = load_anchors(files)
+        anchors = dataclasses.replace(found, roots=roots + found.roots)
+        algorithms = (
+            AlgorithmPolicy.from_file(algorithms_file) if algorithms_file else shipped_policy()
+        )
+        policy = Policy(changes, revocation, anchors.stamping, algorithms)
+        return cls(own_roots, anchors, policy, timeout_s)
+
+    def report(self, path: Path, *, now: datetime, data: Path | None = None) -> VerificationReport:
+        """Judge the file at `path`, and `data` with it where the signature is detached.
+
+        Raises:
+            FileNotFoundError: if there is nothing at a path.
+            UnavailableError: if too many files are being judged already.
+        """
+        report = verify_isolated(
+            path,
+            self.anchors.roots,
+            now=now,
+            own_roots=self.own_roots,
+            data=data,
+            policy=self.policy,
+            timeout_s=self.timeout_s,
+            memory_bytes=self.memory_bytes,
+        )
+        stale = self.anchors.stale(now)
+        return dataclasses.replace(report, reasons=(*report.reasons, *stale)) if stale else report

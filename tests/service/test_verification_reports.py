@@ -1,0 +1,184 @@
+"""What a report looks like to people and to other programs; and the command line."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyhanko.generated.etsi.ts_11910202 import ValidationReport
+from typer.testing import CliRunner
+from xsdata.formats.dataclass.parsers import XmlParser
+
+from docflow.cli.main import app
+from docflow.signing.isolated import verify_isolated
+from docflow.signing.report import SignatureReport, VerificationReport
+from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying import etsi, page
+from docflow.signing.verifying.dispatch import verify_any
+from tests.pki_support import START, LivePki
+from tests.unit.signing.forge import make_pdf
+from tests.verification_support import Maker, written
+
+NOBODY = TrustRoots(())
+EVIL = "<script>alert(1)</script>&\"'\x00\x1b\ud7ff"
+
+
+@pytest.fixture
+def maker(pki: LivePki) -> Maker:
+    return Maker(pki)
+
+
+def report_on(data: bytes, folder: Path, pki: LivePki) -> VerificationReport:
+    return verify_any(written(folder, "x", data), pki.roots, now=START, own_roots=NOBODY)
+
+
+def hostile_report() -> VerificationReport:
+    one = SignatureReport(
+        field=EVIL, indication="TOTAL-FAILED", sub_indication=EVIL, signer=EVIL, subject=EVIL,
+        reasons=(EVIL,), claimed_reason=EVIL, signed_at=START, covers=(EVIL,),
+    )  # fmt: skip
+    return VerificationReport(
+        indication="TOTAL-FAILED", signatures=(one,), reasons=(EVIL,), files=(EVIL,),
+        verified_at=START,
+    )  # fmt: skip
+
+
+class TestEtsi:
+    @pytest.mark.parametrize("kind", ["B-B", "B-LTA", "cades", "asic", "unsigned", "broken"])
+    def test_it_is_read_by_bindings_that_others_made(
+        self, kind: str, maker: Maker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        makers: dict[str, Callable[[], bytes]] = {
+            "B-B": lambda: maker.pdf("B-B"),
+            "B-LTA": lambda: maker.pdf("B-LTA"),
+            "cades": lambda: maker.cades(b"x", detached=False),
+            "asic": lambda: maker.asic({"a.txt": b"x"}),
+            "unsigned": make_pdf,
+            "broken": lambda: b"%PDF-",
+        }
+        report = report_on(makers[kind](), tmp_path, pki)
+        parsed: Any = XmlParser().from_bytes(etsi.etsi_xml(report), ValidationReport)
+        reports = parsed.signature_validation_report
+        assert len(reports) == max(1, len(report.signatures))
+        status = reports[0].signature_validation_status
+        expected = {"unsigned": "indeterminate", "broken": "total-failed"}.get(kind, "total-passed")
+        assert status.main_indication == f"urn:etsi:019102:mainindication:{expected}"
+        if report.signatures:
+            (data,) = status.associated_validation_report_data
+            ids = {one.id for one in parsed.signature_validation_objects.validation_object}
+            assert data.trust_anchor.voreference[0] in ids
+            assert reports[0].signer_information.signer_certificate.voreference[0] in ids
+
+    def test_hostile_text_stays_text(self) -> None:
+        document = etsi.etsi_xml(hostile_report())
+        XmlParser().from_bytes(document, ValidationReport)
+        assert b"<script" not in document
+
+
+class TestPage:
+    def test_it_says_the_verdict_and_has_no_script(
+        self, maker: Maker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        text = page.html_page(report_on(maker.pdf("B-LTA"), tmp_path, pki))
+        assert "Hợp lệ" in text
+        assert "Nguyễn Hồng Sơn" in text
+        assert "B-LTA" in text
+
+    @pytest.mark.parametrize("report", [hostile_report()], ids=["hostile"])
+    def test_hostile_text_stays_text_and_nothing_is_fetched(
+        self, report: VerificationReport
+    ) -> None:
+        text = page.html_page(report)
+        seen: list[tuple[str, list[tuple[str, str | None]]]] = []
+
+        class Reader(HTMLParser):
+            def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+                seen.append((tag, attrs))
+
+        Reader().feed(text)
+        tags = {tag for tag, _ in seen}
+        assert not tags & {"script", "img", "link", "iframe", "a", "form", "object"}
+        names = {name for _, attributes in seen for name, _ in attributes}
+        assert not [name for name in names if name.startswith("on") or name in {"src", "href"}]
+        assert "style" not in names
+
+    def test_its_policy_admits_its_own_style_alone(self) -> None:
+        import base64
+        import hashlib
+
+        text = page.html_page(hostile_report())
+        (style,) = re.findall(r"<style>(.*?)</style>", text)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in page.POLICY
+        assert page.POLICY.startswith("default-src 'none'")
+
+
+class TestIsolated:
+    def test_every_kind_says_apart_what_it_says_here(
+        self, maker: Maker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        data = written(tmp_path, "data", b"x" * 1000)
+        for made, beside in (
+            (maker.pdf("B-LTA"), None),
+            (maker.cades(data.read_bytes(), tsa="tsa"), data),
+            (maker.asic({"a.txt": b"x"}), None),
+        ):
+            path = written(tmp_path, "file", made)
+            here = verify_any(path, pki.roots, now=START, own_roots=NOBODY, data=beside)
+            apart = verify_isolated(path, pki.roots, now=START, own_roots=NOBODY, data=beside)
+            assert apart == here
+            assert here.indication == "TOTAL-PASSED"
+
+    def test_an_open_file_of_this_process_is_a_path_too(self, maker: Maker, pki: LivePki) -> None:
+        import os
+
+        memory = os.memfd_create("confidential", os.MFD_CLOEXEC)
+        try:
+            os.write(memory, maker.pdf())
+            path = Path(f"/proc/{os.getpid()}/fd/{memory}")
+            report = verify_isolated(path, pki.roots, now=START, own_roots=NOBODY)
+        finally:
+            os.close(memory)
+        assert report.indication == "TOTAL-PASSED"
+
+
+class TestCommand:
+    run = CliRunner()
+
+    def test_it_passes_a_good_file_and_explains(
+        self, maker: Maker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        path = written(tmp_path, "a.pdf", maker.pdf("B-T"))
+        trust = ["--trust", str(pki.pem("root")), "--at", "2026-03-02T01:30:00Z"]
+        shown = self.run.invoke(app, ["verify", str(path), *trust])
+        assert shown.exit_code == 0, shown.output
+        assert "TOTAL-PASSED" in shown.output
+        assert "B-T" in shown.output
+        as_json = self.run.invoke(app, ["verify", str(path), *trust, "--json"])
+        assert json.loads(as_json.output)["signatures"][0]["level"] == "B-T"
+        as_etsi = self.run.invoke(app, ["verify", str(path), *trust, "--format", "etsi"])
+        XmlParser().from_string(as_etsi.output, ValidationReport)
+
+    def test_it_fails_a_bad_file(self, maker: Maker, pki: LivePki, tmp_path: Path) -> None:
+        data = written(tmp_path, "data.txt", b"other")
+        path = written(tmp_path, "a.p7s", maker.cades(b"x"))
+        shown = self.run.invoke(
+            app,
+            ["verify", str(path), "--data", str(data), "--trust", str(pki.pem("root")), "--at",
+             "2026-03-02"],
+        )  # fmt: skip
+        assert shown.exit_code == 1
+        assert "HASH_FAILURE" in shown.output
+
+    def test_a_proof_is_still_told_apart_by_content(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "x", b"c2sp.org/tlog-proof@v1\nnonsense")
+        shown = self.run.invoke(app, ["verify", str(path)])
+        assert shown.exit_code == 2
+        assert "--key" in shown.output
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        shown = self.run.invoke(app, ["verify", str(tmp_path / "gone.pdf")])
+        assert shown.exit_code == 1
