@@ -35,7 +35,8 @@ from docflow.release import deliver, failures, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
-from docflow.signing.signers import Signers, development_signers, signers_from_file
+from docflow.signing.signers import Signers, development_signers
+from docflow.signing.signersfile import signers_from_file
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.transparency.note import SigningKey
 
