@@ -1,6 +1,7 @@
 """Who acts: a person, an integrating system, a recipient from outside, or the service itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 ActorKind = Literal["person", "system", "recipient", "service"]
@@ -26,6 +27,7 @@ class Actor:
         unit_tree: for each unit in which an office is held, that unit and all below it.
         scopes: what an API key is limited to; None for a person's session (no further limit).
         recipient_ids: recipients of the directory that this actor may receive for.
+        authenticated_at: when the person gave the password last; None for an API key.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Actor:
     unit_tree: tuple[tuple[str, frozenset[str]], ...] = ()
     scopes: frozenset[str] | None = None
     recipient_ids: frozenset[str] = frozenset()
+    authenticated_at: datetime | None = None
 
     def roles(self) -> frozenset[str]:
         """Return the role names of every office held."""

@@ -84,32 +84,8 @@ def sign_person(
         ValueError: if `identity` is not a person's, or `now` has no offset.
     """
     _require(identity, "person", now)
-
-    def prepare(writer: IncrementalPdfFileWriter) -> None:
-        if any(True for _ in enumerate_sig_fields(writer.prev)):
-            raise ConflictError(
-                "The file already has signature fields; the personal signature must be the first.",
-                code="already-signed",
-            )
-        append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
-        lock = FieldMDPSpec(FieldMDPAction.ALL)
-        append_signature_field(
-            writer,
-            # without field_mdp_spec pyHanko silently leaves the lock out
-            SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
-        )
-
-    metadata = PdfSignatureMetadata(
-        field_name=PERSON_FIELD,
-        md_algorithm=identity.signer.digest_name,
-        subfilter=SigSeedSubFilter.PADES,
-        certify=True,
-        docmdp_permissions=MDPPerm.FILL_FORMS,
-        reason=reason,
-        location=location,
-        name=identity.name,
-    )
-    sha256, size = _sign(source, target, identity, metadata, prepare=prepare, now=now)
+    metadata = person_metadata(identity, reason, location)
+    sha256, size = _sign(source, target, identity, metadata, prepare=add_fields, now=now)
     return PersonSigned(target, sha256, size, identity.name, identity.sha256, now)
 
 
@@ -155,6 +131,42 @@ def seal(
     )
     sha256, size = _sign(source, target, identity, metadata, prepare=prepare, now=now)
     return Sealed(target, sha256, size, identity.name, identity.sha256, now)
+
+
+def person_metadata(
+    identity: SignerIdentity, reason: str | None, location: str | None
+) -> PdfSignatureMetadata:
+    """Return what a personal signature says of itself: it certifies, and admits form filling."""
+    return PdfSignatureMetadata(
+        field_name=PERSON_FIELD,
+        md_algorithm=identity.signer.digest_name,
+        subfilter=SigSeedSubFilter.PADES,
+        certify=True,
+        docmdp_permissions=MDPPerm.FILL_FORMS,
+        reason=reason,
+        location=location,
+        name=identity.name,
+    )
+
+
+def add_fields(writer: IncrementalPdfFileWriter) -> None:
+    """Add the fields of both signatures to a file that has none.
+
+    Raises:
+        ConflictError: code `already-signed` if it has any.
+    """
+    if any(True for _ in enumerate_sig_fields(writer.prev)):
+        raise ConflictError(
+            "The file already has signature fields; the personal signature must be the first.",
+            code="already-signed",
+        )
+    append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
+    lock = FieldMDPSpec(FieldMDPAction.ALL)
+    append_signature_field(
+        writer,
+        # without field_mdp_spec pyHanko silently leaves the lock out
+        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
+    )
 
 
 def _require(identity: SignerIdentity, kind: Kind, now: datetime) -> None:
