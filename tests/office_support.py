@@ -26,7 +26,7 @@ from docflow.kernel.clock import Clock
 from docflow.kernel.errors import DevelopmentModeWarning
 from docflow.people.passwords import Passwords
 from docflow.people.seeding import seed
-from docflow.release import deliver, sign
+from docflow.release import cards, deliver, sign
 from docflow.settings import Settings
 from docflow.storage import StagedFile
 
@@ -44,6 +44,8 @@ RECIPIENT = "stc"
 HANDLERS: Mapping[str, Callable[[Any, JobRun], None]] = {
     sign.KIND: sign.run,
     deliver.KIND: deliver.run,
+    cards.KIND: cards.run,
+    cards.EMBED: cards.run_embed,
 }
 
 

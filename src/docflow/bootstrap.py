@@ -19,19 +19,22 @@ from docflow.db import Database, idempotency, migrate
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
+from docflow.documents.signer_choice import SigningPolicy
 from docflow.jobs.engine import JobEngine
 from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
+from docflow.people.certificates import Certificates
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
+from docflow.people.mandates import Mandates
 from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import deliver, failures, sign
+from docflow.release import card_sessions, cards, deliver, failures, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
@@ -59,6 +62,8 @@ class Services:
     accounts: Accounts
     keys: ApiKeys
     authenticator: Authenticator
+    certificates: Certificates
+    mandates: Mandates
     engine: JobEngine
     desk: Desk
     studio: Studio
@@ -72,6 +77,7 @@ class Services:
         return [
             ("sequencer", self.settings.sequencer_seconds, self.sequencer.run),
             ("session-sweep", 300.0, self.accounts.sweep),
+            ("signing-session-sweep", 15.0, partial(card_sessions.sweep, self.studio)),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
@@ -202,10 +208,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         enqueue=engine.enqueue,
         signers=signers,
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+        policy=_policy(settings),
     )
-    studio = Studio(desk, signers, ensure_fonts(settings.data_dir / "cache"), settings.public_url)
-    for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    studio = _studio(settings, desk, engine)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -219,6 +224,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
         authenticator=Authenticator(database),
+        certificates=Certificates(database, signers),
+        mandates=Mandates(database),
         engine=engine,
         desk=desk,
         studio=studio,
@@ -226,6 +233,32 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
     )
+
+
+def _studio(settings: Settings, desk: Desk, engine: JobEngine) -> Studio:
+    """Return what signs and releases, with its jobs registered."""
+    studio = Studio(
+        desk,
+        desk.signers,
+        ensure_fonts(settings.data_dir / "cache"),
+        settings.public_url,
+        session_minutes=settings.signing_session_minutes,
+        most_signatures=settings.certificate_signatures or None,
+    )
+    handlers = {sign.KIND: sign.run, deliver.KIND: deliver.run}
+    handlers |= {cards.KIND: cards.run, cards.EMBED: cards.run_embed}
+    for kind, run in handlers.items():
+        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    return studio
+
+
+def _policy(settings: Settings) -> SigningPolicy:
+    """Return what a personal signature needs; stricter in production unless told otherwise."""
+    required = settings.signer_enrolment == "required"
+    if settings.signer_enrolment == "auto":
+        required = settings.production
+    minutes = settings.step_up_minutes
+    return SigningPolicy(required, timedelta(minutes=minutes) if minutes else None)
 
 
 def _reach(store: ObjectStore) -> None:

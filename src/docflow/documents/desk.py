@@ -1,11 +1,12 @@
 """What the room works with: one frozen object, made by `bootstrap`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from docflow.db import Database, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
+from docflow.documents.signer_choice import SigningPolicy
 from docflow.people.directory import Directory
 from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
@@ -49,3 +50,4 @@ class Desk:
     enqueue: Enqueue
     signers: Signers
     limits: Limits = Limits()
+    policy: SigningPolicy = field(default_factory=SigningPolicy)

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers
 from docflow.documents.desk import Desk
+from docflow.documents.signer_choice import Chosen, choose
 from docflow.documents.tables import files
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
+from docflow.people.mandates import capacity_line
 from docflow.people.tables import offices, people
 from docflow.signing.plan import parse_anchor
 from docflow.workflow.effects import (
@@ -39,8 +41,7 @@ _ASSIGNABLE = Prepared(
     )
     .limit(1)
 )
-_PLACED = ("number", "date", "qr")
-_JOB_KINDS = {"person": "sign", "organisation": "release"}
+_PLACED = ("number", "date", "qr", "capacity")
 
 
 @dataclass(slots=True)
@@ -60,13 +61,20 @@ def apply_effects(
     facts: Facts,
     *,
     place: Mapping[str, Any] | None,
+    mandate: str | None = None,
 ) -> Applied:
     """Apply a decision's effects inside the open unit of work.
 
     Raises:
         InvalidInputError: if a person, unit, date or place in the input cannot be used.
+        ConflictError, ForbiddenError: if the person cannot sign now, or has no such mandate.
     """
     applied = Applied()
+    if mandate is not None and not any(_is_personal(effect) for effect in decision.effects):
+        raise InvalidInputError(
+            "Only a personal signature is made in somebody's place.",
+            fields=[FieldProblem("/mandate", "this transition makes no personal signature")],
+        )
     for effect in decision.effects:
         match effect:
             case AllocateNumber(book, day):
@@ -93,8 +101,9 @@ def apply_effects(
             case Sign():
                 placed = effect.place.as_plain() if effect.place else {}
                 places = placed | check_place(place or {})
-                _require_signer(desk, uow, effect, facts.actor_id)
-                pending = _pending(uow, row, effect, decision, facts)
+                chosen = _signer(desk, uow, effect, facts.actor_id)
+                pending = _pending(uow, row, effect, decision, facts, chosen)
+                pending |= _capacity(uow, effect, facts.actor_id, mandate)
                 _wait_for(desk, uow, row, applied, pending, places)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -127,23 +136,33 @@ def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
         )
 
 
-def _require_signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -> None:
+def _is_personal(effect: object) -> bool:
+    return isinstance(effect, Sign) and effect.as_ == "person"
+
+
+def _signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -> Chosen:
     """Refuse now what the job could not sign later: nobody waits for a signature that cannot come."""
     if effect.as_ == "organisation":
         desk.signers.seal(uow.now)
-        return
-    person = uow.connection.execute(
-        sa.select(people.c.login, people.c.name).where(people.c.id == person_id)
-    ).one()
-    desk.signers.person(person.login, person.name, uow.now)
+        return Chosen("release")
+    return choose(uow, desk.signers, desk.policy, person_id)
+
+
+def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None) -> dict[str, Any]:
+    """Return in whose place the person signs, if not in their own name."""
+    if mandate is None or not _is_personal(effect):
+        return {}
+    line = capacity_line(uow.connection, person_id, mandate, uow.now)
+    return {"mandate": mandate, "capacity": line}
 
 
 def _pending(
-    uow: UnitOfWork, row: Row, effect: Sign, decision: Decision, facts: Facts
+    uow: UnitOfWork, row: Row, effect: Sign, decision: Decision, facts: Facts, chosen: Chosen
 ) -> dict[str, Any]:
     """Return what the document keeps about the signature that it waits for."""
-    kind = _JOB_KINDS[effect.as_]
+    kind = chosen.kind
     return {
+        "certificate_id": chosen.certificate_id,
         "kind": kind,
         "as": effect.as_,
         "level": effect.level,
@@ -170,6 +189,8 @@ def _wait_for(
     applied.job_id = pending["job_id"]
     applied.values |= {"stage": "queued", "pending": pending}
     applied.data |= {name: pending[name] for name in ("as", "level")} | {"job": applied.job_id}
+    if "mandate" in pending:
+        applied.data["mandate"] = pending["mandate"]
     desk.enqueue(
         uow,
         kind=pending["kind"],
@@ -179,6 +200,8 @@ def _wait_for(
             "document_id": row["id"],
             "requested_by": pending["requested_by"],
             "place": place,
+            "capacity": pending.get("capacity"),
+            "certificate_id": pending["certificate_id"],
         },
     )
 

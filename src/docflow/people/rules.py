@@ -50,6 +50,22 @@ RULES: Final[dict[Permission, Rule]] = {
         satisfied_by=_ASK_ADMINISTRATOR,
         offices=(Role.ADMINISTRATOR,),
     ),
+    Permission.CERTIFICATE_MANAGE: Rule(
+        act="enrol or revoke certificates of people",
+        satisfied_by=_ASK_ADMINISTRATOR,
+        offices=(Role.ADMINISTRATOR,),
+    ),
+    Permission.CERTIFICATE_PROVE: Rule(
+        act="prove or revoke a certificate",
+        satisfied_by="Sign in as the person whose certificate it is.",
+        everyone=True,
+    ),
+    Permission.CERTIFICATE_TRACE: Rule(
+        act="see what was signed with a certificate",
+        satisfied_by="Hold the office of auditor or administrator.",
+        offices=(Role.AUDITOR, Role.ADMINISTRATOR),
+        scope=Scope.HISTORY_READ,
+    ),
     Permission.DIRECTORY_MANAGE: Rule(
         act="change units, people or offices",
         satisfied_by=_ASK_ADMINISTRATOR,
@@ -159,6 +175,11 @@ RULES: Final[dict[Permission, Rule]] = {
         act="void a number of the register",
         satisfied_by="Hold the office of clerk in the document's unit or above it.",
         reasons=("clerk",),
+    ),
+    Permission.SIGNING_BATCH: Rule(
+        act="sign many documents in one act",
+        satisfied_by="Hold the office of leader.",
+        offices=(Role.LEADER,),
     ),
     Permission.VERIFICATION_CREATE: Rule(
         act="have a file verified",

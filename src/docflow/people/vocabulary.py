@@ -34,6 +34,9 @@ class Permission(StrEnum):
     """What an actor may be allowed to do."""
 
     ACCOUNT_MANAGE = "account:manage"
+    CERTIFICATE_MANAGE = "certificate:manage"  # enrol and revoke those of people
+    CERTIFICATE_PROVE = "certificate:prove"  # one's own
+    CERTIFICATE_TRACE = "certificate:trace"  # what was signed with one
     DIRECTORY_MANAGE = "directory:manage"
     DIRECTORY_READ = "directory:read"
     DOCUMENT_CREATE = "document:create"
@@ -52,6 +55,7 @@ class Permission(StrEnum):
     RECIPIENT_MANAGE = "recipient:manage"
     REGISTER_READ = "register:read"  # its rows are cut further by `access.readable`
     REGISTER_VOID = "register:void"
+    SIGNING_BATCH = "signing:batch"
     VERIFICATION_CREATE = "verification:create"
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from asn1crypto import cms
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.signers import PdfSigner
@@ -34,7 +35,14 @@ from docflow.kernel.errors import IntegrityError, InvalidInputError
 from docflow.signing.blocking import blocking
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.keysigner import IdentitySigner, VerifyingKey, signature_bytes, verifies
+from docflow.signing.keysigner import (
+    CURVE_DIGESTS,
+    PSS_SALT_BYTES,
+    IdentitySigner,
+    VerifyingKey,
+    signature_bytes,
+    verifies,
+)
 from docflow.signing.pades import PersonSigned, add_fields, person_metadata
 from docflow.signing.trust import TrustRoots
 
@@ -147,6 +155,14 @@ def card_identity(
         now=now,
         expect=expect,
     )
+
+
+def algorithm_of(pem: str) -> tuple[str, str, int | None]:
+    """Return how the key of a certificate signs here: name, hash, and bytes of salt for RSA."""
+    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "ECDSA", CURVE_DIGESTS[key.curve.name], None
+    return "RSASSA-PSS", "sha256", PSS_SALT_BYTES
 
 
 def prepare_person(
