@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from docflow import __version__
-from docflow.cli import audit, instance, jobs, storage, workflow
+from docflow.cli import audit, card, instance, jobs, storage, workflow
 from docflow.cli.open import open_file
 from docflow.cli.output import announce_development, fail
 from docflow.kernel.errors import DocflowError
@@ -32,6 +32,8 @@ app.command("serve")(instance.serve)
 app.command("worker")(instance.worker)
 app.command("verify")(audit.verify_proof)
 app.command("open")(open_file)
+app.command("sign-session")(card.sign_session)
+app.command("prove-certificate")(card.prove_certificate)
 
 
 def _version(wanted: bool) -> None:
