@@ -34,7 +34,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import card_sessions, cards, deliver, failures, sign
+from docflow.release import batches, card_sessions, cards, deliver, failures, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.font import ensure_fonts
@@ -249,6 +249,7 @@ def _studio(settings: Settings, desk: Desk, engine: JobEngine) -> Studio:
     handlers |= {cards.KIND: cards.run, cards.EMBED: cards.run_embed}
     for kind, run in handlers.items():
         engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+    engine.register(batches.KIND, partial(batches.run, studio, Authenticator(desk.database)))
     return studio
 
 

@@ -178,8 +178,8 @@ RULES: Final[dict[Permission, Rule]] = {
     ),
     Permission.SIGNING_BATCH: Rule(
         act="sign many documents in one act",
-        satisfied_by="Hold the office of leader.",
-        offices=(Role.LEADER,),
+        satisfied_by="Sign in as a person of this office.",
+        everyone=True,
     ),
     Permission.VERIFICATION_CREATE: Rule(
         act="have a file verified",

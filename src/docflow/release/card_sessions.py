@@ -239,6 +239,16 @@ def fail(uow: UnitOfWork, session_id: str, document_id: str) -> None:
     uow.alter(signing_sessions, document_id, mine, {"state": "failed"})
 
 
+def wait_again(uow: UnitOfWork, session_id: str, document_id: str) -> None:
+    """Mark a session whose answer is embedded once more; the caller writes the entry."""
+    mine = sa.and_(
+        signing_sessions.c.id == session_id,
+        signing_sessions.c.state == "failed",
+        signing_sessions.c.answered_at.is_not(None),
+    )
+    uow.alter(signing_sessions, document_id, mine, {"state": "answered"})
+
+
 def _end(
     studio: Studio, actor: Actor, session_id: str, document_id: str, state: str, why: str
 ) -> None:

@@ -71,6 +71,7 @@ def _wait_again(uow: UnitOfWork, row: Row, job_id: str) -> None:
             code="job-superseded",
             state=row["state"],
         )
+    card_sessions.wait_again(uow, pending["job_id"], row["id"])
     uow.change(
         documents,
         row,
