@@ -187,15 +187,12 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     Raises:
         ConfigurationError: if anything that the settings name is missing or wrong.
     """
-    clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
     store = open_store(settings)
     _reach(store)
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     catalogue = Catalogue(office_of(settings))
-    shelf = Shelf(database)
-    shelf.stock(settings.resolved_workflows_dir, catalogue)
     engine = _engine(settings, database)
     signers = _signers(settings, database, catalogue)
     desk = Desk(
@@ -203,7 +200,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         store=store,
         staging=staging,
         catalogue=catalogue,
-        shelf=shelf,
+        shelf=_shelf(settings, database, catalogue),
         directory=Directory(database),
         enqueue=engine.enqueue,
         signers=signers,
@@ -214,7 +211,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     signing_key = log_key(settings)
     return Services(
         settings=settings,
-        clock=clock,
+        clock=database.clock,
         database=database,
         store=store,
         staging=staging,
@@ -229,10 +226,17 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         engine=engine,
         desk=desk,
         studio=studio,
-        sequencer=Sequencer(database, store, signing_key, clock),
+        sequencer=Sequencer(database, store, signing_key, database.clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
     )
+
+
+def _shelf(settings: Settings, database: Database, catalogue: Catalogue) -> Shelf:
+    """Return the workflows, with those of this version loaded."""
+    shelf = Shelf(database)
+    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    return shelf
 
 
 def _studio(settings: Settings, desk: Desk, engine: JobEngine) -> Studio:

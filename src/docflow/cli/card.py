@@ -57,14 +57,7 @@ def sign_session(
         fail("Name a --document to be signed, or a --session to be answered; one of the two.")
     service = sign_in(server, login, _secret("password", password_file), ca_file)
     if session is None:
-        seen = service.call("GET", f"/v1/documents/{document}")
-        asked = service.call(
-            "POST",
-            f"/v1/documents/{document}/signing-sessions",
-            json={"trigger": trigger, "mandate": mandate},
-            headers={"If-Match": f'"{seen["version"]}"'},
-        )
-        session = asked["id"]
+        session = service.ask(str(document), trigger, mandate)
     offered = service.wait(str(session), ("ready",))
     _show(offered)
     if not yes and not _agreed():

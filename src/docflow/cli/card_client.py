@@ -47,6 +47,17 @@ class Service:
             fail(f"{body.get('detail', 'refused')} ({body.get('code', answer.status_code)}){hint}")
         return body
 
+    def ask(self, document_id: str, trigger: str, mandate: str | None) -> str:
+        """Ask for a session on a document as it is now, and return its id."""
+        seen = self.call("GET", f"/v1/documents/{document_id}")
+        asked = self.call(
+            "POST",
+            f"/v1/documents/{document_id}/signing-sessions",
+            json={"trigger": trigger, "mandate": mandate},
+            headers={"If-Match": f'"{seen["version"]}"'},
+        )
+        return str(asked["id"])
+
     def wait(self, session_id: str, states: tuple[str, ...]) -> dict[str, Any]:
         """Wait until a session is in one of these states, and return it."""
         deadline = time.monotonic() + _WAIT_SECONDS

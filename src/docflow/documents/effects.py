@@ -70,11 +70,7 @@ def apply_effects(
         ConflictError, ForbiddenError: if the person cannot sign now, or has no such mandate.
     """
     applied = Applied()
-    if mandate is not None and not any(_is_personal(effect) for effect in decision.effects):
-        raise InvalidInputError(
-            "Only a personal signature is made in somebody's place.",
-            fields=[FieldProblem("/mandate", "this transition makes no personal signature")],
-        )
+    _check_mandate(decision, mandate)
     for effect in decision.effects:
         match effect:
             case AllocateNumber(book, day):
@@ -100,11 +96,10 @@ def apply_effects(
                 )
             case Sign():
                 placed = effect.place.as_plain() if effect.place else {}
-                places = placed | check_place(place or {})
                 chosen = _signer(desk, uow, effect, facts.actor_id)
                 pending = _pending(uow, row, effect, decision, facts, chosen)
                 pending |= _capacity(uow, effect, facts.actor_id, mandate)
-                _wait_for(desk, uow, row, applied, pending, places)
+                _wait_for(desk, uow, row, applied, pending, placed | check_place(place or {}))
             case Deliver():
                 pass  # the evidence of the completing job
     return applied
@@ -133,6 +128,14 @@ def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
             rule="assignee-in-unit",
             satisfied_by="Choose a person of the document's unit, or route the document first.",
             fields=[FieldProblem("/asked", "no office in the document's unit")],
+        )
+
+
+def _check_mandate(decision: Decision, mandate: str | None) -> None:
+    if mandate is not None and not any(_is_personal(effect) for effect in decision.effects):
+        raise InvalidInputError(
+            "Only a personal signature is made in somebody's place.",
+            fields=[FieldProblem("/mandate", "this transition makes no personal signature")],
         )
 
 

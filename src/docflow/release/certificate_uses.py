@@ -64,12 +64,7 @@ def releases(
         InvalidInputError: if `sha256` is no digest.
     """
     access.require(actor, access.Permission.CERTIFICATE_TRACE)
-    digest = sha256.strip().lower()
-    if len(digest) != _DIGEST_DIGITS or any(digit not in "0123456789abcdef" for digit in digest):
-        raise InvalidInputError(
-            "A certificate is named by its SHA-256, 64 hexadecimal digits.",
-            fields=[FieldProblem("path:sha256", "64 hexadecimal digits")],
-        )
+    digest = _digest(sha256)
     table = certificate_uses.c
     delivered = (
         sa.select(sa.func.count())
@@ -97,6 +92,16 @@ def releases(
         statement = statement.where(table.id > after)
     with database.read() as connection:
         return all_rows(connection, statement)
+
+
+def _digest(given: str) -> str:
+    digest = given.strip().lower()
+    if len(digest) != _DIGEST_DIGITS or any(digit not in "0123456789abcdef" for digit in digest):
+        raise InvalidInputError(
+            "A certificate is named by its SHA-256, 64 hexadecimal digits.",
+            fields=[FieldProblem("path:sha256", "64 hexadecimal digits")],
+        )
+    return digest
 
 
 def require_below(database: Database, sha256: str, most: int | None) -> None:

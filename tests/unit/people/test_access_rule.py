@@ -216,6 +216,9 @@ OFFICES = {
 }
 WHOLE = {
     Permission.ACCOUNT_MANAGE: {"administrator"},
+    Permission.CERTIFICATE_MANAGE: {"administrator"},
+    Permission.CERTIFICATE_PROVE: set(OFFICES) | {"nobody"},
+    Permission.CERTIFICATE_TRACE: {"administrator", "auditor"},
     Permission.DIRECTORY_MANAGE: {"administrator"},
     Permission.DIRECTORY_READ: set(OFFICES) | {"nobody", "system"},
     Permission.HISTORY_READ: {"auditor"},
@@ -227,6 +230,7 @@ WHOLE = {
     Permission.RECIPIENT_ADD: {"administrator", "clerk"},
     Permission.RECIPIENT_MANAGE: {"administrator"},
     Permission.REGISTER_READ: {"auditor", "clerk", "head", "leader"},
+    Permission.SIGNING_BATCH: set(OFFICES) | {"nobody"},
     Permission.VERIFICATION_CREATE: set(OFFICES) | {"nobody", "system", "recipient"},
 }
 
