@@ -124,10 +124,10 @@ def _hash_of(card: "SigningToken", key: str) -> str:
 
 
 def _open(module: Path, token: str, pin_file: Path | None) -> "SigningToken":
-    from docflow.signing.token import SigningToken, pin_from_file
+    from docflow.signing.token import SigningToken, secret_from_file
 
     if pin_file is not None:
-        return SigningToken(module, token, pin_from_file(pin_file))
+        return SigningToken(module, token, secret_from_file(pin_file))
     pin = _secret("PIN", None)
     return SigningToken(module, token, lambda: (pin, 0))
 

@@ -5,6 +5,8 @@ Each signer is of one kind, told by its first key:
 - `pkcs12`: an encrypted file, with `passphrase_file`.
 - `pkcs11`: a token's library, with `token` (its label), `key` (the label of key and certificate),
   `pin_file`, and perhaps `certificates`, a PEM file with certificate and chain.
+- `csc`: the address of a remote signing service, with `credential`, `token_file`, and perhaps `pin_file`,
+  `ca_file` and `certificates` (with it, the service is not asked at the start).
 
 Rule: secrets are in files of their own, never in this one. A person whose key is on a card of their own
 is not named here: the certificate is enrolled through the API.
@@ -21,16 +23,21 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from docflow.kernel.errors import ConfigurationError
+from docflow.signing.csc import RemoteCredential, RemoteOptions, RemoteSigner
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.signers import Signers
-from docflow.signing.token import SigningToken, TokenSigner, pin_from_file
+from docflow.signing.token import SigningToken, TokenSigner, secret_from_file
 from docflow.signing.trust import TrustRoots, sha256_of
 
 _KEYS = {"roots", "trust", "seal", "people"}
 KINDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "pkcs12": (frozenset({"pkcs12", "passphrase_file"}), frozenset()),
     "pkcs11": (frozenset({"pkcs11", "token", "key", "pin_file"}), frozenset({"certificates"})),
+    "csc": (
+        frozenset({"csc", "credential", "token_file"}),
+        frozenset({"pin_file", "ca_file", "certificates"}),
+    ),
 }
 """Kind → keys it must have, keys it may have."""
 
@@ -87,7 +94,8 @@ class _Loader:
                 f"{self.path}: {where} must have exactly {', '.join(sorted(needed))}{may}."
             )
         given = {name: str(item) for name, item in value.items()}
-        return {"pkcs12": self._pkcs12, "pkcs11": self._pkcs11}[kind](where, given, expect)
+        makers = {"pkcs12": self._pkcs12, "pkcs11": self._pkcs11, "csc": self._csc}
+        return makers[kind](where, given, expect)
 
     def _file(self, name: str) -> Path:
         return self.path.parent / name
@@ -107,7 +115,7 @@ class _Loader:
 
     def _pkcs11(self, where: str, given: Mapping[str, str], expect: Kind) -> SignerIdentity:
         module, label = Path(given["pkcs11"]), given["token"]
-        pin = pin_from_file(self._file(given["pin_file"]))
+        pin = secret_from_file(self._file(given["pin_file"]))
         token = self.tokens.setdefault((module, label), SigningToken(module, label, pin))
         key = given["key"]
         held = token.certificates()
@@ -136,6 +144,29 @@ class _Loader:
             sha256_of(leaf).encode()
         )  # a key that cannot sign stops the start
         return identity
+
+    def _csc(self, where: str, given: Mapping[str, str], expect: Kind) -> SignerIdentity:
+        pin, ca = (
+            self._file(given[name]) if name in given else None for name in ("pin_file", "ca_file")
+        )
+        credential = RemoteCredential(
+            RemoteOptions(
+                given["csc"], given["credential"], self._file(given["token_file"]), pin, ca
+            )
+        )
+        if "certificates" in given:
+            leaf, *chain = read_pem(self._file(given["certificates"]))
+        else:
+            leaf, *chain = credential.certificates()
+        return SignerIdentity.checked(
+            f"The signer {where} ({credential!r})",
+            leaf,
+            chain,
+            lambda public, links: RemoteSigner(credential, public, leaf, links),
+            roots=self.own,
+            now=self.now,
+            expect=expect,
+        )
 
 
 def _chain(leaf: x509.Certificate, held: Sequence[x509.Certificate]) -> list[x509.Certificate]:

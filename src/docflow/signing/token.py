@@ -218,8 +218,8 @@ class TokenSigner(IdentitySigner):
         return signature
 
 
-def pin_from_file(path: Path) -> Callable[[], tuple[str, int]]:
-    """Return what reads a PIN from the first line of a file, each time anew.
+def secret_from_file(path: Path, what: str = "PIN") -> Callable[[], tuple[str, int]]:
+    """Return what reads a secret from the first line of a file, each time anew, and when it changed.
 
     Raises:
         ConfigurationError: when called, if the file cannot be read or is empty.
@@ -232,10 +232,12 @@ def pin_from_file(path: Path) -> Callable[[], tuple[str, int]]:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigurationError(
-                f"The PIN file {path} cannot be read: {why}.", code="signer-pin-unreadable"
+                f"The {what} file {path} cannot be read: {why}.", code="signer-pin-unreadable"
             ) from None
         if not lines or not lines[0]:
-            raise ConfigurationError(f"The PIN file {path} is empty.", code="signer-pin-unreadable")
+            raise ConfigurationError(
+                f"The {what} file {path} is empty.", code="signer-pin-unreadable"
+            )
         return lines[0], written
 
     return read

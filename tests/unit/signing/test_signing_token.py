@@ -17,7 +17,7 @@ from docflow.signing.pades import seal, sign_person
 from docflow.signing.signers import Signers
 from docflow.signing.signersfile import signers_from_file
 from docflow.signing.strict import validate_release
-from docflow.signing.token import SigningToken, pin_from_file
+from docflow.signing.token import SigningToken, secret_from_file
 from tests.token_support import PIN, empty_tokens, make_token, module, put_key
 from tests.unit.signing.forge import (
     NOW,
@@ -161,7 +161,7 @@ class TestLogin:
         self, token: Path, forge: Forge
     ) -> None:
         put(token, forge, LOGIN, forge.issue(Recipe()))
-        one = SigningToken(module(), TOKEN, pin_from_file(token / "pin"))
+        one = SigningToken(module(), TOKEN, secret_from_file(token / "pin"))
         (token / "pin").write_text("999999")
         for _ in range(20):  # SoftHSM, like most tokens, would lock
             with pytest.raises(ConfigurationError) as refused:
@@ -184,7 +184,7 @@ class TestLogin:
                 tries.append(given["user_pin"])
                 raise error
 
-        one = SigningToken(module(), TOKEN, pin_from_file(token / "pin"))
+        one = SigningToken(module(), TOKEN, secret_from_file(token / "pin"))
         monkeypatch.setattr(one, "_token", Locked)
         for _ in range(3):
             with pytest.raises(ConfigurationError) as refused:
@@ -196,7 +196,7 @@ class TestLogin:
     def test_a_pin_file_without_a_pin_is_named(self, token: Path, content: bytes) -> None:
         (token / "pin").write_bytes(content)
         with pytest.raises(ConfigurationError) as refused:
-            SigningToken(module(), TOKEN, pin_from_file(token / "pin")).certificates()
+            SigningToken(module(), TOKEN, secret_from_file(token / "pin")).certificates()
         assert refused.value.code == "signer-pin-unreadable"
 
 
