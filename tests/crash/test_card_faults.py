@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from docflow.db import Draft
 from docflow.documents import rows
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.errors import UnavailableError
@@ -140,3 +141,20 @@ def test_an_answer_that_cannot_be_embedded_fails_visibly_and_is_retried(instance
     _run_through_fault(instance, job.job_id, none)
     assert instance.row(document)["state"] == "signed"
     assert card_sessions.show(instance.services.studio, leader, session_id).state == "done"
+
+
+def test_a_card_is_not_asked_for_a_level_that_it_cannot_make(instance: Instance) -> None:
+    from docflow.kernel.errors import ConflictError
+
+    enrolled(instance)
+    document = instance.to_approved(instance.draft())
+    asked = instance.fire(LEADER, document, "sign")
+    table = instance.tables["documents"]
+    row = instance.row(document)
+    higher = {**row["pending"], "level": "B-T"}
+    with instance.database.unit_of_work(SERVICE) as uow:
+        uow.change(table, row, {"pending": higher}, Draft("document.edited", {"changed": []}))
+    with pytest.raises(ConflictError) as refused:
+        instance.run(asked)
+    assert refused.value.code == "card-level"
+    assert instance.rows("signing_sessions", document_id=document) == []

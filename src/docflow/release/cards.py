@@ -32,6 +32,7 @@ from docflow.signing.identity import SignerIdentity
 from docflow.signing.interrupted import Prepared, card_identity, finish_person, prepare_person
 from docflow.signing.strict import validate_person_signed
 
+_LEVEL = "B-B"
 KIND = "card"
 EMBED = "embed"
 
@@ -80,6 +81,7 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
         studio, job.payload["certificate_id"], person_id=job.payload["requested_by"]
     )
     require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    _require_basic(studio, document_id)
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
 
@@ -107,6 +109,23 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
 
     recorded = work.record(studio, document_id, job.job_id, "prepared", made, also=open_session)
     return len(recorded)
+
+
+def _require_basic(studio: Studio, document_id: str) -> None:
+    """Refuse a level that needs more than the card: nothing lower is made instead.
+
+    Raises:
+        ConflictError: code `card-level`.
+    """
+    level = (work.document_row(studio, document_id)["pending"] or {}).get("level", _LEVEL)
+    if level != _LEVEL:
+        raise ConflictError(
+            f"A card signs at {_LEVEL} here, and this transition asks for {level}.",
+            code="card-level",
+            rule="signature-level",
+            satisfied_by="Have the certificate of the card replaced by one of the signers file, or the "
+            f"workflow ask for {_LEVEL}; the seal may be at any level.",
+        )
 
 
 def session_row(connection: sa.Connection, session_id: str) -> Row | None:
