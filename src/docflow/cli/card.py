@@ -136,11 +136,13 @@ def _show(session: dict[str, object]) -> None:
     """Print what is about to be signed."""
     document: dict[str, object] = session["document"]  # type: ignore[assignment]
     listed: list[dict[str, str]] = session["files"]  # type: ignore[assignment]
-    CONSOLE.print(f"{document['symbol'] or '(no number)'}  {document['subject']}", markup=False)
+    CONSOLE.print(
+        f"{document['symbol'] or '(no number)'}  {document['subject'] or ''}", markup=False
+    )
     if session["capacity"]:
         CONSOLE.print(f"  signing as: {session['capacity']}", markup=False)
     for item in listed:
-        CONSOLE.print(f"  {item['role']}: {item['name']}", markup=False)
+        CONSOLE.print(f"  {item['role']}: {item['name'] or ''}", markup=False)
         CONSOLE.print(f"    SHA-256 {item['document_sha256']}", markup=False)
     CONSOLE.print(f"  the card must sign before {session['expires_at']}", markup=False)
 

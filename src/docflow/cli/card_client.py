@@ -128,11 +128,11 @@ def _checked(item: Mapping[str, Any], name: str) -> bytes:
         parsed = cms.CMSAttributes.load(attributes, strict=True)
         told = {attribute["type"].native: attribute["values"][0].native for attribute in parsed}
     except (binascii.Error, ValueError, TypeError, KeyError):
-        fail(f"What the service offers for {item['name']} cannot be read; nothing was signed.")
+        fail(f"What the service offers for {item['role']} cannot be read; nothing was signed.")
     if hashlib.new(name, attributes).digest() != offered:
-        fail(f"The digest offered for {item['name']} is not its attributes'; nothing was signed.")
+        fail(f"The digest offered for {item['role']} is not its attributes'; nothing was signed.")
     if told.get("message_digest") != bytes.fromhex(item["document_digest"]):
-        fail(f"What is offered for {item['name']} vouches for another file; nothing was signed.")
+        fail(f"What is offered for {item['role']} vouches for another file; nothing was signed.")
     return attributes
 
 

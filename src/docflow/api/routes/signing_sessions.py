@@ -33,7 +33,7 @@ class FileToSignOut(Output):
 
     file_id: str
     role: Literal["main", "annex"]
-    name: str
+    name: str | None = Field(description="Null where it lies sealed.")
     document_sha256: str = Field(description="Of the file as stamped, before any signature.")
     document_digest: str = Field(description="Hexadecimal; what the signed attributes vouch for.")
     attributes: str = Field(description="Base64 of the DER of the signed attributes.")
@@ -46,7 +46,7 @@ class FileToSignOut(Output):
         return cls(
             file_id=item.file_id,
             role="main" if item.role == "main" else "annex",
-            name=item.name,
+            name=item.name or None,
             document_sha256=item.staged_sha256,
             document_digest=prepared.document_digest.hex(),
             attributes=base64.b64encode(prepared.attributes).decode(),
@@ -59,7 +59,7 @@ class SignedDocumentOut(Output):
 
     id: str
     version: int = Field(description="The version that the signature was asked for on.")
-    subject: str
+    subject: str | None = Field(description="Null where it lies sealed.")
     symbol: str | None
     state: str
 
@@ -99,7 +99,7 @@ class SigningSessionOut(Output):
             document=SignedDocumentOut(
                 id=shown.document["id"],
                 version=int(shown.id.rsplit("-", 1)[1]),
-                subject=shown.document["subject"],
+                subject=shown.document["subject"] or None,
                 symbol=shown.document["symbol"],
                 state=shown.document["state"],
             ),
