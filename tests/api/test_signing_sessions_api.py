@@ -13,7 +13,7 @@ from docflow.release import card_sessions
 from docflow.signing.devpki import Algorithm
 from tests.api_support import Door, Office, answered, if_match
 from tests.card_support import Card, enrol
-from tests.office_support import ADMINISTRATOR, AUDITOR, CLERK, HEAD, LEADER
+from tests.office_support import ADMINISTRATOR, AUDITOR, CLERK, HEAD, LEADER, password_of
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_card_signs_and_the_document_goes_its_way(office: Office, algorithm: A
     assert certificate["state"] == "enrolled"
     document_id = office.approved()
     session = ready(office, document_id)
-    expected = {"name": "ECDSA", "hash": "sha256", "salt_length": None}
+    expected: dict[str, Any] = {"name": "ECDSA", "hash": "sha256", "salt_length": None}
     if algorithm != "ecdsa-p256":
         expected = {"name": "RSASSA-PSS", "hash": "sha256", "salt_length": 32}
     assert session["algorithm"] == expected
@@ -222,3 +222,41 @@ def test_a_card_needs_no_recent_password(
     clock.advance(timedelta(hours=2))
     session = ready(office, office.approved())
     answered(put(office, session, card.answer(session)), 202)
+
+
+def test_the_whole_trip_on_both_databases(any_office: Office) -> None:
+    office = any_office
+    admin, leader = office.login(ADMINISTRATOR), office.login(LEADER)
+    person = office.person(LEADER)["id"]
+    granted = answered(
+        admin.post(
+            f"/v1/people/{person}/mandates",
+            {
+                "capacity": "TUQ", "title": "CHÁNH VĂN PHÒNG", "basis": "Giấy ủy quyền số 1",
+                "unit_id": office.unit("VP")["id"], "valid_from": "2026-01-01T00:00:00Z",
+                "valid_until": "2027-01-01T00:00:00Z",
+            },
+        ),
+        201,
+    )  # fmt: skip
+    card = Card.issue(office.instance.folder / "pki", "Sơn", office.services.clock.now())
+    certificate = enrol(admin, leader, person, card)
+    alone, first, second = (office.approved() for _ in range(3))
+    session = ready(office, alone, mandate=granted["id"])
+    assert session["capacity"] == "TUQ. CHÁNH VĂN PHÒNG"
+    answered(put(office, session, card.answer(session)), 202)
+    listed = [
+        {"id": one, "version": leader.read(f"/v1/documents/{one}")["version"]}
+        for one in (first, second)
+    ]
+    batch = answered(leader.post("/v1/signing-batches", {"documents": listed}), 202)
+    office.run_jobs()
+    for item in leader.read(f"/v1/signing-batches/{batch['id']}")["items"]:
+        waiting = leader.read(f"/v1/signing-sessions/{item['job_id']}")
+        answered(put(office, waiting, card.answer(waiting)), 202)
+    office.run_jobs()
+    assert leader.read(f"/v1/signing-batches/{batch['id']}")["counts"] == {"signed": 2}
+    address = f"/v1/certificates/{certificate['sha256']}/releases"
+    uses = office.login(AUDITOR).read(address)["items"]
+    assert [use["document_id"] for use in uses] == [alone, first, second]
+    answered(leader.post("/v1/sessions/step-up", {"password": password_of(LEADER)}), 200)
