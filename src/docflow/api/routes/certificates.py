@@ -3,17 +3,17 @@
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from docflow.api import pagination
 from docflow.api.context import CallerDep, IdempotencyKey
 from docflow.api.once import once
-from docflow.api.schemas.common import Input, Line, Name, Output
+from docflow.api.schemas.common import Base64, Block, Input, Line, Name, Output
 from docflow.kernel.errors import FieldProblem, InvalidInputError
-from docflow.people.certificates import MOST_PEM_BYTES, PersonCertificate
+from docflow.people.certificates import PersonCertificate
 from docflow.release import certificate_uses
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -24,9 +24,7 @@ Device = Literal["card", "service"]
 class CertificateIn(Input):
     """A certificate to be enrolled for a person."""
 
-    pem: Annotated[str, StringConstraints(min_length=1, max_length=MOST_PEM_BYTES)] = Field(
-        description="The certificate, then the authorities above it, as PEM blocks."
-    )
+    pem: Block = Field(description="The certificate, then the authorities above it, as PEM blocks.")
     device: Device = Field(
         description="`card`: only the person has the key, and proves it; `service`: the signers file "
         "has it."
@@ -37,7 +35,7 @@ class CertificateIn(Input):
 class ProofIn(Input):
     """A signature over the certificate's challenge."""
 
-    signature: Annotated[str, StringConstraints(min_length=1, max_length=4000)] = Field(
+    signature: Base64 = Field(
         description="Base64; over the challenge's UTF-8 bytes: ECDSA in DER, or RSASSA-PSS with "
         "SHA-256 and a salt of 32 bytes."
     )

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from docflow.api.answers import in_thread, json_answer
 from docflow.api.context import Caller, CallerDep, IfMatch, etag, required_version
-from docflow.api.schemas.common import Input, Name, Output
+from docflow.api.schemas.common import Base64, Input, Name, Output
 from docflow.api.schemas.documents import TransitionIn
 from docflow.release import card_sessions
 from docflow.release.card_sessions import Shown, ToSign
@@ -17,7 +17,6 @@ from docflow.release.card_sessions import Shown, ToSign
 router = APIRouter(prefix="/v1", tags=["signing sessions"])
 
 State = Literal["preparing", "ready", "answered", "done", "expired", "failed"]
-Base64 = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
 
 class AlgorithmOut(Output):
