@@ -25,7 +25,6 @@ from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
-from docflow.people.certificates import Certificates
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
@@ -34,6 +33,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
+from docflow.people.signer_certificates import SignerCertificates
 from docflow.release import batches, card_sessions, cards, deliver, failures, sign
 from docflow.release.studio import Studio
 from docflow.settings import Settings
@@ -62,7 +62,7 @@ class Services:
     accounts: Accounts
     keys: ApiKeys
     authenticator: Authenticator
-    certificates: Certificates
+    signer_certificates: SignerCertificates
     mandates: Mandates
     engine: JobEngine
     desk: Desk
@@ -221,7 +221,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
         authenticator=Authenticator(database),
-        certificates=Certificates(database, signers),
+        signer_certificates=SignerCertificates(database, signers),
         mandates=Mandates(database),
         engine=engine,
         desk=desk,

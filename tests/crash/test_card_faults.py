@@ -42,12 +42,12 @@ def enrolled(instance: Instance) -> Card:
     services = instance.services
     card = Card.issue(instance.folder / "pki", "Nguyễn Hữu Sơn", services.clock.now())
     leader = instance.actor(LEADER)
-    proposed = services.certificates.enrol(
+    proposed = services.signer_certificates.enrol(
         instance.actor(ADMINISTRATOR), leader.id, card.pem, "card"
     )
     assert proposed.challenge is not None
     proof = base64.b64decode(card.sign(proposed.challenge.encode()))
-    services.certificates.prove(leader, leader.id, proposed.id, proof)
+    services.signer_certificates.prove(leader, leader.id, proposed.id, proof)
     return card
 
 

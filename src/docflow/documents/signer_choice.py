@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from docflow.db import UnitOfWork
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError, ForbiddenError
-from docflow.people.certificates import signing_certificates
+from docflow.people.signer_certificates import signing_certificates
 from docflow.people.tables import people
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.signers import Signers

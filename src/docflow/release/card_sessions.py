@@ -29,7 +29,7 @@ from docflow.kernel.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from docflow.people.certificates import certificate_row
+from docflow.people.signer_certificates import certificate_row
 from docflow.release import cards
 from docflow.release import studio as work
 from docflow.release.signing_tables import signing_sessions

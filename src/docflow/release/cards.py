@@ -22,7 +22,7 @@ from docflow.documents.fire import complete
 from docflow.documents.signer_choice import revoked
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError, InvalidInputError
-from docflow.people.certificates import certificate_row
+from docflow.people.signer_certificates import certificate_row
 from docflow.release import sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below

@@ -68,7 +68,7 @@ class PersonCertificate:
     end_reason: str | None
 
 
-class Certificates:
+class SignerCertificates:
     """The certificates of people."""
 
     def __init__(self, database: Database, signers: Signers) -> None:

@@ -13,7 +13,7 @@ from docflow.api.context import CallerDep, IdempotencyKey
 from docflow.api.once import once
 from docflow.api.schemas.common import Base64, Block, Input, Line, Name, Output
 from docflow.kernel.errors import FieldProblem, InvalidInputError
-from docflow.people.certificates import PersonCertificate
+from docflow.people.signer_certificates import PersonCertificate
 from docflow.release import certificate_uses
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["certificates"])
 Device = Literal["card", "service"]
 
 
-class CertificateIn(Input):
+class SignerCertificateIn(Input):
     """A certificate to be enrolled for a person."""
 
     pem: Block = Field(description="The certificate, then the authorities above it, as PEM blocks.")
@@ -32,7 +32,7 @@ class CertificateIn(Input):
     replaces: Name | None = Field(None, description="Id of the certificate whose place it takes.")
 
 
-class ProofIn(Input):
+class CertificateProofIn(Input):
     """A signature over the certificate's challenge."""
 
     signature: Base64 = Field(
@@ -41,13 +41,13 @@ class ProofIn(Input):
     )
 
 
-class RevocationIn(Input):
+class CertificateRevocationIn(Input):
     """Why nothing is signed with it any more."""
 
     reason: Line
 
 
-class CertificateOut(Output):
+class SignerCertificateOut(Output):
     """A certificate of a person."""
 
     id: str
@@ -66,19 +66,19 @@ class CertificateOut(Output):
     end_reason: str | None
 
     @classmethod
-    def of(cls, found: PersonCertificate) -> "CertificateOut":
+    def of(cls, found: PersonCertificate) -> "SignerCertificateOut":
         """Build from the people room's answer."""
         return cls(**{name: getattr(found, name) for name in cls.model_fields})
 
 
-class CertificatePage(Output):
+class SignerCertificatePage(Output):
     """A page of a person's certificates, oldest first."""
 
-    items: list[CertificateOut]
+    items: list[SignerCertificateOut]
     next_cursor: str | None
 
 
-class UseOut(Output):
+class CertificateUseOut(Output):
     """One file that was signed or sealed with a certificate."""
 
     id: str
@@ -93,16 +93,16 @@ class UseOut(Output):
     deliveries: int = Field(description="To how many recipients.")
 
 
-class UsePage(Output):
+class CertificateUsePage(Output):
     """A page of what was signed with a certificate, oldest first."""
 
-    items: list[UseOut]
+    items: list[CertificateUseOut]
     next_cursor: str | None
 
 
 @router.get(
     "/people/{person_id}/certificates",
-    response_model=CertificatePage,
+    response_model=SignerCertificatePage,
     summary="List a person's certificates",
 )
 def list_certificates(
@@ -112,33 +112,33 @@ def list_certificates(
     caller: CallerDep,
     cursor: pagination.Cursor = None,
     limit: pagination.Limit = pagination.DEFAULT_LIMIT,
-) -> CertificatePage:
+) -> SignerCertificatePage:
     """List a person's certificates, ended ones too, oldest first."""
-    page = caller.services.certificates.list(
+    page = caller.services.signer_certificates.list(
         caller.actor, person_id, cursor=pagination.decode(cursor), limit=limit
     )
     following = pagination.follow(request, response, page.next_cursor)
-    return CertificatePage(
-        items=[CertificateOut.of(one) for one in page.items], next_cursor=following
+    return SignerCertificatePage(
+        items=[SignerCertificateOut.of(one) for one in page.items], next_cursor=following
     )
 
 
 @router.post(
     "/people/{person_id}/certificates",
     status_code=201,
-    response_model=CertificateOut,
+    response_model=SignerCertificateOut,
     summary="Enrol a certificate",
 )
 def post_certificate(
     person_id: Name,
-    wanted: CertificateIn,
+    wanted: SignerCertificateIn,
     response: Response,
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
-) -> CertificateOut:
+) -> SignerCertificateOut:
     """Enrol a certificate for a person; one on the person's card waits until its key is proved."""
     claim, earlier = once(caller, idempotency_key, wanted)
-    service = caller.services.certificates
+    service = caller.services.signer_certificates
     if earlier is not None:
         found = service.get(caller.actor, person_id, earlier)
     else:
@@ -151,29 +151,31 @@ def post_certificate(
             claim=claim,
         )
     response.headers["Location"] = f"/v1/people/{found.person_id}/certificates/{found.id}"
-    return CertificateOut.of(found)
+    return SignerCertificateOut.of(found)
 
 
 @router.get(
     "/people/{person_id}/certificates/{certificate_id}",
-    response_model=CertificateOut,
+    response_model=SignerCertificateOut,
     summary="Read a person's certificate",
 )
-def get_certificate(person_id: Name, certificate_id: Name, caller: CallerDep) -> CertificateOut:
+def get_certificate(
+    person_id: Name, certificate_id: Name, caller: CallerDep
+) -> SignerCertificateOut:
     """Read one certificate of a person."""
-    return CertificateOut.of(
-        caller.services.certificates.get(caller.actor, person_id, certificate_id)
+    return SignerCertificateOut.of(
+        caller.services.signer_certificates.get(caller.actor, person_id, certificate_id)
     )
 
 
 @router.post(
     "/people/{person_id}/certificates/{certificate_id}/proof",
-    response_model=CertificateOut,
+    response_model=SignerCertificateOut,
     summary="Prove my certificate's key",
 )
 def post_proof(
-    person_id: Name, certificate_id: Name, given: ProofIn, caller: CallerDep
-) -> CertificateOut:
+    person_id: Name, certificate_id: Name, given: CertificateProofIn, caller: CallerDep
+) -> SignerCertificateOut:
     """Enrol the caller's own proposed certificate by a signature over its challenge."""
     try:
         signature = base64.b64decode(given.signature, validate=True)
@@ -182,28 +184,32 @@ def post_proof(
             "The signature is not base64.",
             fields=[FieldProblem("/signature", "base64 with padding")],
         ) from None
-    return CertificateOut.of(
-        caller.services.certificates.prove(caller.actor, person_id, certificate_id, signature)
+    return SignerCertificateOut.of(
+        caller.services.signer_certificates.prove(
+            caller.actor, person_id, certificate_id, signature
+        )
     )
 
 
 @router.post(
     "/people/{person_id}/certificates/{certificate_id}/revoke",
-    response_model=CertificateOut,
+    response_model=SignerCertificateOut,
     summary="Revoke a person's certificate",
 )
 def post_revocation(
-    person_id: Name, certificate_id: Name, given: RevocationIn, caller: CallerDep
-) -> CertificateOut:
+    person_id: Name, certificate_id: Name, given: CertificateRevocationIn, caller: CallerDep
+) -> SignerCertificateOut:
     """Let nothing be signed with a certificate any more; what was signed with it stays listed."""
-    return CertificateOut.of(
-        caller.services.certificates.revoke(caller.actor, person_id, certificate_id, given.reason)
+    return SignerCertificateOut.of(
+        caller.services.signer_certificates.revoke(
+            caller.actor, person_id, certificate_id, given.reason
+        )
     )
 
 
 @router.get(
     "/certificates/{sha256}/releases",
-    response_model=UsePage,
+    response_model=CertificateUsePage,
     summary="What was signed with a certificate",
 )
 def list_releases(
@@ -213,7 +219,7 @@ def list_releases(
     caller: CallerDep,
     cursor: pagination.Cursor = None,
     limit: pagination.Limit = pagination.DEFAULT_LIMIT,
-) -> UsePage:
+) -> CertificateUsePage:
     """List every file that was signed or sealed with a certificate: the reach of a compromise."""
     rows = certificate_uses.releases(
         caller.services.database,
@@ -224,4 +230,6 @@ def list_releases(
     )
     page, following = pagination.cut(rows, limit)
     pagination.link_next(request, response, following)
-    return UsePage(items=[UseOut(**row) for row in page], next_cursor=following)
+    return CertificateUsePage(
+        items=[CertificateUseOut(**row) for row in page], next_cursor=following
+    )
