@@ -27,7 +27,7 @@ from docflow.kernel.clock import Clock
 from docflow.kernel.errors import DevelopmentModeWarning
 from docflow.people.passwords import Passwords
 from docflow.people.seeding import seed
-from docflow.release import arrival, deliver, sign
+from docflow.release import arrival, cards, deliver, sign
 from docflow.settings import Settings
 from docflow.storage import StagedFile
 
@@ -46,6 +46,8 @@ HANDLERS: Mapping[str, Callable[[Any, JobRun], None]] = {
     sign.KIND: sign.run,
     deliver.KIND: deliver.run,
     arrival.KIND: arrival.run,
+    cards.KIND: cards.run,
+    cards.EMBED: cards.run_embed,
 }
 
 

@@ -167,6 +167,26 @@ class Settings(BaseSettings):
         default=None,
         description="Dated policy on algorithms (YAML); default: the one that ships.",
     )
+    signer_enrolment: Literal["auto", "required", "optional"] = Field(
+        default="auto",
+        description="Whether a personal signature needs a certificate that is enrolled for its person; "
+        "`auto` requires it in production.",
+    )
+    step_up_minutes: float = Field(
+        default=15.0,
+        ge=0,
+        le=24 * 60,
+        description="Minutes for which a password given counts for personal signatures; 0: a whole "
+        "session.",
+    )
+    signing_session_minutes: float = Field(
+        default=15.0, gt=0, le=24 * 60, description="Minutes that a person's card has to sign."
+    )
+    certificate_signatures: int = Field(
+        default=0,
+        ge=0,
+        description="Signatures that one person's certificate may make; 0: no limit.",
+    )
     s3_endpoint: str = Field(
         default="", description="https://host[:port] of an S3 service; empty: a local folder."
     )

@@ -11,7 +11,7 @@ from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConfigurationError
 from docflow.settings import Settings
 from docflow.signing.devpki import ensure_devpki
-from docflow.signing.signers import signers_from_file
+from docflow.signing.signersfile import signers_from_file
 from tests.office_support import Instance, development
 
 

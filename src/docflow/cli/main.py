@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from docflow import __version__
-from docflow.cli import audit, instance, jobs, keys, signatures, storage, verify, workflow
+from docflow.cli import audit, card, instance, jobs, keys, signatures, storage, verify, workflow
 from docflow.cli.dev import dev
 from docflow.cli.open import open_file
 from docflow.cli.output import announce_development, fail
@@ -36,6 +36,8 @@ app.command("dev")(dev)
 app.command("worker")(instance.worker)
 app.command("verify")(verify.verify)
 app.command("open")(open_file)
+app.command("sign-session")(card.sign_session)
+app.command("prove-certificate")(card.prove_certificate)
 
 
 def _version(wanted: bool) -> None:

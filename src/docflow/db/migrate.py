@@ -28,9 +28,11 @@ _SEARCH_INDEX = "ix_documents_search"  # on an expression; made by migration 000
 _TABLE_MODULES = (
     "docflow.db.tables",
     "docflow.people.tables",
+    "docflow.people.signing_tables",
     "docflow.documents.tables",
     "docflow.release.tables",
     "docflow.custody.tables",
+    "docflow.release.signing_tables",
     "docflow.jobs.tables",
     "docflow.upkeep.tables",
 )

@@ -1,11 +1,12 @@
 """What the room works with: one frozen object, made by `bootstrap`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from docflow.db import Database, Row, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
+from docflow.documents.signer_choice import SigningPolicy
 from docflow.documents.vault import Vault
 from docflow.people.directory import Directory
 from docflow.people.openers import Openers
@@ -70,4 +71,5 @@ class Desk:
     openers: Openers
     levels: LevelPolicy
     limits: Limits = Limits()
+    policy: SigningPolicy = field(default_factory=SigningPolicy)
     elsewhere: tuple[TextsElsewhere, ...] = ()

@@ -14,9 +14,11 @@ from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
 from docflow.documents.sealed_rows import pending_place
+from docflow.documents.signer_choice import Chosen, choose
 from docflow.documents.tables import files
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
+from docflow.people.mandates import capacity_line
 from docflow.people.tables import offices, people
 from docflow.signing.plan import parse_anchor
 from docflow.workflow.effects import (
@@ -40,8 +42,7 @@ _ASSIGNABLE = Prepared(
     )
     .limit(1)
 )
-_PLACED = ("number", "date", "qr")
-_JOB_KINDS = {"person": "sign", "organisation": "release"}
+_PLACED = ("number", "date", "qr", "capacity")
 
 
 @dataclass(slots=True)
@@ -61,13 +62,16 @@ def apply_effects(
     facts: Facts,
     *,
     place: Mapping[str, Any] | None,
+    mandate: str | None = None,
 ) -> Applied:
     """Apply a decision's effects inside the open unit of work.
 
     Raises:
         InvalidInputError: if a person, unit, date or place in the input cannot be used.
+        ConflictError, ForbiddenError: if the person cannot sign now, or has no such mandate.
     """
     applied = Applied()
+    _check_mandate(decision, mandate)
     for effect in decision.effects:
         match effect:
             case AllocateNumber(book, day):
@@ -93,12 +97,11 @@ def apply_effects(
                 )
             case Sign():
                 placed = effect.place.as_plain() if effect.place else {}
-                places = placed | check_place(place or {})
-                _require_signer(desk, uow, effect, facts.actor_id)
+                chosen = _signer(desk, uow, effect, facts.actor_id)
                 _require_openers(desk, uow, row, decision.trigger)
-                level = desk.levels.level(effect.as_, effect.level)
-                pending = _pending(desk, uow, row, effect, decision, facts) | {"level": level}
-                _wait_for(desk, uow, row, applied, pending, places)
+                pending = _pending(desk, uow, row, effect, decision, facts, chosen)
+                pending |= _capacity(uow, effect, facts.actor_id, mandate)
+                _wait_for(desk, uow, row, applied, pending, placed | check_place(place or {}))
             case Deliver():
                 pass  # the evidence of the completing job
     return applied
@@ -130,15 +133,32 @@ def _check_assignee(uow: UnitOfWork, person_id: str, unit_id: str) -> None:
         )
 
 
-def _require_signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -> None:
+def _check_mandate(decision: Decision, mandate: str | None) -> None:
+    if mandate is not None and not any(_is_personal(effect) for effect in decision.effects):
+        raise InvalidInputError(
+            "Only a personal signature is made in somebody's place.",
+            fields=[FieldProblem("/mandate", "this transition makes no personal signature")],
+        )
+
+
+def _is_personal(effect: object) -> bool:
+    return isinstance(effect, Sign) and effect.as_ == "person"
+
+
+def _signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -> Chosen:
     """Refuse now what the job could not sign later: nobody waits for a signature that cannot come."""
     if effect.as_ == "organisation":
         desk.signers.seal(uow.now)
-        return
-    person = uow.connection.execute(
-        sa.select(people.c.login, people.c.name).where(people.c.id == person_id)
-    ).one()
-    desk.signers.person(person.login, person.name, uow.now)
+        return Chosen("release")
+    return choose(uow, desk.signers, desk.policy, person_id)
+
+
+def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None) -> dict[str, Any]:
+    """Return in whose place the person signs, if not in their own name."""
+    if mandate is None or not _is_personal(effect):
+        return {}
+    line = capacity_line(uow.connection, person_id, mandate, uow.now)
+    return {"mandate": mandate, "capacity": line}
 
 
 def _require_openers(desk: Desk, uow: UnitOfWork, row: Row, trigger: str) -> None:
@@ -152,13 +172,21 @@ def _require_openers(desk: Desk, uow: UnitOfWork, row: Row, trigger: str) -> Non
 
 
 def _pending(
-    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, decision: Decision, facts: Facts
+    desk: Desk,
+    uow: UnitOfWork,
+    row: Row,
+    effect: Sign,
+    decision: Decision,
+    facts: Facts,
+    chosen: Chosen,
 ) -> dict[str, Any]:
     """Return what the document keeps about the signature that it waits for."""
-    kind = _JOB_KINDS[effect.as_]
+    kind = chosen.kind
     return {
+        "certificate_id": chosen.certificate_id,
         "kind": kind,
         "as": effect.as_,
+        "level": desk.levels.level(effect.as_, effect.level),
         "fallback": effect.fallback,
         "trigger": decision.trigger,
         "job_id": f"{kind}-{row['id']}-{row['version']}",
@@ -185,6 +213,8 @@ def _wait_for(
     applied.job_id = pending["job_id"]
     applied.values |= {"stage": "queued", "pending": pending}
     applied.data |= {name: pending[name] for name in ("as", "level")} | {"job": applied.job_id}
+    if "mandate" in pending:
+        applied.data["mandate"] = pending["mandate"]
     desk.enqueue(
         uow,
         kind=pending["kind"],
@@ -196,6 +226,8 @@ def _wait_for(
             "place": place,
             "level": pending["level"],
             "fallback": pending["fallback"],
+            "capacity": pending.get("capacity"),
+            "certificate_id": pending["certificate_id"],
         },
     )
 

@@ -63,6 +63,7 @@ def fire(
     *,
     if_version: int,
     place: Mapping[str, Any] | None = None,
+    mandate: str | None = None,
 ) -> Outcome:
     """Fire a transition.
 
@@ -74,6 +75,7 @@ def fire(
         asked: values for what the transition asks; people and units by id, login or code.
         if_version: the version that the actor saw.
         place: where number, date and QR code go on the page, overriding the workflow's place.
+        mandate: id of the mandate in whose capacity the person signs, if not in their own name.
 
     Raises:
         StaleVersionError: if the document is at another version.
@@ -87,7 +89,7 @@ def fire(
         resolved = _resolve(desk, uow, row, trigger, asked)
         answer = decide(rows.pinned(desk, row).compiled, facts, trigger, resolved)
         if isinstance(answer, Decision):
-            return _apply(desk, uow, row, answer, facts, place=place)
+            return _apply(desk, uow, row, answer, facts, place=place, mandate=mandate)
         if _is_sensitive(desk, row, trigger, answer):
             _record_refusal(uow, row, trigger, answer)  # committed, then told
     raise refusal_error(answer, row)
@@ -162,6 +164,7 @@ def _apply(
     facts: Facts,
     *,
     place: Mapping[str, Any] | None = None,
+    mandate: str | None = None,
     written: dict[str, Any] | None = None,
     job_id: str | None = None,
 ) -> Outcome:
@@ -178,7 +181,7 @@ def _apply(
         if job_id:
             fired[rows.JOBS] = [*fired.get(rows.JOBS, ()), job_id]
         values["fired_by"] = fired
-    applied = apply_effects(desk, uow, row, decision, facts, place=place)
+    applied = apply_effects(desk, uow, row, decision, facts, place=place, mandate=mandate)
     values |= applied.values
     data |= applied.data | (written or {})
     if job_id:

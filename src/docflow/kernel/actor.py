@@ -1,6 +1,7 @@
 """Who acts: a person, an integrating system, a recipient from outside, or the service itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 ActorKind = Literal["person", "system", "recipient", "service"]
@@ -32,6 +33,7 @@ class Actor:
         cleared: the classifications that this actor may see today, given a reason to know.
         granted: ids of documents opened to this actor for a time by break-glass access, whatever
             their unit and classification.
+        authenticated_at: when the person gave the password last; None for an API key.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Actor:
     recipient_ids: frozenset[str] = frozenset()
     cleared: frozenset[str] = OPEN_LEVELS
     granted: frozenset[str] = frozenset()
+    authenticated_at: datetime | None = None
 
     def roles(self) -> frozenset[str]:
         """Return the role names of every office held."""

@@ -7,6 +7,7 @@ works is in `login.py`, what makes a password acceptable in `passwords.py`.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,6 +57,16 @@ class Accounts:
             TooManyAttemptsError: with code `account-locked`.
         """
         return self._logins.login(login, password)
+
+    def step_up(self, actor: Actor, token: str, password: str) -> datetime:
+        """Note that one's own password was given again, now; return when.
+
+        Raises:
+            ForbiddenError: if the actor has no account, or asks with an API key.
+            UnauthenticatedError: with code `invalid-credentials`.
+            TooManyAttemptsError: with code `account-locked`.
+        """
+        return self._logins.step_up(token, self._own(actor)["login"], password)
 
     def logout(self, token: str) -> None:
         """End the session of a token, at once and everywhere; an ended one is no error."""

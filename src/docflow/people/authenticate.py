@@ -35,6 +35,7 @@ from docflow.people.vocabulary import RECEIVING_ROLES
 # units are never deleted and every change raises a version, so no two trees share this sum
 _GENERATION: Final = sa.select(sa.func.coalesce(sa.func.sum(units.c.version), 0)).scalar_subquery()
 _UNITS: Final = sa.select(units.c.id, units.c.parent_id, units.c.version)
+_NEVER: Final = sa.cast(sa.null(), UtcDateTime).label("authenticated_at")
 _HASH: Final = sa.bindparam("token_hash", type_=sa.String(64))
 _NOW: Final = sa.bindparam("now", type_=UtcDateTime())
 
@@ -72,6 +73,21 @@ class Authenticator:
             _refuse_expired(rows[0]["expires_at"], now, kind)
             return self._actor(connection, rows)
 
+    def acting(self, person_id: str) -> Actor:
+        """Return a person as an actor with the offices of this moment, for what was asked earlier.
+
+        The caller answers for it that the person asked.
+
+        Raises:
+            UnauthenticatedError: with code `invalid-token` if the person may not come in any more.
+        """
+        now = self._database.clock.now()
+        with self._database.read() as connection:
+            rows = _BY_PERSON.rows(connection, {"person_id": person_id, "now": now})
+            if not rows or not _usable(rows[0]):
+                raise _invalid()
+            return self._actor(connection, rows)
+
     def _actor(self, connection: sa.Connection, rows: Sequence[Row]) -> Actor:
         first = rows[0]
         scopes = frozenset(first["scopes"]) if first["scopes"] is not None else None
@@ -102,6 +118,7 @@ class Authenticator:
             recipient_ids=received,
             cleared=self._classification.cleared(first["clearance"]),
             granted=frozenset(row["opened"] for row in rows if row["opened"] is not None),
+            authenticated_at=first["authenticated_at"],
         )
 
     def _reach(
@@ -166,13 +183,24 @@ def _statement(source: sa.Table, *extra: sa.ColumnElement[Any]) -> sa.Select[Any
 
 
 _BY_SESSION: Final = Prepared(
-    _statement(accounts, sessions.c.expires_at, sa.null().label("scopes"))
+    _statement(
+        accounts,
+        sessions.c.expires_at,
+        sessions.c.authenticated_at,
+        sa.null().label("scopes"),
+    )
     .join(sessions, sessions.c.account_id == accounts.c.id)
     .where(sessions.c.token_hash == _HASH, accounts.c.active)
 )
 _BY_KEY: Final = Prepared(
-    _statement(api_keys, api_keys.c.expires_at, api_keys.c.scopes).where(
+    _statement(api_keys, api_keys.c.expires_at, _NEVER, api_keys.c.scopes).where(
         api_keys.c.secret_hash == _HASH, api_keys.c.revoked_at.is_(None)
+    )
+)
+
+_BY_PERSON: Final = Prepared(
+    _statement(accounts, _NEVER, sa.null().label("scopes")).where(
+        accounts.c.person_id == sa.bindparam("person_id", type_=sa.String(36)), accounts.c.active
     )
 )
 

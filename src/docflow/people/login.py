@@ -86,6 +86,28 @@ class Logins:
             with self._database.unit_of_work(SERVICE) as uow:
                 uow.remove(sessions, None, sessions.c.token_hash == token_digest(token))
 
+    def step_up(self, token: str, login: str, password: str) -> datetime:
+        """Check the password of someone signed in and note that it was given now; return when.
+
+        Raises:
+            UnauthenticatedError: with code `invalid-credentials`, or `invalid-token` if the session
+                ended meanwhile.
+            TooManyAttemptsError: with code `account-locked`.
+        """
+        self.confirm(login, password)
+        with self._database.unit_of_work(SERVICE) as uow:
+            found = uow.alter(
+                sessions,
+                None,
+                sa.and_(
+                    sessions.c.token_hash == token_digest(token), sessions.c.expires_at > uow.now
+                ),
+                {"authenticated_at": uow.now},
+            )
+            if found != 1:
+                raise UnauthenticatedError("The session has ended.", code="invalid-token")
+            return uow.now
+
     def sweep(self) -> int:
         """Delete expired sessions and counts that no longer matter; return how many rows."""
         with self._database.unit_of_work(SERVICE) as uow:
@@ -152,6 +174,7 @@ class Logins:
                 "account_id": account["id"],
                 "created_at": uow.now,
                 "expires_at": expires_at,
+                "authenticated_at": uow.now,
             },
         )
         return Session(

@@ -87,6 +87,21 @@ RULES: Final[dict[Permission, Rule]] = {
         act="see every request that two people decide",
         satisfied_by="Hold the office of auditor.",
         offices=(Role.AUDITOR,),
+    ),
+    Permission.CERTIFICATE_MANAGE: Rule(
+        act="enrol or revoke certificates of people",
+        satisfied_by=_ASK_ADMINISTRATOR,
+        offices=(Role.ADMINISTRATOR,),
+    ),
+    Permission.CERTIFICATE_PROVE: Rule(
+        act="prove or revoke a certificate",
+        satisfied_by="Sign in as the person whose certificate it is.",
+        everyone=True,
+    ),
+    Permission.CERTIFICATE_TRACE: Rule(
+        act="see what was signed with a certificate",
+        satisfied_by="Hold the office of auditor or administrator.",
+        offices=(Role.AUDITOR, Role.ADMINISTRATOR),
         scope=Scope.HISTORY_READ,
     ),
     Permission.DIRECTORY_MANAGE: Rule(
@@ -237,6 +252,11 @@ RULES: Final[dict[Permission, Rule]] = {
         satisfied_by="Hold the office of administrator or auditor.",
         offices=(Role.ADMINISTRATOR, Role.AUDITOR),
         scope=Scope.STORAGE_READ,
+    ),
+    Permission.SIGNING_BATCH: Rule(
+        act="sign many documents in one act",
+        satisfied_by="Sign in as a person of this office.",
+        everyone=True,
     ),
     Permission.VERIFICATION_CREATE: Rule(
         act="have a file verified",

@@ -147,6 +147,8 @@ sessions = sa.Table(
     sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
+    # when the password was given last: what signs in a person's name needs it to be recent
+    sa.Column("authenticated_at", UtcDateTime, nullable=True),
     sa.Index("ix_sessions_account_id", "account_id"),
     sa.Index("ix_sessions_expires_at", "expires_at"),
 )

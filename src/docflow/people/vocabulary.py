@@ -39,6 +39,9 @@ class Permission(StrEnum):
     CLEARANCE_MANAGE = "clearance:manage"
     CLEARANCE_READ = "clearance:read"  # those of others; everyone reads their own
     CUSTODY_READ = "custody:read"  # every request that two people decide, whoever asked
+    CERTIFICATE_MANAGE = "certificate:manage"  # enrol and revoke those of people
+    CERTIFICATE_PROVE = "certificate:prove"  # one's own
+    CERTIFICATE_TRACE = "certificate:trace"  # what was signed with one
     DIRECTORY_MANAGE = "directory:manage"
     DIRECTORY_READ = "directory:read"
     DOCUMENT_CLASSIFY = "document:classify"  # raise it; lowering takes two people
@@ -64,6 +67,7 @@ class Permission(StrEnum):
     REGISTER_READ = "register:read"  # its rows are cut further by `access.readable`
     REGISTER_VOID = "register:void"
     STORAGE_READ = "storage:read"  # how the stored files are: digests and sizes, no content
+    SIGNING_BATCH = "signing:batch"
     VERIFICATION_CREATE = "verification:create"
 
 

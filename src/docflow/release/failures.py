@@ -4,6 +4,7 @@ A failed job leaves the document where it was, says so on the document, and no l
 transitions: the document can be returned, withdrawn, or the job retried.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
@@ -17,8 +18,9 @@ from docflow.jobs.model import Job, JobRun
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.errors import ConflictError
 from docflow.people import access
+from docflow.release import card_sessions, cards
 
-_KINDS = ("sign", "release")
+_KINDS = ("sign", "release", cards.KIND, cards.EMBED)
 _ABOUT_DOCUMENTS = (*_KINDS, signature_checks.KIND)
 
 
@@ -27,14 +29,20 @@ def on_failed(desk: Desk, job: JobRun, error: str) -> None:
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         pending: Mapping[str, object] | None = row["pending"]
-        if not pending or pending["job_id"] != job.job_id or pending["failed"]:
+        if not pending or pending["job_id"] != _waited_for(job.job_id) or pending["failed"]:
             return
+        card_sessions.fail(uow, pending["job_id"], row["id"])
         uow.change(
             documents,
             row,
             {"stage": "failed", "pending": {**pending, "failed": True, "error": error}},
             Draft("document.job-failed", {"job": job.job_id}, {"error": error}),
         )
+
+
+def _waited_for(job_id: str) -> str:
+    """Return the id of the firing that a job works for: its own, but a card's for `embed`."""
+    return re.sub(f"^{cards.EMBED}-", f"{cards.KIND}-", job_id)
 
 
 def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
@@ -59,12 +67,13 @@ def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
 
 def _wait_again(uow: UnitOfWork, row: Row, job_id: str) -> None:
     pending = row["pending"]
-    if not pending or pending["job_id"] != job_id:
+    if not pending or pending["job_id"] != _waited_for(job_id):
         raise ConflictError(
             "The document went on without this job; fire the transition again instead.",
             code="job-superseded",
             state=row["state"],
         )
+    card_sessions.wait_again(uow, pending["job_id"], row["id"])
     uow.change(
         documents,
         row,

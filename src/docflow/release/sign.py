@@ -11,17 +11,19 @@ from typing import Any
 from docflow.db import Row, UnitOfWork
 from docflow.documents.create import entry_of
 from docflow.documents.fire import complete
+from docflow.documents.signer_choice import require_enrolled
 from docflow.documents.tables import files
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
 from docflow.release import studio as work
+from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
 from docflow.signing.levels import Level
 from docflow.signing.pades import sign_person
-from docflow.signing.plan import StampPlan
+from docflow.signing.plan import StampPlan, plan_stamp
 from docflow.signing.stamp import stamp
 from docflow.signing.strict import validate_person_signed
 
@@ -31,21 +33,25 @@ KIND = "sign"
 def run(studio: Studio, job: JobRun) -> None:
     """Run the job's steps; called by the job engine, again after a crash."""
     document_id = job.subject_id
-    job.step("staged", lambda: _stage(studio, job, document_id))
+    job.step("staged", lambda: stage(studio, job, document_id))
     job.step("signed", lambda: _sign(studio, job, document_id))
     job.step("complete", lambda: _complete(studio, job, document_id))
 
 
-def _stage(studio: Studio, job: JobRun, document_id: str) -> int:
+def stage(studio: Studio, job: JobRun, document_id: str) -> int:
+    """Put number, date, code and capacity on the main file; return how many files were staged."""
     if recorded := work.done(studio, job.job_id, "staged"):
         return len(recorded)
     row = work.document_row(studio, document_id)
     sources = work.current_files(studio, document_id, "original")
     if not sources:
         raise ConflictError("The document has no file to sign.", code="main-file-missing")
-    words = StampPlan()
+    capacity = job.payload.get("capacity")
+    words = plan_stamp(capacity=capacity, capacity_at=job.payload["place"].get("capacity"))
     if row["symbol"] is not None:
-        words = stamp_plan(studio.desk.catalogue, studio.public_url, row, job.payload["place"])
+        words = stamp_plan(
+            studio.desk.catalogue, studio.public_url, row, job.payload["place"], capacity
+        )
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
         plan = words if source["role"] == "main" else StampPlan()
@@ -62,14 +68,25 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     now = studio.desk.database.clock.now()
     signer = work.person(studio, job.payload["requested_by"])
     identity = studio.signers.person(signer["login"], signer["name"], now)
+    with studio.desk.database.read() as connection:
+        requester = job.payload["requested_by"]
+        require_enrolled(connection, studio.desk.policy, requester, identity)
+    require_below(studio.desk.database, identity.sha256, studio.most_signatures)
     place = studio.desk.catalogue.seed.organisation.place
-
+    reason = job.payload.get("capacity")
     longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, path: Path, target: Path) -> dict[str, Any]:
         signed = sign_person(
-            path, target, identity, now=now, location=place, level=level, longterm=longterm
+            path,
+            target,
+            identity,
+            now=now,
+            reason=reason,
+            location=place,
+            level=level,
+            longterm=longterm,
         )
         evidence = evidence_of(signed)
         validate_person_signed(

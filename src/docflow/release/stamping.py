@@ -13,7 +13,11 @@ _LAST_PADDED_MONTH = 2
 
 
 def stamp_plan(
-    catalogue: Catalogue, public_url: str, row: Row, place: Mapping[str, Any]
+    catalogue: Catalogue,
+    public_url: str,
+    row: Row,
+    place: Mapping[str, Any],
+    capacity: str | None = None,
 ) -> StampPlan:
     """Return what to put on the main file of a numbered document.
 
@@ -21,7 +25,8 @@ def stamp_plan(
         catalogue: the office's lists; its organisation says how number and date are written.
         public_url: where the service is reached, without a trailing slash.
         row: the document's row; it has its number.
-        place: `number`, `date` and `qr` → place on the page.
+        place: `number`, `date`, `qr` and `capacity` → place on the page.
+        capacity: in whose place the person signs, `KT. GIÁM ĐỐC`.
 
     Raises:
         InvalidInputError: if a place cannot be used.
@@ -37,6 +42,8 @@ def stamp_plan(
         number_at=place.get("number"),
         date_at=place.get("date"),
         code_at=place.get("qr"),
+        capacity=capacity,
+        capacity_at=place.get("capacity"),
     )
 
 

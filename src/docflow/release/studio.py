@@ -24,6 +24,7 @@ from docflow.kernel.actor import SERVICE
 from docflow.kernel.errors import ConflictError, IntegrityError
 from docflow.kernel.ids import new_id
 from docflow.people.tables import people
+from docflow.release.certificate_uses import put_uses
 from docflow.release.tables import signature_steps
 from docflow.signing.font import Fonts
 from docflow.signing.signers import Signers
@@ -36,13 +37,18 @@ _TOLD = ("level", "level_asked", "fell_back_because")  # what history says of a 
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """The documents room's desk, signers, verifier, fonts and the address printed in QR codes."""
+    """The documents room's desk, signers, verifier, fonts and the address printed in QR codes.
+
+    A card has `session_minutes` to sign; one certificate makes `most_signatures` in all, if limited.
+    """
 
     desk: Desk
     signers: Signers
     fonts: Fonts
     public_url: str
     verifier: Verifier
+    session_minutes: float = 15.0
+    most_signatures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +84,15 @@ def _recorded(connection: sa.Connection, job_id: str, step: str) -> list[Row]:
 
 
 def record(
-    studio: Studio, document_id: str, job_id: str, step: str, made: Sequence[Made]
+    studio: Studio,
+    document_id: str,
+    job_id: str,
+    step: str,
+    made: Sequence[Made],
+    *,
+    also: Callable[[UnitOfWork], None] | None = None,
 ) -> list[Row]:
-    """Store what a step made and record it; return the records.
+    """Store what a step made and record it; return the records. `also` writes in the same transaction.
 
     The bytes are durable before the record is. If another run of the same step was first, its
     records count and these bytes are left to the sweeper.
@@ -95,13 +107,14 @@ def record(
         if first := _recorded(uow.connection, job_id, step):
             return first
         require_waiting(row, job_id)
-        uow.put(
-            signature_steps,
-            *(
-                _step_row(studio, uow, document_id, job_id, step, item, key)
-                for item, key in zip(made, keys, strict=True)
-            ),
-        )
+        new = [
+            _step_row(studio, uow, document_id, job_id, step, item, key)
+            for item, key in zip(made, keys, strict=True)
+        ]
+        uow.put(signature_steps, *new)
+        put_uses(uow, step, new)
+        if also is not None:
+            also(uow)
         uow.change(
             documents,
             row,

@@ -94,36 +94,11 @@ def sign_person(
     _require(identity, "person", now)
     if level == "B-LTA":
         raise ValueError("the archive time stamp comes after the seal, not before it")
-
-    metadata = PdfSignatureMetadata(
-        field_name=PERSON_FIELD,
-        md_algorithm=identity.signer.digest_name,
-        subfilter=SigSeedSubFilter.PADES,
-        certify=True,
-        docmdp_permissions=MDPPerm.FILL_FORMS,
-        reason=reason,
-        location=location,
-        name=identity.name,
-    )
     made = sign_into(
-        source, target, identity, metadata,
-        prepare=_both_fields, now=now, level=level, longterm=longterm,
+        source, target, identity, person_metadata(identity, reason, location),
+        prepare=add_fields, now=now, level=level, longterm=longterm,
     )  # fmt: skip
     return PersonSigned(target, *_facts(made, identity, now))
-
-
-def _both_fields(writer: IncrementalPdfFileWriter) -> None:
-    """Add the fields of both signatures; the seal's carries the lock."""
-    if any(True for _ in enumerate_sig_fields(writer.prev)):
-        told = "The file already has signature fields; the personal signature must be the first."
-        raise ConflictError(told, code="already-signed")
-    append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
-    lock = FieldMDPSpec(FieldMDPAction.ALL)
-    append_signature_field(
-        writer,
-        # without field_mdp_spec pyHanko silently leaves the lock out
-        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
-    )
 
 
 def seal(
@@ -186,6 +161,42 @@ def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
         made.authority,
         made.stamped_at,
         made.stamp,
+    )
+
+
+def person_metadata(
+    identity: SignerIdentity, reason: str | None, location: str | None
+) -> PdfSignatureMetadata:
+    """Return what a personal signature says of itself: it certifies, and admits form filling."""
+    return PdfSignatureMetadata(
+        field_name=PERSON_FIELD,
+        md_algorithm=identity.signer.digest_name,
+        subfilter=SigSeedSubFilter.PADES,
+        certify=True,
+        docmdp_permissions=MDPPerm.FILL_FORMS,
+        reason=reason,
+        location=location,
+        name=identity.name,
+    )
+
+
+def add_fields(writer: IncrementalPdfFileWriter) -> None:
+    """Add the fields of both signatures to a file that has none.
+
+    Raises:
+        ConflictError: code `already-signed` if it has any.
+    """
+    if any(True for _ in enumerate_sig_fields(writer.prev)):
+        raise ConflictError(
+            "The file already has signature fields; the personal signature must be the first.",
+            code="already-signed",
+        )
+    append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
+    lock = FieldMDPSpec(FieldMDPAction.ALL)
+    append_signature_field(
+        writer,
+        # without field_mdp_spec pyHanko silently leaves the lock out
+        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
     )
 
 

@@ -21,6 +21,7 @@ A4_WIDTH_MM, A4_HEIGHT_MM = 210.0, 297.0
 NUMBER_PT = 12.0
 DATE_PT = 12.0
 CAPTION_PT = 6.0
+CAPACITY_PT = 9.0
 QR_MM = 20.0
 _MAX_TEXT = 120
 _MAX_PAYLOAD_BYTES = 200
@@ -103,6 +104,7 @@ class StampPlan:
     number: TextItem | None = None
     date: TextItem | None = None
     code: CodeItem | None = None
+    capacity: TextItem | None = None
 
 
 def plan_stamp(
@@ -114,6 +116,8 @@ def plan_stamp(
     number_at: Anchor | str | Mapping[str, Any] | None = None,
     date_at: Anchor | str | Mapping[str, Any] | None = None,
     code_at: Anchor | str | Mapping[str, Any] | None = None,
+    capacity: str | None = None,
+    capacity_at: Anchor | str | Mapping[str, Any] | None = None,
 ) -> StampPlan:
     """Build a plan from plain values as a workflow or a request gives them.
 
@@ -134,6 +138,14 @@ def plan_stamp(
             _payload(url),
             parse_anchor(code_at, "qr"),
             caption=tuple(_line(line, "caption") for line in caption),
+        ),
+        capacity=None
+        if capacity is None
+        else TextItem(
+            _line(capacity, "capacity"),
+            parse_anchor(capacity_at, "bottom-left"),
+            CAPACITY_PT,
+            "bold",
         ),
     )
 

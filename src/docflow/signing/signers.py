@@ -1,8 +1,8 @@
 """Who can sign here: the people's identities and the organisation's seal.
 
-In production the operator names every PKCS#12 file in a YAML file (`DOCFLOW_SIGNERS_FILE`); whatever
-is wrong with one of them stops the start. In development a throw-away PKI stands in, says so, and
-issues to new people when they first sign.
+In production the operator names them in a YAML file (`signersfile.py`); whatever is wrong with one of
+them stops the start. In development a throw-away PKI stands in, says so, and issues to new people when
+they first sign.
 """
 
 import threading
@@ -11,15 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from docflow.kernel.errors import ConfigurationError, ConflictError
+from docflow.kernel.errors import ConflictError
 from docflow.signing.devpki import Credential, ensure_devpki
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.trust import TrustRoots
-
-_KEYS = {"roots", "trust", "seal", "people"}
 
 
 class Signers:
@@ -126,68 +121,3 @@ def development_signers(
         roots=TrustRoots(()),
         issue=issue,
     )
-
-
-def signers_from_file(path: Path, *, now: datetime) -> Signers:
-    """Return the signers that an operator's YAML file names; paths in it are relative to it.
-
-    The file holds `roots` (PEM files our certificates lead to), `seal` and, by login, `people`, each
-    with `pkcs12` and `passphrase_file`; and may hold `trust` (PEM files of others' roots).
-
-    Raises:
-        ConfigurationError: naming the file and what would be right.
-    """
-    data = _read(path)
-    base = path.parent
-    own = TrustRoots.from_files([base / str(item) for item in _list(path, data, "roots")])
-    if not own.certificates:
-        raise ConfigurationError(f"{path}: `roots` names no root certificate.")
-
-    def load(where: str, value: Any, expect: Any) -> SignerIdentity:
-        if not isinstance(value, dict) or set(value) != {"pkcs12", "passphrase_file"}:
-            raise ConfigurationError(
-                f"{path}: {where} must have exactly `pkcs12` and `passphrase_file`."
-            )
-        secret = base / str(value["passphrase_file"])
-        try:
-            passphrase = secret.read_bytes().rstrip(b"\r\n")
-        except OSError as error:
-            raise ConfigurationError(
-                f"{path}: {where}: the passphrase file {secret} cannot be read "
-                f"({error.strerror or type(error).__name__})."
-            ) from error
-        return SignerIdentity.from_pkcs12(
-            base / str(value["pkcs12"]), passphrase, roots=own, now=now, expect=expect
-        )
-
-    people = data.get("people") or {}
-    if not isinstance(people, dict):
-        raise ConfigurationError(f"{path}: `people` must be a mapping from login to files.")
-    return Signers(
-        seal=load("seal", data.get("seal"), "organisation"),
-        people={
-            str(login): load(f"people/{login}", value, "person") for login, value in people.items()
-        },
-        own_roots=own,
-        roots=TrustRoots.from_files([base / str(item) for item in _list(path, data, "trust")]),
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        told = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise ConfigurationError(f"The signers file {path} cannot be read: {told}.") from error
-    if not isinstance(data, dict) or set(data) - _KEYS:
-        raise ConfigurationError(
-            f"The signers file {path} must be a mapping with {', '.join(sorted(_KEYS))}."
-        )
-    return data
-
-
-def _list(path: Path, data: Mapping[str, Any], name: str) -> list[Any]:
-    value = data.get(name) or []
-    if not isinstance(value, list):
-        raise ConfigurationError(f"{path}: `{name}` must be a list of PEM files.")
-    return value

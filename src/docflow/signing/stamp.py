@@ -130,7 +130,11 @@ def _draw(pdf: pikepdf.Pdf, plan: StampPlan) -> dict[int, bytes]:
             canvases[number] = (canvas, out, size)
         return canvases[number][0], canvases[number][2]
 
-    for what, text in (("number", plan.number), ("date", plan.date)):
+    for what, text in (
+        ("number", plan.number),
+        ("date", plan.date),
+        ("capacity", plan.capacity),
+    ):
         if text is not None:
             canvas, size = canvas_for(text.anchor.page)
             box = _text_box(what, text, _page_number(pdf, text.anchor.page), size)

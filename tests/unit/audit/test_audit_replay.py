@@ -7,7 +7,7 @@ import docflow
 from docflow.audit.replay import ACTIONS, NOTES, Replayed
 
 SOURCE = Path(docflow.__file__).parent
-STEPS = {"staged", "signed", "sealed", "validated"}
+STEPS = {"staged", "prepared", "signed", "sealed", "validated"}
 
 
 def written() -> dict[str, set[str]]:

@@ -270,6 +270,9 @@ WHOLE = {
     Permission.CLEARANCE_MANAGE: {"administrator"},
     Permission.CLEARANCE_READ: {"administrator", "auditor"},
     Permission.CUSTODY_READ: {"auditor"},
+    Permission.CERTIFICATE_MANAGE: {"administrator"},
+    Permission.CERTIFICATE_PROVE: set(OFFICES) | {"nobody"},
+    Permission.CERTIFICATE_TRACE: {"administrator", "auditor"},
     Permission.DIRECTORY_MANAGE: {"administrator"},
     Permission.DIRECTORY_READ: set(OFFICES) | {"nobody", "system"},
     Permission.HISTORY_READ: {"auditor"},
@@ -283,6 +286,7 @@ WHOLE = {
     Permission.RECIPIENT_MANAGE: {"administrator"},
     Permission.REGISTER_READ: {"auditor", "clerk", "head", "leader"},
     Permission.STORAGE_READ: {"administrator", "auditor"},
+    Permission.SIGNING_BATCH: set(OFFICES) | {"nobody"},
     Permission.VERIFICATION_CREATE: set(OFFICES) | {"nobody", "system", "recipient"},
 }
 

@@ -297,6 +297,7 @@ def _fire(caller: Caller, document_id: str, wanted: TransitionIn, if_match: str 
         wanted.asked,
         if_version=required_version(if_match),
         place=wanted.place,
+        mandate=wanted.mandate,
     )
     status = 202 if outcome.phase == "request" else 200
     return json_answer(TransitionOut.of(outcome), status, {"ETag": etag(outcome.version)})

@@ -1,6 +1,6 @@
 """/v1/sessions: sign in and out; /v1/me: who am I, and my password."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -35,6 +35,21 @@ class PasswordChange(Input):
 
     old_password: Password
     new_password: Password = Field(description="12 to 128 characters, not a common one.")
+
+
+class StepUpIn(Input):
+    """The caller's own password."""
+
+    password: Password
+
+
+class StepUpOut(Output):
+    """When the password was given last."""
+
+    authenticated_at: datetime
+    signs_until: datetime | None = Field(
+        description="Until when it counts for personal signatures; null: while the session lasts."
+    )
 
 
 class HeldOfficeOut(Output):
@@ -110,6 +125,21 @@ def post_session(given: Credentials, request: Request) -> SessionOut:
         expires_at=opened.expires_at,
         person=PersonRef(id=me.id, login=opened.login, name=me.name) if inside else None,
         recipient=RecipientRef(id=own.id, code=own.code, name=own.name) if own else None,
+    )
+
+
+@router.post(
+    "/v1/sessions/step-up",
+    response_model=StepUpOut,
+    responses=_LOCKED,
+    summary="Give my password again",
+)
+def post_step_up(given: StepUpIn, caller: CallerDep) -> StepUpOut:
+    """Note that the caller is there now: a personal signature needs the password given recently."""
+    at = caller.services.accounts.step_up(caller.actor, caller.token, given.password)
+    minutes = caller.services.settings.step_up_minutes
+    return StepUpOut(
+        authenticated_at=at, signs_until=at + timedelta(minutes=minutes) if minutes else None
     )
 
 

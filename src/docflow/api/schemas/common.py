@@ -64,6 +64,14 @@ Name = Annotated[
     AfterValidator(_one_line),
 ]
 
+Block = Annotated[
+    str, StringConstraints(min_length=1, max_length=40_000), AfterValidator(_storable)
+]
+"""Lines of text that are kept as they are, as PEM."""
+Base64 = Annotated[
+    str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[A-Za-z0-9+/]+={0,2}$")
+]
+
 
 def _in_utc(moment: datetime) -> datetime:
     try:

@@ -80,8 +80,11 @@ class TransitionIn(Input):
     asked: InputObject = Field(default_factory=dict, description="Values for what it asks.")
     place: InputObject | None = Field(
         None,
-        description="Where `number`, `date` and `qr` go on the page: a place's name, or "
+        description="Where `number`, `date`, `qr` and `capacity` go on the page: a place's name, or "
         "`{page, x, y}` in millimetres from the top-left corner.",
+    )
+    mandate: Name | None = Field(
+        None, description="Id of the mandate in whose capacity the caller signs."
     )
 
 

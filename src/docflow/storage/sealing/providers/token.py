@@ -26,7 +26,7 @@ from docflow.storage.sealing.keys import NONCE_BYTES, WRAPPED_BYTES, key_missing
 _LABEL = re.compile(r"docflow:(?P<key_id>.+):v(?P<version>[1-9][0-9]{0,5})")
 _TAG_BITS = 128
 _ID_BYTES = 16  # CKA_ID
-_LIBRARY = threading.RLock()
+LIBRARY = threading.RLock()  # one for all PKCS#11 libraries of a process; signing takes it too
 _T = TypeVar("_T")
 
 
@@ -67,7 +67,7 @@ class TokenKeys:
 
     def close(self) -> None:
         """Log out."""
-        with _LIBRARY:
+        with LIBRARY:
             self._drop()
 
     def key_ids(self) -> list[str]:
@@ -83,7 +83,7 @@ class TokenKeys:
         """Return names and versions of all keys; look twice before there is none of a name."""
         listed = self._run(_listed)
         if not any(key_id in {None, known} for known, _ in listed):
-            with _LIBRARY:
+            with LIBRARY:
                 self._drop()  # who was logged out sees no keys
             listed = self._run(_listed)
         return listed
@@ -122,7 +122,7 @@ class TokenKeys:
         try:
             return self._run(action)
         except _NoKeyError:
-            with _LIBRARY:
+            with LIBRARY:
                 self._drop()  # who was logged out sees no keys
         try:
             return self._run(action)
@@ -143,7 +143,7 @@ class TokenKeys:
         """Run an action in a session; once more, in a new one, if the session was lost."""
         pkcs11 = _library()
         lost = _lost(pkcs11)
-        with _LIBRARY:
+        with LIBRARY:
             fresh = self._session is None
             try:
                 return self._try(pkcs11, action)

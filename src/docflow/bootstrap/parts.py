@@ -1,0 +1,184 @@
+"""The parts that `build` puts together, each from its settings; and the handlers of jobs."""
+
+import warnings
+from datetime import timedelta
+from functools import partial
+
+from docflow.bootstrap.opening import office_of, open_vault
+from docflow.db import Database
+from docflow.documents import resealing
+from docflow.documents.catalogue import Catalogue
+from docflow.documents.desk import Desk, Limits
+from docflow.documents.shelf import Shelf
+from docflow.documents.signer_choice import SigningPolicy
+from docflow.jobs.engine import JobEngine
+from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning
+from docflow.people.authenticate import Authenticator
+from docflow.people.certifying import openers_of
+from docflow.people.directory import Directory
+from docflow.people.lookups import logins_and_names
+from docflow.release import (
+    archive,
+    arrival,
+    batches,
+    cards,
+    deliver,
+    failures,
+    inbox,
+    levels,
+    sign,
+)
+from docflow.release.studio import Studio
+from docflow.settings import Settings
+from docflow.signing.choice import LevelPolicy
+from docflow.signing.font import ensure_fonts
+from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.services import SigningServices, services_from_file
+from docflow.signing.signers import Signers, development_signers
+from docflow.signing.signersfile import signers_from_file
+from docflow.signing.verifying.algorithms import shipped_policy
+from docflow.signing.verifying.verifier import Verifier
+from docflow.storage import ObjectStore, Staging
+
+
+def desk_of(settings: Settings, database: Database, store: ObjectStore, engine: JobEngine) -> Desk:
+    """Return the desk of the documents room."""
+    staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
+    catalogue = Catalogue(office_of(settings))
+    shelf = Shelf(database)
+    shelf.stock(settings.resolved_workflows_dir, catalogue)
+    signers = signers_of(settings, database, catalogue)
+    return Desk(
+        database=database,
+        store=store,
+        staging=staging,
+        catalogue=catalogue,
+        shelf=shelf,
+        signers=signers,
+        levels=levels_of(settings, signers),
+        vault=open_vault(settings, database, store, staging, catalogue),
+        directory=Directory(database),
+        enqueue=engine.enqueue,
+        openers=openers_of(settings, database.clock.now()),
+        limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+        policy=policy_of(settings),
+        elsewhere=(inbox.reseal_notes,),
+    )
+
+
+def studio_of(settings: Settings, desk: Desk) -> Studio:
+    """Return what signs, releases and verifies."""
+    fonts = ensure_fonts(settings.data_dir / "cache")
+    verifier = verifier_of(settings, desk.signers)
+    return Studio(
+        desk,
+        desk.signers,
+        fonts,
+        settings.public_url,
+        verifier,
+        session_minutes=settings.signing_session_minutes,
+        most_signatures=settings.certificate_signatures or None,
+    )
+
+
+def engine_of(settings: Settings, database: Database) -> JobEngine:
+    """Return the job engine, without handlers."""
+    return JobEngine(
+        database,
+        database.clock,
+        attempts=settings.job_attempts,
+        backoff_seconds=settings.job_backoff_seconds,
+        patience=timedelta(hours=settings.outside_patience_hours),
+        poll_seconds=settings.job_poll_seconds,
+        concurrency=settings.worker_concurrency,
+        slots_dir=settings.data_dir / "workers",
+    )
+
+
+def keeper_of(settings: Settings, desk: Desk) -> archive.Keeper:
+    """Return what finds archive time stamps that are due."""
+    lead = timedelta(days=settings.archive_lead_days)
+    return archive.Keeper(desk, desk.enqueue, shipped_policy(), lead)
+
+
+def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
+    """Return which levels of signatures are made here."""
+    services = SigningServices()
+    if settings.signing_services_file is not None:
+        services = services_from_file(settings.signing_services_file)
+    policy = LevelPolicy(
+        LongTerm(services, signers.own_roots),
+        settings.signature_level,
+        timedelta(hours=settings.signature_fallback_hours),
+    )
+    if settings.signature_level not in policy.longterm.levels:
+        raise ConfigurationError(
+            f"DOCFLOW_SIGNATURE_LEVEL is {settings.signature_level}, and no time-stamp authority is "
+            "configured; name one in DOCFLOW_SIGNING_SERVICES_FILE, or write B-B."
+        )
+    return policy
+
+
+def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:
+    """Return who signs: from the signers file, or throw-away identities in development."""
+    now = database.clock.now()
+    if settings.signers_file is not None:
+        return signers_from_file(settings.signers_file, now=now)
+    if settings.production:
+        raise ConfigurationError(
+            "DOCFLOW_SIGNERS_FILE is not set; production does not sign with a throw-away PKI. "
+            "Name a YAML file with the PKCS#12 files of the seal and of each signer."
+        )
+    warnings.warn(
+        "signing with a throw-away PKI below the data folder; not for production",
+        DevelopmentModeWarning,
+        stacklevel=2,
+    )
+    organisation = catalogue.seed.organisation.name.vi
+    signing = {}
+    with database.read() as connection:
+        signing = logins_and_names(connection, roles=("leader",))
+    return development_signers(settings.data_dir / "pki", organisation, signing, now=now)
+
+
+def policy_of(settings: Settings) -> SigningPolicy:
+    """Return what a personal signature needs; stricter in production unless told otherwise."""
+    required = settings.signer_enrolment == "required"
+    if settings.signer_enrolment == "auto":
+        required = settings.production
+    minutes = settings.step_up_minutes
+    return SigningPolicy(required, timedelta(minutes=minutes) if minutes else None)
+
+
+def verifier_of(settings: Settings, signers: Signers) -> Verifier:
+    """Return what judges signatures of strangers."""
+    return Verifier.make(
+        signers.own_roots,
+        signers.roots,
+        [settings.trust_dir] if settings.trust_dir is not None else [],
+        algorithms_file=settings.algorithms_file,
+        changes=settings.verification_changes,
+        revocation=settings.verification_revocation,
+        timeout_s=settings.verification_seconds,
+    )
+
+
+def register_jobs(engine: JobEngine, studio: Studio) -> None:
+    """Name the handler of every kind of job."""
+    desk = studio.desk
+    handlers = {sign.KIND: sign.run, deliver.KIND: deliver.run}
+    handlers |= {cards.KIND: cards.run, cards.EMBED: cards.run_embed}
+    for kind, run in handlers.items():
+        engine.register(
+            kind,
+            partial(run, studio),
+            partial(failures.on_failed, desk),
+            partial(levels.on_waiting, desk),
+        )
+    signing = Authenticator(desk.database, desk.catalogue.seed.classification)
+    engine.register(batches.KIND, partial(batches.run, studio, signing))
+    engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
+    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
+    engine.register(
+        resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
+    )

@@ -1,0 +1,167 @@
+"""`docflow sign-session` and `docflow prove-certificate`: a card's software, for a PKCS#11 token.
+
+It needs no instance here, only the service's address: the reference for whoever writes such a client.
+"""
+
+import base64
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from docflow.cli.output import CONSOLE, fail
+
+if TYPE_CHECKING:
+    from docflow.signing.token import SigningToken
+
+_Server = Annotated[str, typer.Option("--server", help="https://… of the service.")]
+_Login = Annotated[str, typer.Option("--login", help="Your login.")]
+_Password = Annotated[
+    Path | None, typer.Option("--password-file", help="Holds your password; else it is asked for.")
+]
+_Module = Annotated[Path, typer.Option("--module", help="The card's PKCS#11 library.")]
+_Token = Annotated[str, typer.Option("--token", help="The card's label.")]
+_Key = Annotated[str, typer.Option("--key", help="Label of key and certificate on the card.")]
+_Pin = Annotated[
+    Path | None, typer.Option("--pin-file", help="Holds the card's PIN; else it is asked for.")
+]
+_Ca = Annotated[Path | None, typer.Option("--ca-file", help="PEM roots of the service's TLS.")]
+
+
+def sign_session(
+    server: _Server,
+    login: _Login,
+    module: _Module,
+    token: _Token,
+    key: _Key,
+    document: Annotated[
+        str | None, typer.Option("--document", help="Ask for a session on this document.")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Answer this session, asked for before.")
+    ] = None,
+    trigger: Annotated[str, typer.Option("--trigger", help="The transition that signs.")] = "sign",
+    mandate: Annotated[
+        str | None, typer.Option("--mandate", help="Sign under this mandate of yours.")
+    ] = None,
+    password_file: _Password = None,
+    pin_file: _Pin = None,
+    ca_file: _Ca = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+) -> None:
+    """Sign a document with the key on your own card."""
+    from docflow.cli.card_client import card_certificate, sign_in, signatures
+
+    if (document is None) == (session is None):
+        fail("Name a --document to be signed, or a --session to be answered; one of the two.")
+    service = sign_in(server, login, _secret("password", password_file), ca_file)
+    if session is None:
+        session = service.ask(str(document), trigger, mandate)
+    offered = service.wait(str(session), ("ready",))
+    _show(offered)
+    if not yes and not _agreed():
+        service.call("DELETE", f"/v1/signing-sessions/{session}")
+        fail("Nothing was signed; the session was given up.")
+    card = _open(module, token, pin_file)
+    try:
+        made = signatures(
+            offered, lambda name, data: card.sign(key, name, data), card_certificate(card, key)
+        )
+    finally:
+        card.close()
+    service.call("PUT", f"/v1/signing-sessions/{session}/signature", json={"signatures": made})
+    service.wait(str(session), ("done",))
+    CONSOLE.print(
+        f"Signed: {offered['document']['symbol'] or offered['document']['id']}", markup=False
+    )
+
+
+def prove_certificate(
+    server: _Server,
+    login: _Login,
+    module: _Module,
+    token: _Token,
+    key: _Key,
+    password_file: _Password = None,
+    pin_file: _Pin = None,
+    ca_file: _Ca = None,
+) -> None:
+    """Prove to the service that the key of your enrolled certificate is on your card."""
+    from docflow.cli.card_client import card_certificate, sign_in
+
+    service = sign_in(server, login, _secret("password", password_file), ca_file)
+    card = _open(module, token, pin_file)
+    try:
+        sha256 = card_certificate(card, key)
+        person = service.call("GET", "/v1/me")["id"]
+        address = f"/v1/people/{person}/certificates"
+        listed = service.call("GET", address, params={"limit": 200})["items"]
+        found = next((one for one in listed if one["sha256"] == sha256), None)
+        if found is None or found["state"] != "proposed":
+            state = "not proposed" if found is None else f"{found['state']} already"
+            fail(f"The certificate on the card is {state}; have an administrator enrol it.")
+        proof = card.sign(key, _hash_of(card, key), found["challenge"].encode())
+    finally:
+        card.close()
+    proved = service.call(
+        "POST",
+        f"{address}/{found['id']}/proof",
+        json={"signature": base64.b64encode(proof).decode()},
+    )
+    CONSOLE.print(f"The certificate {proved['sha256'][:16]}… is {proved['state']}.", markup=False)
+
+
+def _hash_of(card: "SigningToken", key: str) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from docflow.signing.keysigner import CURVE_DIGESTS
+
+    public = card.certificates()[key][0].public_key()
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return CURVE_DIGESTS.get(public.curve.name, "sha256")
+    return "sha256"
+
+
+def _open(module: Path, token: str, pin_file: Path | None) -> "SigningToken":
+    from docflow.signing.token import SigningToken, secret_from_file
+
+    if pin_file is not None:
+        return SigningToken(module, token, secret_from_file(pin_file))
+    pin = _secret("PIN", None)
+    return SigningToken(module, token, lambda: (pin, 0))
+
+
+def _show(session: dict[str, object]) -> None:
+    """Print what is about to be signed."""
+    document: dict[str, object] = session["document"]  # type: ignore[assignment]
+    listed: list[dict[str, str]] = session["files"]  # type: ignore[assignment]
+    CONSOLE.print(
+        f"{document['symbol'] or '(no number)'}  {document['subject'] or ''}", markup=False
+    )
+    if session["capacity"]:
+        CONSOLE.print(f"  signing as: {session['capacity']}", markup=False)
+    for item in listed:
+        CONSOLE.print(f"  {item['role']}: {item['name'] or ''}", markup=False)
+        CONSOLE.print(f"    SHA-256 {item['document_sha256']}", markup=False)
+    CONSOLE.print(f"  the card must sign before {session['expires_at']}", markup=False)
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        fail("Nobody is there to agree; look at it, then repeat with --yes.")
+    return typer.confirm("Sign this?", default=False, err=True)
+
+
+def _secret(what: str, file: Path | None) -> str:
+    if file is not None:
+        try:
+            lines = file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            fail(f"{file} cannot be read ({type(error).__name__}).")
+        if not lines:
+            fail(f"{file} is empty.")
+        return lines[0]
+    if not sys.stdin.isatty():
+        fail(f"Name a file with the {what}: --{what.lower()}-file.")
+    return str(typer.prompt(f"Your {what}", hide_input=True, err=True))

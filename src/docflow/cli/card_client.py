@@ -1,0 +1,146 @@
+"""What a card's software does over HTTP: the part of a signing session on the person's own machine.
+
+Rule: nothing is signed on the service's word alone. The digest that is offered must be that of the
+signed attributes, these must vouch for the document's digest, and the certificate must be the card's.
+"""
+
+import base64
+import binascii
+import hashlib
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from docflow.cli.output import fail
+
+if TYPE_CHECKING:
+    from docflow.signing.token import SigningToken
+
+_WAIT_SECONDS = 120.0
+_POLL_SECONDS = 0.3
+_OK = 300
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service, as one person who signed in."""
+
+    client: httpx2.Client
+
+    def call(self, method: str, path: str, **more: Any) -> Any:
+        """Send a request and return its JSON; a refusal ends the command with the service's words."""
+        try:
+            answer = self.client.request(method, path, **more)
+        except httpx2.TransportError as error:
+            fail(f"The service does not answer ({type(error).__name__}).")
+        try:
+            body = answer.json()
+        except ValueError:
+            fail(f"{path} answered {answer.status_code} and no JSON; is this a docflow service?")
+        if answer.status_code >= _OK:
+            hint = f" {body['satisfied_by']}" if body.get("satisfied_by") else ""
+            fail(f"{body.get('detail', 'refused')} ({body.get('code', answer.status_code)}){hint}")
+        return body
+
+    def ask(self, document_id: str, trigger: str, mandate: str | None) -> str:
+        """Ask for a session on a document as it is now, and return its id."""
+        seen = self.call("GET", f"/v1/documents/{document_id}")
+        asked = self.call(
+            "POST",
+            f"/v1/documents/{document_id}/signing-sessions",
+            json={"trigger": trigger, "mandate": mandate},
+            headers={"If-Match": f'"{seen["version"]}"'},
+        )
+        return str(asked["id"])
+
+    def wait(self, session_id: str, states: tuple[str, ...]) -> dict[str, Any]:
+        """Wait until a session is in one of these states, and return it."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            session: dict[str, Any] = self.call("GET", f"/v1/signing-sessions/{session_id}")
+            if session["state"] in states:
+                return session
+            if session["state"] in ("failed", "expired"):
+                fail(f"The session is {session['state']}: {session['error'] or 'no reason told'}")
+            if time.monotonic() > deadline:
+                fail(
+                    f"The session {session_id} is still not {' or '.join(states)}; ask again later."
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+def sign_in(address: str, login: str, password: str, ca_file: Path | None) -> Service:
+    """Sign in and return the service.
+
+    Passwords cross the network encrypted only: plain http is for this machine alone.
+    """
+    url = httpx2.URL(address)
+    if url.scheme != "https" and url.host not in ("127.0.0.1", "localhost", "::1"):
+        fail(f"{address} is plain http to another machine; use https://….")
+    trust: ssl.SSLContext | bool = True
+    if ca_file is not None:
+        try:
+            trust = ssl.create_default_context(cafile=str(ca_file))
+        except OSError as error:
+            fail(f"{ca_file} cannot be read as PEM certificates ({error.strerror or error}).")
+    client = httpx2.Client(base_url=address, timeout=60, verify=trust)
+    service = Service(client)
+    opened = service.call("POST", "/v1/sessions", json={"login": login, "password": password})
+    client.headers["Authorization"] = f"Bearer {opened['token']}"
+    return service
+
+
+def signatures(
+    session: Mapping[str, Any], sign: Callable[[str, bytes], bytes], certificate_sha256: str
+) -> dict[str, str]:
+    """Check what a session offers and return file id → base64 of its signature.
+
+    Args:
+        session: as the service gave it.
+        sign: takes the name of a hash and the bytes to sign.
+        certificate_sha256: of the certificate on the card.
+    """
+    if session["certificate"]["sha256"] != certificate_sha256:
+        fail(
+            f"The session is for the certificate {session['certificate']['sha256']}, and the card has "
+            f"{certificate_sha256}."
+        )
+    name = session["algorithm"]["hash"]
+    signed = {}
+    for item in session["files"]:
+        attributes = _checked(item, name)
+        signed[item["file_id"]] = base64.b64encode(sign(name, attributes)).decode()
+    return signed
+
+
+def _checked(item: Mapping[str, Any], name: str) -> bytes:
+    """Return the attributes to sign, if they are what the session says they are."""
+    from asn1crypto import cms
+
+    try:
+        attributes = base64.b64decode(item["attributes"], validate=True)
+        offered = base64.b64decode(item["digest"], validate=True)
+        parsed = cms.CMSAttributes.load(attributes, strict=True)
+        told = {attribute["type"].native: attribute["values"][0].native for attribute in parsed}
+    except (binascii.Error, ValueError, TypeError, KeyError):
+        fail(f"What the service offers for {item['role']} cannot be read; nothing was signed.")
+    if hashlib.new(name, attributes).digest() != offered:
+        fail(f"The digest offered for {item['role']} is not its attributes'; nothing was signed.")
+    if told.get("message_digest") != bytes.fromhex(item["document_digest"]):
+        fail(f"What is offered for {item['role']} vouches for another file; nothing was signed.")
+    return attributes
+
+
+def card_certificate(token: "SigningToken", key: str) -> str:
+    """Return the SHA-256 of the certificate that lies beside a key."""
+    from docflow.signing.trust import sha256_of
+
+    found = token.certificates().get(key, [])
+    if len(found) != 1:
+        fail(f"The token {token.label!r} shows {len(found) or 'no'} certificates labelled {key!r}.")
+    return sha256_of(found[0])

@@ -1,0 +1,137 @@
+"""With what does this person sign now, and may they: card or service, enrolled, recently there.
+
+Rules:
+1. Who has an enrolled card signs with the card, and its PIN is the proof of presence. Everyone else
+   signs with the identity that the signers file has for them, and needs a password given recently.
+2. A certificate that was revoked or replaced signs nothing, whatever the policy. Where the policy
+   demands it, only an enrolled one signs.
+3. Asked when the signature is requested, and again when it is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from docflow.db import UnitOfWork
+from docflow.kernel.actor import Actor
+from docflow.kernel.errors import ConflictError, ForbiddenError
+from docflow.people.signer_certificates import signing_certificates
+from docflow.people.tables import people
+from docflow.signing.identity import SignerIdentity
+from docflow.signing.signers import Signers
+
+
+@dataclass(frozen=True, slots=True)
+class SigningPolicy:
+    """What a personal signature needs.
+
+    Attributes:
+        enrolment_required: whether a certificate must be enrolled for its person.
+        step_up: for how long a password given counts; None if it always does.
+    """
+
+    enrolment_required: bool = False
+    step_up: timedelta | None = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a person signs with: the kind of job, and the card's certificate if it is one."""
+
+    kind: str
+    certificate_id: str | None = None
+
+
+SERVICE: Final = Chosen("sign")
+CARD_KIND: Final = "card"
+
+
+def choose(uow: UnitOfWork, signers: Signers, policy: SigningPolicy, person_id: str) -> Chosen:
+    """Return what a person signs with; refuse who may not sign now.
+
+    Raises:
+        ConflictError: code `no-signer`, `signer-expired`, `certificate-revoked` or
+            `certificate-not-enrolled`.
+        ForbiddenError: code `step-up-required`.
+    """
+    card = card_certificate(uow.connection, person_id, uow.now)
+    if card is not None:
+        return Chosen(CARD_KIND, card)
+    person = uow.connection.execute(
+        sa.select(people.c.login, people.c.name).where(people.c.id == person_id)
+    ).one()
+    identity = signers.person(person.login, person.name, uow.now)
+    require_enrolled(uow.connection, policy, person_id, identity)
+    require_presence(uow, policy, uow.actor)
+    return SERVICE
+
+
+def card_certificate(connection: sa.Connection, person_id: str, now: datetime) -> str | None:
+    """Return the id of the person's newest enrolled card that is valid now, None without one."""
+    for row in signing_certificates(connection, person_id):
+        valid = row["valid_from"] <= now <= row["valid_until"]
+        if valid and (row["device"], row["state"]) == ("card", "enrolled"):
+            return str(row["id"])
+    return None
+
+
+def require_enrolled(
+    connection: sa.Connection, policy: SigningPolicy, person_id: str, identity: SignerIdentity
+) -> None:
+    """Refuse a certificate that is not, or no longer, the person's.
+
+    Raises:
+        ConflictError: code `certificate-revoked` or `certificate-not-enrolled`.
+    """
+    known = signing_certificates(connection, person_id)
+    found = next((row for row in known if row["sha256"] == identity.sha256), None)
+    if found is not None and found["state"] in ("revoked", "replaced"):
+        raise revoked(found)
+    if policy.enrolment_required and (found is None or found["state"] != "enrolled"):
+        raise ConflictError(
+            f"The certificate of {identity.name} is not enrolled for this person.",
+            code="certificate-not-enrolled",
+            rule="signer-enrolled",
+            satisfied_by="Have an administrator enrol it: POST /v1/people/{id}/certificates.",
+        )
+
+
+def revoked(row: Mapping[str, Any]) -> ConflictError:
+    """Return the refusal of a certificate that ended."""
+    return ConflictError(
+        f"The certificate {row['sha256'][:16]}… was {row['state']}; nothing is signed with it.",
+        code="certificate-revoked",
+        rule="signer-enrolled",
+        satisfied_by="Have an administrator enrol another certificate.",
+    )
+
+
+def require_presence(uow: UnitOfWork, policy: SigningPolicy, actor: Actor) -> None:
+    """Refuse a personal signature of someone who did not give the password recently.
+
+    Raises:
+        ForbiddenError: code `step-up-required`.
+    """
+    if policy.step_up is None or actor.kind == "service":
+        return
+    given = actor.authenticated_at
+    if given is not None and uow.now - given <= policy.step_up:
+        return
+    minutes = int(policy.step_up.total_seconds() // 60)
+    if actor.scopes is not None:
+        raise ForbiddenError(
+            "An API key does not sign in a person's name.",
+            code="step-up-required",
+            rule="step-up",
+            satisfied_by="Sign in with the password, or sign with an enrolled card.",
+        )
+    raise ForbiddenError(
+        f"A personal signature needs the password to have been given within {minutes} minutes.",
+        code="step-up-required",
+        rule="step-up",
+        satisfied_by="Give it again with POST /v1/sessions/step-up, then repeat the request; or sign "
+        "with an enrolled card.",
+    )

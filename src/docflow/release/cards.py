@@ -1,0 +1,172 @@
+"""The `card` and `embed` jobs: a personal signature whose key is on the person's own card.
+
+`card`: `staged` puts number, date and code on the page, as for every personal signature; `prepared`
+leaves room for the signature, and opens the session from which the card takes what it signs. Then the
+document waits for the person. `embed`, asked for by the person's answer (`card_sessions.answer`):
+`signed` puts the card's signature into that room and checks it strictly; `complete` fires the transition
+with the signed files as evidence, exactly as the `sign` job does.
+
+Rule: both work under the id of the firing that asked for the signature, which is also the session's.
+"""
+
+import base64
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography import x509
+
+from docflow.db import Row, UnitOfWork, one_row
+from docflow.documents.fire import complete
+from docflow.documents.signer_choice import revoked
+from docflow.jobs.model import JobRun
+from docflow.kernel.errors import ConflictError, InvalidInputError
+from docflow.people.signer_certificates import certificate_row
+from docflow.release import sign
+from docflow.release import studio as work
+from docflow.release.certificate_uses import require_below
+from docflow.release.signing_tables import signing_sessions
+from docflow.release.studio import Studio
+from docflow.signing.identity import SignerIdentity
+from docflow.signing.interrupted import Prepared, card_identity, finish_person, prepare_person
+from docflow.signing.strict import validate_person_signed
+
+_LEVEL = "B-B"
+KIND = "card"
+EMBED = "embed"
+
+
+def run(studio: Studio, job: JobRun) -> None:
+    """Prepare what the card signs; called by the job engine, again after a crash."""
+    document_id = job.subject_id
+    job.step("staged", lambda: sign.stage(studio, job, document_id))
+    job.step("prepared", lambda: _prepare(studio, job, document_id))
+
+
+def run_embed(studio: Studio, job: JobRun) -> None:
+    """Embed what the card signed; called by the job engine, again after a crash."""
+    session_id, document_id = job.payload["session"], job.subject_id
+    job.step("signed", lambda: _embed(studio, session_id, document_id))
+    job.step("complete", lambda: _complete(studio, session_id, document_id))
+
+
+def card_of(studio: Studio, certificate_id: str, *, person_id: str) -> tuple[SignerIdentity, Row]:
+    """Return the identity on an enrolled card of a person, and its row.
+
+    Raises:
+        ConflictError: code `certificate-revoked` or `signer-expired`.
+    """
+    now = studio.desk.database.clock.now()
+    with studio.desk.database.read() as connection:
+        row = dict(certificate_row(connection, certificate_id))
+    if row["state"] != "enrolled" or row["person_id"] != person_id:
+        raise revoked(row)
+    if not row["valid_from"] <= now <= row["valid_until"]:
+        raise ConflictError(
+            "The certificate of the card is not valid now.",
+            code="signer-expired",
+            satisfied_by="Have an administrator enrol a new one.",
+        )
+    chain = x509.load_pem_x509_certificates(row["pem"].encode())
+    roots = studio.signers.own_roots
+    return card_identity("The card's certificate", chain, roots=roots, now=now), row
+
+
+def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
+    if recorded := work.done(studio, job.job_id, "prepared"):
+        return len(recorded)
+    now = studio.desk.database.clock.now()
+    identity, row = card_of(
+        studio, job.payload["certificate_id"], person_id=job.payload["requested_by"]
+    )
+    require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    _require_basic(studio, document_id)
+    place = studio.desk.catalogue.seed.organisation.place
+    reason = job.payload.get("capacity")
+
+    def make(_source: Row, path: Path, target: Path) -> dict[str, Any]:
+        prepared = prepare_person(path, target, identity, now=now, reason=reason, location=place)
+        return prepared.to_json()
+
+    staged = work.done(studio, job.job_id, "staged")
+    made = work.each(studio, document_id, "prepared", staged, make, file_id="file_id")
+
+    def open_session(uow: UnitOfWork) -> None:
+        uow.put(
+            signing_sessions,
+            {
+                "id": job.job_id,
+                "document_id": document_id,
+                "document_version": int(job.job_id.rsplit("-", 1)[1]),
+                "person_id": job.payload["requested_by"],
+                "certificate_id": row["id"],
+                "state": "ready",
+                "signing_time": now,
+                "created_at": uow.now,
+                "expires_at": uow.now + timedelta(minutes=studio.session_minutes),
+            },
+        )
+
+    recorded = work.record(studio, document_id, job.job_id, "prepared", made, also=open_session)
+    return len(recorded)
+
+
+def _require_basic(studio: Studio, document_id: str) -> None:
+    """Refuse a level that needs more than the card: nothing lower is made instead.
+
+    Raises:
+        ConflictError: code `card-level`.
+    """
+    level = (work.document_row(studio, document_id)["pending"] or {}).get("level", _LEVEL)
+    if level != _LEVEL:
+        raise ConflictError(
+            f"A card signs at {_LEVEL} here, and this transition asks for {level}.",
+            code="card-level",
+            rule="signature-level",
+            satisfied_by="Have the certificate of the card replaced by one of the signers file, or the "
+            f"workflow ask for {_LEVEL}; the seal may be at any level.",
+        )
+
+
+def session_row(connection: sa.Connection, session_id: str) -> Row | None:
+    """Return a session's row, None if it was not opened yet."""
+    return one_row(
+        connection, sa.select(signing_sessions).where(signing_sessions.c.id == session_id)
+    )
+
+
+def _embed(studio: Studio, session_id: str, document_id: str) -> int:
+    if recorded := work.done(studio, session_id, "signed"):
+        return len(recorded)
+    now = studio.desk.database.clock.now()
+    with studio.desk.database.read() as connection:
+        session = session_row(connection, session_id)
+    if session is None or session["state"] != "answered":
+        raise InvalidInputError("The session has no answer of the card.")
+    identity, _ = card_of(studio, session["certificate_id"], person_id=session["person_id"])
+
+    def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        prepared = Prepared.from_json(source["evidence"])
+        signature = base64.b64decode(session["signatures"][source["file_id"]])
+        finish_person(path, target, identity, prepared, signature, now=session["signing_time"])
+        validate_person_signed(
+            target, studio.signers.own_roots, person=identity.certificate, now=now
+        )
+        return {"signer": identity.name, "certificate_sha256": identity.sha256}
+
+    ready = work.done(studio, session_id, "prepared")
+    made = work.each(studio, document_id, "signed", ready, make, file_id="file_id")
+    return len(work.record(studio, document_id, session_id, "signed", made))
+
+
+def _complete(studio: Studio, session_id: str, document_id: str) -> None:
+    signed = work.done(studio, session_id, "signed")
+
+    def evidence(uow: UnitOfWork, row: Row) -> dict[str, Any]:
+        uow.alter(
+            signing_sessions, document_id, signing_sessions.c.id == session_id, {"state": "done"}
+        )
+        return sign.put_files(studio, uow, row, signed, "signed")
+
+    complete(studio.desk, document_id, session_id, evidence)

@@ -1,0 +1,283 @@
+"""A personal signature in two steps, for a key that is somewhere else: on the person's own card.
+
+1. `prepare_person` writes the file as it will be signed, with room for the signature, and tells what
+   the card has to sign: the DER of the signed attributes.
+2. `finish_person` checks the signature that came back and puts it into that very room.
+
+Rules:
+- What goes between the steps are plain values (`Prepared.to_json`), never a pickle.
+- A signature that does not verify under the certificate is refused and embedded nowhere.
+- Both steps only open the paths that they are given.
+
+Source: RFC 5652, 5.4 (what is signed); ETSI EN 319 142-1.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from asn1crypto import cms
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.sign.signers import PdfSigner
+from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
+from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
+from pyhanko.sign.signers.pdf_signer import PdfTBSDocument
+
+from docflow.kernel.errors import IntegrityError, InvalidInputError
+from docflow.signing.blocking import blocking
+from docflow.signing.fitness import Kind
+from docflow.signing.identity import SignerIdentity
+from docflow.signing.keysigner import (
+    CURVE_DIGESTS,
+    PSS_SALT_BYTES,
+    IdentitySigner,
+    VerifyingKey,
+    signature_bytes,
+    verifies,
+)
+from docflow.signing.pades import PersonSigned, add_fields, person_metadata
+from docflow.signing.trust import TrustRoots
+
+_CHUNK_BYTES = 1 << 20
+
+
+class CardSigner(IdentitySigner):
+    """Stands for a key that is not here: it gives the one signature that was handed to it, if any."""
+
+    def __init__(
+        self,
+        public_key: VerifyingKey,
+        certificate: x509.Certificate,
+        chain: Sequence[x509.Certificate],
+        signature: bytes | None = None,
+    ) -> None:
+        """Hold `signature`, checked by the caller."""
+        super().__init__(public_key, certificate, chain)
+        self._signature = signature
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """Return the signature that was handed over.
+
+        Raises:
+            TypeError: if there is none: the key is on a card.
+        """
+        if self._signature is None:
+            raise TypeError("the key of this identity is on its owner's card")
+        if not verifies(self.public_key, self.digest_name, self._signature, data):
+            raise IntegrityError("the card's signature is over something else")
+        return self._signature
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file with room for a signature, and what the card has to sign.
+
+    Attributes:
+        document_digest: digest over the file without the room.
+        start: offset of the room's first byte, the `<`.
+        end: offset after the room's last byte, the `>`.
+        attributes: DER of the signed attributes: what the card signs (it is told their digest).
+        digest_name: sha256, sha384 or sha512.
+        sha256: of the prepared file.
+    """
+
+    document_digest: bytes
+    start: int
+    end: int
+    attributes: bytes
+    digest_name: str
+    sha256: str
+
+    @property
+    def to_sign(self) -> bytes:
+        """The digest of the signed attributes."""
+        return hashlib.new(self.digest_name, self.attributes).digest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a database or a job."""
+        return {
+            "document_digest": self.document_digest.hex(),
+            "start": self.start,
+            "end": self.end,
+            "attributes": base64.b64encode(self.attributes).decode(),
+            "digest_name": self.digest_name,
+            "sha256": self.sha256,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Prepared":
+        """Read what `to_json` wrote.
+
+        Raises:
+            IntegrityError: if it is something else.
+        """
+        try:
+            return cls(
+                bytes.fromhex(value["document_digest"]),
+                int(value["start"]),
+                int(value["end"]),
+                base64.b64decode(value["attributes"], validate=True),
+                str(value["digest_name"]),
+                str(value["sha256"]),
+            )
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise IntegrityError("what was kept of a prepared file cannot be read") from error
+
+
+def card_identity(
+    holder: str,
+    certificates: Sequence[x509.Certificate],
+    *,
+    roots: TrustRoots,
+    now: datetime,
+    expect: Kind = "person",
+) -> SignerIdentity:
+    """Return the identity of a card from its certificate and the authorities above it.
+
+    Raises:
+        ConfigurationError: code `signer-identity`, naming the holder and what would be right.
+    """
+    leaf, *chain = certificates
+    return SignerIdentity.checked(
+        holder,
+        leaf,
+        chain,
+        lambda public, links: CardSigner(public, leaf, links),
+        roots=roots,
+        now=now,
+        expect=expect,
+    )
+
+
+def algorithm_of(pem: str) -> tuple[str, str, int | None]:
+    """Return how the key of a certificate signs here: name, hash, and bytes of salt for RSA."""
+    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "ECDSA", CURVE_DIGESTS[key.curve.name], None
+    return "RSASSA-PSS", "sha256", PSS_SALT_BYTES
+
+
+def prepare_person(
+    source: Path,
+    target: Path,
+    identity: SignerIdentity,
+    *,
+    now: datetime,
+    reason: str | None = None,
+    location: str | None = None,
+) -> Prepared:
+    """Write `source` to `target` with room for a personal signature, and tell what to sign.
+
+    Raises:
+        InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
+        ConflictError: code `already-signed` if it carries signature fields.
+    """
+    signer = identity.signer
+    with source.open("rb") as original, target.open("w+b") as output:
+        try:
+            writer = IncrementalPdfFileWriter(original)
+            add_fields(writer)
+            session = PdfSigner(
+                person_metadata(identity, reason, location), signer=signer
+            ).init_signing_session(writer, existing_fields_only=True)
+            session.system_time = now
+            document = session.prepare_tbs_document(
+                validation_info=None, bytes_reserved=signer.reserved_digits
+            )
+            digest, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
+        except (PdfError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InvalidInputError(
+                f"The file cannot be signed as it is: {error}. Save it again as PDF.",
+                code="pdf-broken",
+            ) from error
+        attributes = blocking(
+            signer.signed_attrs(
+                digest.document_digest,
+                signer.digest_name,
+                attr_settings=PdfCMSSignedAttributes(),
+                use_pades=True,
+            )
+        )
+        return Prepared(
+            digest.document_digest,
+            digest.reserved_region_start,
+            digest.reserved_region_end,
+            attributes.dump(),
+            signer.digest_name,
+            _digest(output),
+        )
+
+
+def check_signature(identity: SignerIdentity, prepared: Prepared, signature: bytes) -> None:
+    """Refuse a signature over the prepared file that is not by the identity's key.
+
+    Raises:
+        InvalidInputError: code `signature-refused`.
+    """
+    signer = identity.signer
+    if len(signature) <= signature_bytes(signer.public_key) and verifies(
+        signer.public_key, signer.digest_name, signature, prepared.attributes
+    ):
+        return
+    raise InvalidInputError(
+        f"The signature does not verify under the certificate of {identity.name}.",
+        code="signature-refused",
+        rule="signature-verifies",
+        satisfied_by="Sign the digest that the session gives, with the key of the certificate it names "
+        "and the algorithm it names.",
+    )
+
+
+def finish_person(
+    source: Path,
+    target: Path,
+    identity: SignerIdentity,
+    prepared: Prepared,
+    signature: bytes,
+    *,
+    now: datetime,
+) -> PersonSigned:
+    """Write the prepared file `source` to `target` with the card's signature in its room.
+
+    Args:
+        source: what `prepare_person` wrote.
+        target: the signed file.
+        identity: whose card signed.
+        prepared: what `prepare_person` told.
+        signature: DER for ECDSA, RSA-PSS otherwise.
+        now: the time that `prepare_person` was given.
+
+    Raises:
+        InvalidInputError: code `signature-refused` if the signature is not by the identity's key.
+        IntegrityError: if `source` is not the file that was prepared.
+    """
+    check_signature(identity, prepared, signature)
+    signer = CardSigner(identity.signer.public_key, identity.certificate, identity.chain, signature)
+    content = blocking(
+        signer.async_sign_prescribed_attributes(
+            prepared.digest_name, cms.CMSAttributes.load(prepared.attributes)
+        )
+    )
+    with source.open("rb") as original, target.open("w+b") as output:
+        while chunk := original.read(_CHUNK_BYTES):
+            output.write(chunk)
+        if _digest(output) != prepared.sha256:
+            raise IntegrityError("the prepared file is not the one that the card signed")
+        room = PreparedByteRangeDigest(prepared.document_digest, prepared.start, prepared.end)
+        PdfTBSDocument.resume_signing(output, room, content)
+        sha256 = _digest(output)
+        return PersonSigned(target, sha256, output.tell(), identity.name, identity.sha256, now)
+
+
+def _digest(file: Any) -> str:
+    file.flush()
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()

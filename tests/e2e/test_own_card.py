@@ -1,0 +1,129 @@
+"""A leader signs with a card of their own: a served office, `docflow sign-session`, a SoftHSM token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.api_support import answered, if_match
+from tests.card_support import Card
+from tests.e2e.served import Service, served
+from tests.office_support import ADMINISTRATOR, AUDITOR, CLERK, LEADER, copy_instance, password_of
+from tests.token_support import PIN, empty_tokens, make_token, module, put_key
+from tests.unit.signing.forge import run
+
+TOKEN, KEY = "son-card", "son"
+
+
+@pytest.fixture
+def service(
+    served_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
+    """An office of its own; the token is in this process and in commands, not in the service."""
+    copy_instance(served_template, tmp_path / "var")
+    folder = tmp_path / "var"
+    with served(folder, f"sqlite:///{folder / 'docflow.sqlite3'}") as service:
+        with empty_tokens(tmp_path / "softhsm", monkeypatch) as config:
+            make_token(TOKEN)
+            service.environment["SOFTHSM2_CONF"] = str(config)
+            (tmp_path / "var" / "pin").write_text(PIN + "\n")
+            (tmp_path / "var" / "password").write_text(password_of(LEADER) + "\n")
+            yield service
+
+
+def arguments(service: Service, *more: str) -> list[str]:
+    given = {
+        "server": service.address, "login": LEADER, "module": module(), "token": TOKEN, "key": KEY,
+        "password-file": "password", "pin-file": "pin",
+    }  # fmt: skip
+    return [*(f"--{name}={value}" for name, value in given.items()), *more]
+
+
+@pytest.mark.parametrize("algorithm", ["ecdsa-p256", "rsa-3072"])
+def test_a_card_at_the_persons_machine_signs_what_the_office_releases(
+    service: Service, tmp_path: Path, algorithm: str
+) -> None:
+    from docflow.kernel.clock import SystemClock
+
+    card = Card.issue(service.folder / "pki", "Nguyễn Hữu Sơn", SystemClock().now(), algorithm)  # type: ignore[arg-type]
+    certificates = x509.load_pem_x509_certificates(card.pem.encode())
+    put_key(tmp_path, TOKEN, KEY, card.key, *certificates)
+    administrator, leader = service.login(ADMINISTRATOR), service.login(LEADER)
+    (person,) = administrator.read("/v1/people", login=LEADER)["items"]
+    address = f"/v1/people/{person['id']}/certificates"
+    proposed = administrator.post(address, {"pem": card.pem, "device": "card"})
+    assert answered(proposed, 201)["state"] == "proposed"
+    mandate = answered(
+        administrator.post(
+            f"/v1/people/{person['id']}/mandates",
+            {
+                "capacity": "KT", "title": "GIÁM ĐỐC", "basis": "Quyết định số 1/QĐ",
+                "unit_id": administrator.read("/v1/units")["items"][0]["id"],
+                "valid_from": "2026-01-01T00:00:00Z",
+            },
+        ),
+        201,
+    )  # fmt: skip
+    proved = service.command("prove-certificate", *arguments(service))
+    assert proved.returncode == 0, proved.stderr
+    document_id = service.approved()
+    signed = service.command(
+        "sign-session",
+        *arguments(service, f"--document={document_id}", f"--mandate={mandate['id']}", "--yes"),
+    )
+    assert signed.returncode == 0, signed.stderr + signed.stdout
+    assert "KT. GIÁM ĐỐC" in signed.stdout
+    document = leader.settled(document_id)
+    assert document["state"] == "signed"
+    released = service.login(CLERK).carry(document_id, "release")
+    assert released["state"] == "released"
+    final = next(file for file in released["files"] if file["form"] == "released")
+    copy = tmp_path / "released.pdf"
+    copy.write_bytes(
+        leader.request("GET", f"/v1/documents/{document_id}/files/{final['id']}/content").content
+    )
+    said = run("pdfsig", "-nocert", copy)
+    assert said.count("Signature is Valid") == 2
+    assert "KT. GIÁM ĐỐC" in run("pdftotext", "-layout", copy, "-")
+    assert "KT. GI" in run("qpdf", "--qdf", copy, "-") or b"/Reason" in copy.read_bytes()
+    uses = service.login(AUDITOR).read(
+        f"/v1/certificates/{certificates and proposed.json()['sha256']}/releases"
+    )
+    assert [use["document_id"] for use in uses["items"]] == [document_id]
+    log = service.log.read_text("utf-8", "replace")
+    assert PIN not in log
+    assert password_of(LEADER) not in log
+
+
+def test_the_client_refuses_a_certificate_that_is_not_the_cards(
+    service: Service, tmp_path: Path
+) -> None:
+    from docflow.kernel.clock import SystemClock
+
+    now = SystemClock().now()
+    mine, other = (Card.issue(service.folder / "pki", name, now) for name in ("Sơn", "Khác"))
+    put_key(tmp_path, TOKEN, KEY, other.key, x509.load_pem_x509_certificate(other.pem.encode()))
+    from tests.card_support import enrol
+
+    administrator, leader = service.login(ADMINISTRATOR), service.login(LEADER)
+    (person,) = administrator.read("/v1/people", login=LEADER)["items"]
+    enrol(administrator, leader, person["id"], mine)
+    document_id = service.approved()
+    refused = service.command(
+        "sign-session", *arguments(service, f"--document={document_id}", "--yes")
+    )
+    assert refused.returncode == 1
+    assert "the card has" in refused.stderr
+    session = leader.read(f"/v1/documents/{document_id}")["pending"]["job_id"]
+    (service.folder / "pin").write_text("999999\n")
+    wrong = service.command("sign-session", *arguments(service, f"--session={session}", "--yes"))
+    assert wrong.returncode == 1
+    assert "999999" not in wrong.stderr + wrong.stdout
+    assert "PIN of the token" in wrong.stderr
+    version = leader.read(f"/v1/documents/{document_id}")["version"]
+    body = {"trigger": "sign"}
+    again = leader.post(
+        f"/v1/documents/{document_id}/signing-sessions", body, headers=if_match(version)
+    )
+    assert again.json()["code"] == "signing-in-progress"
