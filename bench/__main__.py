@@ -48,7 +48,8 @@ def main() -> int:
             for figure in signatures(folder, repeats, 3 if options.quick else 10):
                 figures.append(figure)
                 print(f"… {figure.what}: {figure.ours}", file=sys.stderr, flush=True)
-        for database in options.database or ("sqlite", "postgresql"):
+        served = set(options.only or NAMES) != {"signatures"}
+        for database in (options.database or ("sqlite", "postgresql")) if served else ():
             for figure in _measure(folder, database, options.only or NAMES, repeats, count):
                 figures.append(figure)
                 print(f"… {figure.what} ({database}): {figure.ours}", file=sys.stderr, flush=True)
