@@ -30,11 +30,11 @@ from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, Un
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
 from docflow.people.certificates import RecipientCertificates
+from docflow.people.certifying import certificate_policy, certify, openers_of
 from docflow.people.clearances import Clearances
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
 from docflow.people.lookups import logins_and_names
-from docflow.people.openers import Openers
 from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
@@ -43,12 +43,8 @@ from docflow.release import deliver, failures, sign
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
-from docflow.signing.certificates import CertificatePolicy, read_certificate_file
-from docflow.signing.devrecipients import ensure_recipients
-from docflow.signing.envelope import Suitability, unsuitable
 from docflow.signing.font import ensure_fonts
 from docflow.signing.signers import Signers, development_signers, signers_from_file
-from docflow.signing.trust import TrustRoots
 from docflow.storage import LocalStore, ObjectStore, Staging
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
@@ -247,26 +243,8 @@ def seed_office(
 
 
 def certify_recipients(settings: Settings, database: Database) -> int:
-    """Record the certificates of recipients that the office file names; return how many are new.
-
-    In development, the external recipients of the sample office that have none get throw-away ones,
-    with their private keys below the data folder, unless the settings name roots for recipients.
-
-    Raises:
-        ConfigurationError: naming a recipient whose certificate cannot be read or used.
-    """
-    office = office_of(settings)
-    certificates = RecipientCertificates(database, certificate_policy(settings))
-    if settings.office_file is not None:
-        return certificates.record_from_office(office, settings.office_file.parent)
-    names = {one.code: one.name.vi for one in office.recipients if one.external}
-    lacking = certificates.without(names)
-    if not lacking or settings.recipient_roots_file is not None:
-        return 0
-    made = ensure_recipients(
-        settings.data_dir / "pki" / "recipients", names, now=database.clock.now()
-    )
-    return certificates.record({code: made[code].certificate for code in lacking})
+    """Record the certificates of recipients that have to be on record; return how many are new."""
+    return certify(settings, database, office_of(settings))
 
 
 def office_of(settings: Settings) -> OfficeSeed:
@@ -338,7 +316,7 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
         vault=open_vault(settings, database, store, staging, catalogue),
         directory=Directory(database),
         enqueue=engine.enqueue,
-        openers=_openers(settings, database),
+        openers=openers_of(settings, database.clock.now()),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
     )
 
@@ -379,35 +357,6 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
-
-
-def certificate_policy(settings: Settings) -> CertificatePolicy:
-    """Return what the settings accept of recipients' certificates.
-
-    Raises:
-        ConfigurationError: if the roots cannot be read.
-    """
-    path = settings.recipient_roots_file
-    roots = TrustRoots.from_files([path]) if path is not None else None
-    return CertificatePolicy(Suitability(settings.recipient_rsa_2048_reason), roots)
-
-
-def _openers(settings: Settings, database: Database) -> Openers:
-    """Return whom a release can be encrypted to.
-
-    Raises:
-        ConfigurationError: if roots or recovery certificate cannot be read, or the latter not used.
-    """
-    policy, path = certificate_policy(settings), settings.recovery_certificate_file
-    if path is None:
-        return Openers(policy)
-    found = read_certificate_file(path, "the recovery (DOCFLOW_RECOVERY_CERTIFICATE_FILE)")
-    now = database.clock.now()
-    if faults := unsuitable(found.certificate, now, policy.suitability):
-        raise ConfigurationError(
-            f"The recovery certificate {path} (serial {found.serial}) {', and '.join(faults)}."
-        )
-    return Openers(policy, found)
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

@@ -101,9 +101,10 @@ class FaultyDatabase(Database):
 def _faulty(instance: Instance, fault: Fault) -> Any:
     studio = instance.services.studio
     database = FaultyDatabase(instance.database.url, instance.services.clock, fault)
-    desk = dataclasses.replace(
-        studio.desk, database=database, store=FaultyStore(studio.desk.store, fault)
-    )
+    store = FaultyStore(studio.desk.store, fault)
+    vault = studio.desk.vault.over(store)
+    database.seal_details("document", vault.seal_details)
+    desk = dataclasses.replace(studio.desk, database=database, store=store, vault=vault)
     return dataclasses.replace(studio, desk=desk)
 
 

@@ -11,6 +11,7 @@ from docflow.db import Database
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConfigurationError, ConflictError, DevelopmentModeWarning
 from docflow.people.certificates import MOST_IN_FORCE, RecipientCertificates
+from docflow.people.certifying import openers_of
 from docflow.people.openers import Openers
 from docflow.people.seed_models import OfficeSeed
 from docflow.settings import Settings
@@ -118,3 +119,20 @@ def test_a_recipient_has_a_bounded_number_of_them(office: SampleOffice, clock: M
     with pytest.raises(ConflictError) as caught:
         certificates.add(administrator, stc.id, pem(opener(clock, which=99).certificate))
     assert caught.value.code == "too-many-certificates"
+
+
+def test_a_recovery_certificate_that_cannot_be_used_stops_the_start(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "escrow.pem"
+    settings = Settings.load(data_dir=tmp_path, recovery_certificate_file=path)
+    with pytest.raises(ConfigurationError, match=r"RECOVERY_CERTIFICATE_FILE.*cannot be read"):
+        openers_of(settings, clock.now())
+    path.write_bytes(pem(opener(clock, uses=("digital_signature",)).certificate))
+    with pytest.raises(ConfigurationError, match=r"escrow\.pem.*keyAgreement"):
+        openers_of(settings, clock.now())
+    escrow = opener(clock)
+    path.write_bytes(pem(escrow.certificate))
+    found = openers_of(settings, clock.now()).recovery(clock.now())
+    assert found is not None
+    assert found.certificate == escrow.certificate

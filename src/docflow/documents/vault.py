@@ -84,6 +84,10 @@ class Vault:
         self._catalogue = catalogue
         self._keyring = keyring
 
+    def over(self, store: ObjectStore) -> "Vault":
+        """Return the same vault over another store."""
+        return Vault(self._database, store, self._staging, self._catalogue, self._keyring)
+
     @property
     def keyring(self) -> Keyring:
         """The key providers.

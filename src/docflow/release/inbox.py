@@ -97,6 +97,7 @@ def _described(desk: Desk, row: Row) -> Row:
     """Add whether the document is confidential, and the digest of the main file as delivered."""
     encrypted = row["encrypted_sha256"]
     return row | {
+        "subject": row["subject"] or None,  # sealed, where it is empty
         "confidential": encrypted is not None or desk.catalogue.is_sealed(row["classification"]),
         "sha256": encrypted or row["signed_sha256"],
     }

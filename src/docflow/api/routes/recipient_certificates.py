@@ -24,7 +24,11 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "One X.509 certificate, PEM or DER; in PEM, its authorities may follow it.",
-        "content": {"application/x-pem-file": _BINARY, "application/pkix-cert": _BINARY},
+        "content": {
+            "application/x-pem-file": _BINARY,
+            "application/pkix-cert": _BINARY,
+            "application/octet-stream": _BINARY,
+        },
     }
 }
 
