@@ -24,10 +24,17 @@ ARGS ?=
 demo: $(RUNTIME) ## Play both procedures over HTTP, from a bare clone; results in ./var/demo
 	@$(BIN)/docflow demo $(ARGS)
 
+# S3=1 serves another instance, in ./var/s3, on a real S3 service that starts and stops with it.
+S3 ?=
+
 .PHONY: run
-run: $(RUNTIME) ## Serve the embedded instance in ./var (prepared first if it is new)
+run: $(if $(S3),$(DEV),$(RUNTIME)) ## Serve the instance in ./var; S3=1: one on SeaweedFS in ./var/s3
+ifeq ($(S3),)
 	@$(BIN)/docflow init --quiet
 	@exec $(BIN)/docflow serve $(ARGS)
+else
+	@exec $(BIN)/docflow dev $(ARGS)
+endif
 
 .PHONY: migrate
 migrate: $(RUNTIME) ## Bring the database of the instance to this version
@@ -64,7 +71,8 @@ migrations-check: $(DEV) ## The migrations make the tables that the code has, on
 	$(BIN)/python -m pytest -q tests/migrations -k models
 
 .PHONY: bench
-bench: $(DEV) ## Measure through HTTP, beside baselines measured in the same run
+bench: $(DEV) ## Measure beside baselines of the same run; ARGS="--only sealing --quick"
+	@.ci/debian openssl:openssl
 	@$(BIN)/python -m bench $(ARGS)
 
 ##@ Change it

@@ -43,13 +43,17 @@ class Http:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, request: bytes, wanted: int) -> Answer:
+    def ask(self, request: bytes, wanted: int | None) -> Answer:
         """Send a whole request and return the answer.
 
         Raises:
-            WrongResultError: if its status is not `wanted`.
+            WrongResultError: if its status is not `wanted` (None: whatever it is).
         """
         self._socket.sendall(request)
+        return self.answer(wanted, request.split(b"\r\n", 1)[0].decode())
+
+    def answer(self, wanted: int | None, asked: str) -> Answer:
+        """Return the next answer, as `ask` does; `asked` says of what, should it be wrong."""
         head, _, body = self._head()
         status = int(head[9:12])
         fields = dict(
@@ -63,8 +67,7 @@ class Http:
             parts.append(part)
             missing -= len(part)
         answer = Answer(status, fields.get(b"etag", b"").decode(), b"".join(parts))
-        if status != wanted:
-            asked = request.split(b"\r\n", 1)[0].decode()
+        if wanted is not None and status != wanted:
             raise WrongResultError(f"{asked}: {status} instead of {wanted}: {answer.body[:600]!r}")
         return answer
 

@@ -1,8 +1,12 @@
 """Ratios of repeats, and the table."""
 
 import statistics
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+
+COLUMNS = 80
+_NAME_COLUMNS = 22  # what leaves room for the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def compared(
     """Return the figure of interleaved pairs (ours, theirs)."""
     ratios = [ours / theirs for ours, theirs in pairs]
     ratio = statistics.median(ratios)
-    spread = f"ratios {min(ratios):.2f}–{max(ratios):.2f}"
+    spread = f"ratios {min(ratios):.2f}–{max(ratios):.2f}" if len(ratios) > 1 else "one repeat"
     limit, reached = "", None
     if at_least is not None:
         limit, reached = f"≥ {at_least:g}", ratio >= at_least
@@ -88,20 +92,31 @@ def _text(value: float, unit: str) -> str:
 
 
 def table(figures: list[Figure]) -> str:
-    """Return the figures as text that fits a terminal, notes below each line."""
-    heads = ("", "database", "docflow", "baseline", "ratio", "to reach", "")
+    """Return the figures as text that fits a terminal: long names and notes on lines of their own."""
+    heads = ("", "where", "docflow", "baseline", "ratio", "to reach", "")
     lines = [heads]
     for figure in figures:
         verdict = {None: "", True: "reached", False: "MISSED"}[figure.reached]
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-        lines.append(
-            (figure.what, figure.where, figure.ours, figure.theirs, ratio, figure.limit, verdict)
-        )
+        what = figure.what if len(figure.what) <= _NAME_COLUMNS else ""
+        lines.append((what, figure.where, figure.ours, figure.theirs, ratio, figure.limit, verdict))
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     text = []
     for number, line in enumerate(lines):
+        if number and not line[0]:
+            text.append(figures[number - 1].what)
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         text.append("  ".join(cells).rstrip())
         if number and (note := figures[number - 1].note):
-            text.append(f"    {note}")
+            text.append(wrapped(note, "    "))
+    promised = [figure for figure in figures if figure.reached is not None]
+    missed = [f"{figure.what} ({figure.where})" for figure in promised if not figure.reached]
+    if promised:
+        text.append(f"{len(promised) - len(missed)} of {len(promised)} aims reached")
+    text += [wrapped(f"missed: {name}", "  ") for name in missed]
     return "\n".join(text)
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Return text in lines of a terminal."""
+    return textwrap.fill(text, COLUMNS, initial_indent=indent, subsequent_indent=indent)

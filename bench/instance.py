@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.client import Http, WrongResultError, request
 
@@ -33,17 +34,17 @@ class Instance:
     tokens: dict[str, str]
 
 
-def prepare(folder: Path, database_url: str) -> Instance:
-    """Make the sample office's instance and log its people in."""
+def prepare(folder: Path, database_url: str, **settings: Any) -> Instance:
+    """Make the sample office's instance, with other settings too, and log its people in."""
     from docflow import bootstrap
     from docflow.cli import instance
     from docflow.cli.credentials import read_credentials
     from docflow.settings import Settings
 
-    settings = Settings.load(data_dir=folder, database_url=database_url)
-    instance.prepare(settings)
-    passwords = read_credentials(settings.data_dir / instance.CREDENTIALS)
-    services = bootstrap.build(settings)
+    loaded = Settings.load(data_dir=folder, database_url=database_url, **settings)
+    instance.prepare(loaded)
+    passwords = read_credentials(loaded.data_dir / instance.CREDENTIALS)
+    services = bootstrap.build(loaded)
     try:
         tokens = {
             role: services.accounts.login(login, passwords[login]).token
@@ -51,7 +52,7 @@ def prepare(folder: Path, database_url: str) -> Instance:
         }
     finally:
         services.close()
-    return Instance(settings.data_dir, database_url, tokens)
+    return Instance(loaded.data_dir, database_url, tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from hypothesis import settings
 from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
 from tests.office_support import Instance, copy_instance
+from tests.pki_support import LivePki
 from tests.s3_server import S3Server
 from tests.sealed_support import sealed_office
 from tests.servers import PostgresServer
@@ -42,6 +43,21 @@ def s3_server() -> Iterator[S3Server]:
     server = S3Server()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def pki_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePki]:
+    """Authorities, OCSP, CRLs and TSAs on loopback; use `pki`, which forgets what a test told it."""
+    server = LivePki(tmp_path_factory.mktemp("pki"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pki(pki_server: LivePki) -> LivePki:
+    """The living PKI, every service of it well, at the tests' time."""
+    pki_server.reset()
+    return pki_server
 
 
 @pytest.fixture(scope="session")

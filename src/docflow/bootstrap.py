@@ -6,7 +6,6 @@ that says what would be right; nothing half-made ever serves.
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,7 +25,7 @@ from docflow.documents.vault import Vault
 from docflow.jobs.engine import JobEngine
 from docflow.kernel.actor import Actor
 from docflow.kernel.clock import Clock, SystemClock
-from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
+from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning
 from docflow.people.accounts import Accounts
 from docflow.people.authenticate import Authenticator
 from docflow.people.certificates import RecipientCertificates
@@ -39,15 +38,21 @@ from docflow.people.recipients import Recipients
 from docflow.people.seed import load_seed
 from docflow.people.seed_models import OfficeSeed
 from docflow.people.seeding import Seeded, seed
-from docflow.release import deliver, failures, sign
+from docflow.release import archive, deliver, failures, inbox, levels, sign
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.choice import LevelPolicy
 from docflow.signing.font import ensure_fonts
+from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers, signers_from_file
-from docflow.storage import LocalStore, ObjectStore, Staging
+from docflow.signing.verifying.algorithms import shipped_policy
+from docflow.storage import ObjectStore, Staging, opening
 from docflow.storage.sealing import Keyring
 from docflow.transparency.note import SigningKey
+from docflow.upkeep.duties import Upkeep
+from docflow.upkeep.guarded import GuardedStore
 
 _STAGING_SECONDS = 24 * 3600.0
 _KEPT_EXECUTIONS = timedelta(days=7)
@@ -60,7 +65,7 @@ class Services:
     settings: Settings
     clock: Clock
     database: Database
-    store: ObjectStore
+    store: GuardedStore
     staging: Staging
     catalogue: Catalogue
     directory: Directory
@@ -76,6 +81,8 @@ class Services:
     sequencer: Sequencer
     proofs: Proofs
     log_key: SigningKey
+    keeper: archive.Keeper
+    upkeep: Upkeep
 
     @property
     def clearances(self) -> Clearances:
@@ -102,7 +109,9 @@ class Services:
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
+            ("archive-timestamps", self.settings.archive_seconds, self.keeper.run),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
+            *self.upkeep.duties(),
         ]
 
     def close(self) -> None:
@@ -120,43 +129,8 @@ def open_database(settings: Settings, clock: Clock | None = None) -> Database:
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """Return the object store that the settings name: a bucket, or a folder.
-
-    Raises:
-        ConfigurationError: if the bucket's settings are wrong, or bytes would cross a network in the
-            clear in production.
-    """
-    if not settings.s3_endpoint:
-        return LocalStore(settings.data_dir / "store")
-    # only here: an instance with a folder needs neither the client nor its memory
-    from docflow.storage.s3 import S3Store
-    from docflow.storage.s3_credentials import credentials_from
-    from docflow.storage.s3_options import S3Options
-
-    options = S3Options(
-        endpoint=settings.s3_endpoint,
-        bucket=settings.s3_bucket,
-        credentials=credentials_from(
-            settings.s3_access_key,
-            settings.s3_secret_key_file,
-            settings.s3_credentials_file,
-            settings.s3_profile,
-        ),
-        region=settings.s3_region,
-        prefix=settings.s3_prefix,
-        virtual_host=settings.s3_virtual_host,
-        ca_file=settings.s3_ca_file,
-        encryption=settings.s3_encryption,
-        kms_key=settings.s3_kms_key,
-        timeout_seconds=settings.s3_timeout_seconds,
-        attempts=settings.s3_attempts,
-        connections=settings.threads + settings.worker_concurrency + 4,
-    )
-    if settings.production and options.exposed:
-        raise ConfigurationError(
-            "DOCFLOW_S3_ENDPOINT is plain http to another machine; production writes https://…"
-        )
-    return S3Store(options)
+    """Return the object store that the settings name, unguarded; see `storage.opening`."""
+    return opening.open_store(settings)
 
 
 def open_vault(
@@ -267,7 +241,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     database = open_database(settings, clock)
     migrate.require_current(database)
-    store = _reached(open_store(settings))
+    store = GuardedStore(opening.reached(open_store(settings)), database)
     engine = _engine(settings, database)
     desk = _desk(settings, database, store, engine)
     studio = _studio(settings, desk)
@@ -293,6 +267,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         sequencer=Sequencer(database, store, signing_key, clock),
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
+        upkeep=Upkeep.of(settings, database, store.inner, desk).register(engine),
+        keeper=_keeper(settings, desk),
     )
 
 
@@ -306,18 +282,21 @@ def _desk(settings: Settings, database: Database, store: ObjectStore, engine: Jo
     catalogue = Catalogue(office_of(settings))
     shelf = Shelf(database)
     shelf.stock(settings.resolved_workflows_dir, catalogue)
+    signers = _signers(settings, database, catalogue)
     return Desk(
         database=database,
         store=store,
         staging=staging,
         catalogue=catalogue,
         shelf=shelf,
-        signers=_signers(settings, database, catalogue),
+        signers=signers,
+        levels=_levels(settings, signers),
         vault=open_vault(settings, database, store, staging, catalogue),
         directory=Directory(database),
         enqueue=engine.enqueue,
         openers=openers_of(settings, database.clock.now()),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+        elsewhere=(inbox.reseal_notes,),
     )
 
 
@@ -326,22 +305,16 @@ def _studio(settings: Settings, desk: Desk) -> Studio:
     return Studio(desk, desk.signers, fonts, settings.public_url)
 
 
-def _reached(store: ObjectStore) -> ObjectStore:
-    """Refuse to start on a bucket that is not there or not ours; one that is away may come back."""
-    if isinstance(store, LocalStore):
-        return store
-    from docflow.storage.s3 import S3Store
-
-    if isinstance(store, S3Store):
-        with suppress(UnavailableError):
-            store.require()
-    return store
-
-
 def _register_jobs(engine: JobEngine, studio: Studio) -> None:
     desk = studio.desk
     for kind, run in ((sign.KIND, sign.run), (deliver.KIND, deliver.run)):
-        engine.register(kind, partial(run, studio), partial(failures.on_failed, desk))
+        engine.register(
+            kind,
+            partial(run, studio),
+            partial(failures.on_failed, desk),
+            partial(levels.on_waiting, desk),
+        )
+    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
     engine.register(
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
     )
@@ -353,10 +326,33 @@ def _engine(settings: Settings, database: Database) -> JobEngine:
         database.clock,
         attempts=settings.job_attempts,
         backoff_seconds=settings.job_backoff_seconds,
+        patience=timedelta(hours=settings.outside_patience_hours),
         poll_seconds=settings.job_poll_seconds,
         concurrency=settings.worker_concurrency,
         slots_dir=settings.data_dir / "workers",
     )
+
+
+def _keeper(settings: Settings, desk: Desk) -> archive.Keeper:
+    lead = timedelta(days=settings.archive_lead_days)
+    return archive.Keeper(desk, desk.enqueue, shipped_policy(), lead)
+
+
+def _levels(settings: Settings, signers: Signers) -> LevelPolicy:
+    services = SigningServices()
+    if settings.signing_services_file is not None:
+        services = services_from_file(settings.signing_services_file)
+    policy = LevelPolicy(
+        LongTerm(services, signers.own_roots),
+        settings.signature_level,
+        timedelta(hours=settings.signature_fallback_hours),
+    )
+    if settings.signature_level not in policy.longterm.levels:
+        raise ConfigurationError(
+            f"DOCFLOW_SIGNATURE_LEVEL is {settings.signature_level}, and no time-stamp authority is "
+            "configured; name one in DOCFLOW_SIGNING_SERVICES_FILE, or write B-B."
+        )
+    return policy
 
 
 def _signers(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:

@@ -52,6 +52,35 @@ class Settings(BaseSettings):
         default=None,
         description="Escrow certificate that confidential documents are encrypted to as well.",
     )
+    signing_services_file: Path | None = Field(
+        default=None,
+        description="YAML naming time-stamp authorities and what may be asked about revocation; "
+        "without it, signatures are B-B.",
+    )
+    signature_level: Literal["B-B", "B-T", "B-LT", "B-LTA"] = Field(
+        default="B-B", description="Level of signatures whose workflow names none."
+    )
+    signature_fallback_hours: float = Field(
+        default=4.0,
+        ge=0,
+        le=24 * 30,
+        description="Hours of waiting before a fallback that a workflow names is made.",
+    )
+    outside_patience_hours: float = Field(
+        default=72.0,
+        ge=0,
+        le=24 * 30,
+        description="Hours that a job waits for a service of others that is away, before it fails.",
+    )
+    archive_lead_days: float = Field(
+        default=90.0,
+        gt=0,
+        le=3650,
+        description="Days before its end that an archive time stamp is renewed.",
+    )
+    archive_seconds: float = Field(
+        default=3600.0, gt=0, le=86_400, description="How often due archive time stamps are sought."
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="Signing key of the history log (C2SP note signer); made on first start "
@@ -148,6 +177,11 @@ class Settings(BaseSettings):
         default="off", description="What the service is asked to encrypt objects with."
     )
     s3_kms_key: str = Field(default="", description="The key for `kms`.")
+    s3_object_lock: Literal["off", "governance", "compliance"] = Field(
+        default="off",
+        description="How files are locked whose workflow has them kept (`retain`); the bucket needs "
+        "Object Lock.",
+    )
     s3_timeout_seconds: float = Field(
         default=30.0, gt=0, le=600, description="Longest silence of the S3 service."
     )
@@ -180,6 +214,25 @@ class Settings(BaseSettings):
         default=False,
         description="Lets production use the provider `file` all the same, whose keys lie beside "
         "what they seal.",
+    )
+    sweep_after_hours: float = Field(
+        default=24.0,
+        ge=1,
+        le=24 * 366,
+        description="Age from which a stored file that no row refers to is deleted, twice over.",
+    )
+    scan_every_hours: float = Field(
+        default=168.0,
+        ge=1,
+        le=24 * 366,
+        description="From the beginning of one integrity scan of all files to that of the next.",
+    )
+    scan_mib_per_second: float = Field(
+        default=8.0, gt=0, le=10_000, description="How fast the integrity scan reads, in MiB/s."
+    )
+    metrics_token_file: Path | None = Field(
+        default=None,
+        description="File with the token that /metrics asks for; without it there are no metrics.",
     )
     embedded_worker: bool = Field(default=True, description="Whether `serve` also runs the jobs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -136,7 +136,7 @@ class TestWorkflows:
         assert transitions["return"]["ask"]["reason"]["required"] is True
         assert transitions["return"]["leaves"] == ["review", "approved"]
         assert transitions["sign"]["sign"] == {
-            "signer": "person", "level": "B-B",
+            "signer": "person", "level": "B-B", "fallback": None,
             "place": {"number": "number", "date": "date", "qr": "qr"},
         }  # fmt: skip
         assert transitions["release"]["effects"] == ["deliver"]

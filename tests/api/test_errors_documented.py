@@ -21,6 +21,8 @@ import docflow
 from docflow.api.problems import _STATUS, status_of
 from docflow.documents.fire import refusal_error
 from docflow.kernel import errors
+from docflow.kernel.errors import ConfigurationError
+from docflow.storage.s3_errors import REASONS
 from docflow.workflow.facts import Refusal, RefusalCode
 
 ROOT = Path(docflow.__file__).parent
@@ -37,6 +39,7 @@ ELSEWHERE = {
     "error.code": "passed on from an error that was raised",
     "refusal.code": "a workflow's refusal: the values of RefusalCode",
     "code or self.default_code": "the root class",
+    "reason.code": "an S3 service's refusal: the codes of s3_errors.REASONS",
 }
 
 
@@ -83,6 +86,9 @@ class Codes:
             self.found.setdefault(code, set()).add("workflow/facts.py")
             refusal = refusal_error(Refusal(code, "", "", ""), {"state": "", "version": 1})
             self.statuses.setdefault(code, set()).add(status_of(refusal))
+        for reason in REASONS:
+            self.found.setdefault(reason.code, set()).add("storage/s3_errors.py")
+            self.statuses.setdefault(reason.code, set()).add(status_of(ConfigurationError("")))
         for kind in kinds.values():
             self.statuses.setdefault(kind.default_code, set()).add(status_of(kind("")))
 

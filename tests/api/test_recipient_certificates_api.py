@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,16 @@ from docflow.signing.trust import sha256_of
 from tests.api.conftest import open_office
 from tests.api_support import NO_ID, Door, Office, answered, if_match, refused
 from tests.envelope_support import Recipient, certificate_for
-from tests.office_support import ADMINISTRATOR, CLERK, LEADER, RECIPIENT, Instance
+from tests.office_support import (
+    ADMINISTRATOR,
+    CLERK,
+    LEADER,
+    RECIPIENT,
+    Instance,
+    copy_instance,
+)
 from tests.sealed_support import YEAR, opener, pem, plaintext
+from tests.sealed_support import sealed_office as write_sealed_office
 
 PEM = {"Content-Type": "application/x-pem-file"}
 DER = {"Content-Type": "application/pkix-cert"}
@@ -234,6 +243,39 @@ def test_an_open_document_is_delivered_as_ever(office: Office) -> None:
     assert listed["confidential"] is False
     assert listed["subject"] == "Ban hành Quy chế"
     assert recipient.get(f"/v1/inbox/{listed['id']}/content").content.startswith(b"%PDF")
+
+
+def test_what_two_people_agreed_to_recover_is_given_to_who_asked(
+    tmp_path: Path, prepared: Path, clock: ManualClock
+) -> None:
+    escrow = opener(clock, which=7)
+    (tmp_path / "escrow.pem").write_bytes(pem(escrow.certificate))
+    copy_instance(prepared, tmp_path / "var")
+    instance = Instance(
+        tmp_path / "var",
+        f"sqlite:///{tmp_path / 'var' / 'docflow.sqlite3'}",
+        clock,
+        office_file=write_sealed_office(tmp_path),
+        recovery_certificate_file=tmp_path / "escrow.pem",
+    )
+    for office in open_office(instance):
+        document = released(office, ("STC", opener(clock)))
+        clerk, leader = office.login(CLERK), office.login(LEADER)
+        asked = clerk.post(
+            f"/v1/documents/{document}/recoveries", {"reason": "Sở Tài chính mất khoá."}
+        )
+        url = f"/v1/recoveries/{answered(asked, 201)['id']}"
+        assert clerk.get(f"{url}/file").status_code == 409
+        answered(leader.post(f"{url}/approval", {"reason": "Đồng ý."}), 200)
+        given = clerk.get(f"{url}/file")
+        assert given.status_code == 200
+        assert plaintext(given.content, escrow).startswith(b"%PDF")
+        assert leader.get(f"{url}/file").status_code in (403, 404)
+        actions = [
+            entry["action"] for entry in instance.rows("history_entries", subject_id=document)
+        ]
+        assert actions.count("document.recovered") == 1
+    instance.close()
 
 
 def test_nobody_recovers_what_nobody_approved(sealed_office: Office, clock: ManualClock) -> None:

@@ -35,7 +35,7 @@ def test_a_document_is_released_from_a_bucket(
         s3_secret_key_file=secret_file,
     )
     services = instance.services
-    assert isinstance(services.store, S3Store)
+    assert isinstance(services.store.inner, S3Store)
     document = instance.to_released(instance.draft())
     assert instance.row(document)["state"] == "released"
     services.sequencer.run()

@@ -14,6 +14,7 @@ from docflow.documents import rows
 from docflow.documents.change import add_annex
 from docflow.documents.content import PDF
 from docflow.documents.intake import for_change
+from docflow.documents.reclassify import apply
 from docflow.documents.tables import documents
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.clock import ManualClock
@@ -192,6 +193,44 @@ def test_what_was_delivered_in_the_clear_is_withheld_once_it_is_classified(
     with pytest.raises(ConflictError) as caught:
         inbox.file_to_download(desk, recipient, listed["id"], None)
     assert caught.value.code == "delivery-withheld"
+
+
+def test_what_a_recipient_writes_about_a_sealed_document_lies_sealed(
+    sealed: Instance, clock: ManualClock
+) -> None:
+    give(sealed, "STC", opener(clock))
+    document = sealed.to_released(sealed.draft())
+    desk, recipient = sealed.services.desk, sealed.actor(RECIPIENT)
+    (listed,) = inbox.find(desk, recipient, acknowledged=None, before=None, limit=9)
+    note = "Đã nhận phương án bảo vệ."
+    given = inbox.acknowledge(desk, recipient, listed["id"], sha256=listed["sha256"], note=note)
+    assert given["receipt"]["note"] == note
+    (inside,) = inbox.of_document(desk, sealed.actor(CLERK), document)
+    assert inside["receipt"]["note"] == note
+    (row,) = sealed.rows("deliveries", document_id=document)
+    assert "phương án" not in str(row["receipt"])
+    assert all("phương án" not in str(entry) for entry in sealed.rows("history_entries"))
+
+
+def test_what_a_recipient_wrote_is_sealed_when_the_document_becomes_so(sealed: Instance) -> None:
+    document = sealed.to_released(sealed.draft(classification="public"))
+    desk, recipient = sealed.services.desk, sealed.actor(RECIPIENT)
+    (listed,) = inbox.find(desk, recipient, acknowledged=None, before=None, limit=9)
+    note = "Đã nhận phương án bảo vệ."
+    inbox.acknowledge(desk, recipient, listed["id"], sha256=listed["sha256"], note=note)
+    assert note in str(sealed.rows("deliveries", document_id=document))
+    reclassify(sealed, document, "internal")
+    assert "phương án" not in str(sealed.rows("deliveries", document_id=document))
+    (again,) = inbox.find(desk, recipient, acknowledged=None, before=None, limit=9)
+    assert again["receipt"]["note"] == note
+    reclassify(sealed, document, "public")
+    assert note in str(sealed.rows("deliveries", document_id=document))
+
+
+def reclassify(instance: Instance, document: str, to: str) -> None:
+    with instance.database.unit_of_work(SERVICE) as uow:
+        row = rows.lock(uow, document)
+        apply(instance.services.desk, uow, row, to, Draft("document.classified", {"to": to}))
 
 
 def test_annexes_are_encrypted_under_names_that_say_nothing(

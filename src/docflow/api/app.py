@@ -9,7 +9,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from docflow import __version__
-from docflow.api import problems
+from docflow.api import metrics, problems
 from docflow.api.middleware import Envelope
 from docflow.api.openapi import DescribedApp, methods_of
 from docflow.api.routes import ROUTERS
@@ -59,7 +59,15 @@ def create_app(services: Services | None) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(Envelope, production=services is not None and services.settings.production)
+    app.state.metrics = None
+    if services is not None and services.settings.metrics_token_file is not None:
+        metrics.read_token(services.settings)  # what is wrong with it stops the start
+        app.state.metrics = metrics.Metrics(services)
+    app.add_middleware(
+        Envelope,
+        production=services is not None and services.settings.production,
+        observe=app.state.metrics.observe if app.state.metrics else None,
+    )
     return app
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from docflow.api import problems
+from docflow.api.metrics import Observer
 from docflow.kernel.errors import DocflowError, TooLargeError, UnsupportedContentError
 from docflow.kernel.ids import new_id
 
@@ -45,8 +46,9 @@ _JSON_OR_PARTS = "application/json, or multipart/form-data with the files"
 class Envelope:
     """Wraps the application."""
 
-    def __init__(self, app: App, production: bool) -> None:
+    def __init__(self, app: App, production: bool, observe: Observer | None = None) -> None:
         self._app = app
+        self._observe = observe
         self._headers = list(_HEADERS)
         if production:
             self._headers.append((b"strict-transport-security", b"max-age=31536000"))
@@ -85,7 +87,11 @@ class Envelope:
                 raise
             await _answer(send_with_headers, problems.unexpected(instance))
         finally:
-            _log(scope, status, started)
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "-")
+            _log(scope, route, status, seconds)
+            if self._observe is not None:
+                self._observe(scope["method"], route, status, seconds)
 
 
 def takes_file(scope: Scope) -> bool:
@@ -154,15 +160,14 @@ async def _answer(send: Send, body: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": data})
 
 
-def _log(scope: Scope, status: int, started: float) -> None:
-    route = scope.get("route")
+def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
     LOG.info(
         "request",
         method=scope["method"],
         # the template, not the path: paths and queries may hold what a log must not
-        route=getattr(route, "path", "-"),
+        route=route,
         status=status,
-        ms=round((time.perf_counter() - started) * 1000, 1),
+        ms=round(seconds * 1000, 1),
         request_id=scope["state"]["request_id"],
         actor=scope["state"].get("actor_id"),
     )

@@ -26,6 +26,8 @@ _PUBLIC = {
     ("/healthz", "get"),
     ("/readyz", "get"),
 }
+_SCRAPE = "MetricsToken"
+_METRICS = {"type": "http", "scheme": "bearer", "description": "The token of the metrics alone."}
 
 
 class DescribedApp(FastAPI):
@@ -39,11 +41,12 @@ class DescribedApp(FastAPI):
             document["components"]["schemas"]["DocumentIn"] = DocumentIn.model_json_schema(
                 ref_template=_REFERENCE
             )
-            document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
+            document["components"]["securitySchemes"] = {_SCHEME: _BEARER, _SCRAPE: _METRICS}
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     public = (path, method) in _PUBLIC
-                    operation["security"] = [] if public else [{_SCHEME: []}]
+                    scheme = _SCRAPE if path == "/metrics" else _SCHEME
+                    operation["security"] = [] if public else [{scheme: []}]
             for operations in document["paths"].values():
                 for operation in operations.values():
                     _refuse_with_problems(operation["responses"])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import chain
 from typing import BinaryIO
 
 import anyio.to_thread
@@ -83,6 +84,8 @@ def send_file(request: Request, services: Services, row: Row) -> Response:
 
     Raises:
         RangeNotSatisfiableError: if the range lies outside of the file.
+        NotFoundError, IntegrityError: if the object is gone, or not what the row says.
+        ConfigurationError, UnavailableError: if store or key provider are not there.
     """
     size: int = row["size"]
     headers = {
@@ -99,10 +102,9 @@ def send_file(request: Request, services: Services, row: Row) -> Response:
         status = HTTPStatus.PARTIAL_CONTENT
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
-    file = services.desk.vault.open(row)
-    return StreamingResponse(
-        _chunks(file, start, end), status, headers, media_type=row["media_type"]
-    )
+    chunks = _chunks(services.desk.vault.open(row), start, end)
+    first = next(chunks, b"")  # what is wrong with the object is told before an answer is begun
+    return StreamingResponse(chain([first], chunks), status, headers, media_type=row["media_type"])
 
 
 def _known(if_none_match: str | None, etag: str) -> bool:

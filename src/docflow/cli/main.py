@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from docflow import __version__
-from docflow.cli import audit, instance, jobs, keys, storage, workflow
+from docflow.cli import audit, instance, jobs, keys, signatures, storage, workflow
+from docflow.cli.dev import dev
 from docflow.cli.open import open_file
 from docflow.cli.output import announce_development, fail
 from docflow.kernel.errors import DocflowError
@@ -25,11 +26,13 @@ app = typer.Typer(
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(audit.app, name="audit")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(signatures.app, name="signatures")
 app.add_typer(storage.app, name="storage")
 app.add_typer(keys.keys_app(keys.open_instance), name="keys")
 app.command("init")(instance.init)
 app.command("migrate")(instance.migrate)
 app.command("serve")(instance.serve)
+app.command("dev")(dev)
 app.command("worker")(instance.worker)
 app.command("verify")(audit.verify_proof)
 app.command("open")(open_file)

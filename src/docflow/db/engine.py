@@ -202,6 +202,7 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=FAST",  # what was sealed afterwards leaves its old cell, at no extra write
     ):
         connection.execute("PRAGMA " + pragma)
 

@@ -32,6 +32,7 @@ _TABLE_MODULES = (
     "docflow.release.tables",
     "docflow.custody.tables",
     "docflow.jobs.tables",
+    "docflow.upkeep.tables",
 )
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.seed_models import Book, DocumentType, OfficeSeed
 from docflow.workflow.durations import Duration
+from docflow.workflow.retention import Retention
 
 T = TypeVar("T")
 
@@ -44,6 +45,11 @@ class Catalogue:
             InvalidInputError: naming the nearest type there is.
         """
         return _pick(self._types, code, "/type", "document type")
+
+    def retention(self, code: str) -> Retention | None:
+        """Return how long files of a type are kept, None if the office file does not say."""
+        kind = self._types.get(code)
+        return (kind.retention if kind is not None else None) or self.seed.retention
 
     def check_urgency(self, code: str) -> str:
         """Return an urgency's code if there is one."""

@@ -18,6 +18,7 @@ from docflow.documents.tables import document_recipients, documents, files
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from docflow.kernel.text import fold, normalise
+from docflow.people import access
 from docflow.people.access import Permission
 from docflow.workflow.values import clean_fields, validate_fields
 
@@ -40,11 +41,15 @@ def edit(
 
     Raises:
         ConflictError: if the state is not editable, or a signature is under way.
+        ForbiddenError: if the actor may not, or is not cleared for the classification; who is to see
+            the document no longer raises it by `reclassify`.
         InvalidInputError: if a value is refused.
     """
     with desk.database.unit_of_work(actor) as uow:
         row = _editable(desk, uow, actor, document_id, if_version)
         if (level := changes.get("classification")) is not None:
+            desk.catalogue.check_classification(level)
+            access.require_cleared(actor, level)
             row = reclassify.raised(desk, uow, row, level)
             changes = {name: value for name, value in changes.items() if name != "classification"}
             if not changes:

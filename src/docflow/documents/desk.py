@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from docflow.db import Database, UnitOfWork
+from docflow.db import Database, Row, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
 from docflow.documents.vault import Vault
 from docflow.people.directory import Directory
 from docflow.people.openers import Openers
+from docflow.signing.choice import LevelPolicy
 from docflow.signing.signers import Signers
 from docflow.storage import ObjectStore, Staging
 
@@ -26,6 +27,21 @@ class Enqueue(Protocol):
         payload: dict[str, Any],
     ) -> None:
         """Enqueue, in the caller's transaction; the same `job_id` twice runs nothing twice."""
+        ...
+
+
+class TextsElsewhere(Protocol):
+    """Seals or opens what a room above keeps of a document's texts, with the document itself."""
+
+    def __call__(self, desk: "Desk", uow: UnitOfWork, row: Row, /, *, sealing: bool) -> None:
+        """Do it in the caller's transaction.
+
+        Args:
+            desk: the room's tools.
+            uow: the open unit of work; the caller writes the entry.
+            row: the document, with the key of its texts.
+            sealing: whether the texts are to be sealed; else they are to be opened.
+        """
         ...
 
 
@@ -52,4 +68,6 @@ class Desk:
     enqueue: Enqueue
     signers: Signers
     openers: Openers
+    levels: LevelPolicy
     limits: Limits = Limits()
+    elsewhere: tuple[TextsElsewhere, ...] = ()

@@ -96,7 +96,8 @@ def apply_effects(
                 places = placed | check_place(place or {})
                 _require_signer(desk, uow, effect, facts.actor_id)
                 _require_openers(desk, uow, row, decision.trigger)
-                pending = _pending(desk, uow, row, effect, decision, facts)
+                level = desk.levels.level(effect.as_, effect.level)
+                pending = _pending(desk, uow, row, effect, decision, facts) | {"level": level}
                 _wait_for(desk, uow, row, applied, pending, places)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -158,7 +159,7 @@ def _pending(
     return {
         "kind": kind,
         "as": effect.as_,
-        "level": effect.level,
+        "fallback": effect.fallback,
         "trigger": decision.trigger,
         "job_id": f"{kind}-{row['id']}-{row['version']}",
         "requested_by": facts.actor_id,
@@ -193,6 +194,8 @@ def _wait_for(
             "document_id": row["id"],
             "requested_by": pending["requested_by"],
             "place": place,
+            "level": pending["level"],
+            "fallback": pending["fallback"],
         },
     )
 

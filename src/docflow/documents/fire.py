@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import lookups, rows
+from docflow.documents import lookups, retaining, rows
 from docflow.documents.desk import Desk
 from docflow.documents.effects import apply_effects
 from docflow.documents.sealed_rows import pending_place
@@ -205,6 +205,7 @@ def _moved(desk: Desk, uow: UnitOfWork, row: Row, decision: Decision) -> dict[st
         values |= {"pending": None, "stage": None}
     if decision.to != row["state"]:
         definition = rows.pinned(desk, row).compiled.definition
+        retaining.ask(desk, uow, row, decision.to, definition.states[decision.to])
         due = definition.states[decision.to].due
         values |= {
             "state": decision.to,

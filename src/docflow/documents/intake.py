@@ -13,6 +13,7 @@ from docflow.documents.desk import Desk
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
+from docflow.people import access
 from docflow.people.access import Permission
 from docflow.storage import SealedFile, StagedFile
 from docflow.storage.staging import StagingFile
@@ -66,7 +67,8 @@ def for_change(
         classification: the file's own, if it is higher than the document's.
 
     Raises:
-        NotFoundError, ForbiddenError: if the actor may not change the document.
+        NotFoundError, ForbiddenError: if the actor may not change the document, or is not cleared for
+            the file.
         InvalidInputError: if there is no such classification, or it is above the ceiling.
     """
     with desk.database.read() as connection:
@@ -75,6 +77,7 @@ def for_change(
     level = row["classification"]
     if classification is not None:
         desk.catalogue.check_classification(classification)
+        access.require_cleared(actor, classification)
         level = desk.catalogue.seed.classification.higher(level, classification)
     return Intake(desk, document_id, level)
 

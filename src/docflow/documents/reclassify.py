@@ -4,7 +4,8 @@ Rules:
 1. Raising is immediate: whoever is not cleared for the new level sees nothing from the commit on.
 2. Lowering is somebody else's decision: `custody` calls `apply` when two people have agreed.
 3. The texts of a document that becomes sealed are sealed in the same transaction: its subject, fields
-   and file names, the reasons in its registers, and the details of its history so far.
+   and file names, the reasons in its registers, what rooms above keep of it (receipts), and the
+   details of its history so far.
 4. Its files are sealed anew by a durable job (`reseal`), one object after the other. Until then they
    lie as they lay, and open for nobody who may not read the document.
 5. What was in the clear may live on in copies and backups; docflow cannot take that back.
@@ -125,6 +126,8 @@ def _sealed(desk: Desk, uow: UnitOfWork, row: Row) -> dict[str, Any]:
         place = pending_place(row["id"])
         asked = vault.seal_json(row, place, row["pending"]["asked"], uow.connection)
         values["pending"] = {**row["pending"], "asked": asked}
+    for texts in desk.elsewhere:
+        texts(desk, uow, row, sealing=True)
     return values
 
 
@@ -148,6 +151,8 @@ def _opened(desk: Desk, uow: UnitOfWork, row: Row) -> dict[str, Any]:
         place = pending_place(row["id"])
         asked = vault.open_json(row, place, row["pending"]["asked"], uow.connection)
         values["pending"] = {**row["pending"], "asked": asked}
+    for elsewhere in desk.elsewhere:
+        elsewhere(desk, uow, row, sealing=False)
     return values
 
 

@@ -209,3 +209,11 @@ def _check_references(path: Path, compiled: CompiledWorkflow, catalogue: Catalog
             f"{path.name} counts in the calendar {definition.calendar!r}, which the office "
             "does not have."
         )
+    if any(state.retain and state.retain.retention is None for state in definition.states.values()):
+        lacking = [kind.code for kind in catalogue.types if catalogue.retention(kind.code) is None]
+        if lacking:
+            raise ConfigurationError(
+                f"{path.name} keeps files as their type says (kind.retention), and the office file "
+                f"says nothing for {', '.join(lacking[:5])}{' and more' if lacking[5:] else ''}; "
+                "write `retention: 10y` at each, or once for all of them."
+            )

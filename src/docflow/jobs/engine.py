@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from docflow.db import Database, UnitOfWork
 from docflow.jobs import identity, records
 from docflow.jobs.durable import Durable, key_of
-from docflow.jobs.execution import Executions, Handler, OnFailed, Registered
+from docflow.jobs.execution import Executions, Handler, OnFailed, OnWaiting, Registered
 from docflow.jobs.model import Job, JobPage, JobState, check_job_id, exact_json
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import Clock
@@ -45,6 +45,7 @@ class JobEngine:
         *,
         attempts: int,
         backoff_seconds: float,
+        patience: timedelta = timedelta(0),
         poll_seconds: float,
         concurrency: int,
         executor_id: str | None = None,
@@ -58,6 +59,7 @@ class JobEngine:
             clock: tells the time of the jobs table and of the heartbeats.
             attempts: tries of one step before the job fails.
             backoff_seconds: wait before the second try; doubles each time, at most ten minutes.
+            patience: how long to try again while a service of others is away.
             poll_seconds: how often to look for jobs.
             concurrency: jobs at the same time in this process.
             executor_id: the worker's name; by default one kept in `slots_dir`.
@@ -76,13 +78,20 @@ class JobEngine:
         self._registered: dict[str, Registered] = {}
         self._attempts = attempts
         self._backoff_seconds = backoff_seconds
+        self._patience = patience
         self._running: Executions | None = None
         self._slot: identity.WorkerSlot | None = None
         self._name = ""
 
     # -- for services ------------------------------------------------------------------------------
 
-    def register(self, kind: str, handler: Handler, on_failed: OnFailed | None = None) -> None:
+    def register(
+        self,
+        kind: str,
+        handler: Handler,
+        on_failed: OnFailed | None = None,
+        on_waiting: OnWaiting | None = None,
+    ) -> None:
         """Name the handler of a kind of job; before `start`.
 
         Args:
@@ -90,10 +99,12 @@ class JobEngine:
             handler: runs the job in steps; see `JobRun.step`.
             on_failed: told when a job of this kind has failed for good, before people see it as
                 failed; may be told twice, so it must be idempotent.
+            on_waiting: told, with the time of the next try, when a job waits for a service of
+                others; may be told again.
         """
         if kind in self._registered or self._running is not None:
             raise RuntimeError(f"job kind {kind!r} is registered already, or too late")
-        self._registered[kind] = Registered(handler, on_failed)
+        self._registered[kind] = Registered(handler, on_failed, on_waiting)
 
     def enqueue(
         self,
@@ -171,6 +182,11 @@ class JobEngine:
                 limit=limit,
             )
 
+    def count_open(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state that is not over, failed ones included."""
+        with self._database.read() as connection:
+            return records.count_open(connection)
+
     def migrate(self) -> None:
         """Create or update the engine's own tables; the caller holds the migration lock."""
         self._durable.migrate()
@@ -215,6 +231,7 @@ class JobEngine:
                 concurrency=self._concurrency,
                 attempts=self._attempts,
                 backoff_seconds=self._backoff_seconds,
+                patience=self._patience,
             )
             self._durable.start(
                 self._name,

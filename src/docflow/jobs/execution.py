@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from docflow.db import Database, UnitOfWork
@@ -26,7 +27,9 @@ from docflow.jobs.model import (
     StepFailedError,
     backoff,
     exact_json,
+    is_patient,
     is_permanent,
+    patient_tries,
     sentence,
 )
 from docflow.kernel.actor import SERVICE
@@ -34,6 +37,7 @@ from docflow.kernel.errors import DocflowError, UnavailableError
 
 Handler = Callable[[JobRun], None]
 OnFailed = Callable[[JobRun, str], None]
+OnWaiting = Callable[[JobRun, str, datetime], None]
 _T = TypeVar("_T")
 
 _FIRST_WAIT_SECONDS = 0.1
@@ -49,6 +53,7 @@ class Registered:
 
     handler: Handler
     on_failed: OnFailed | None
+    on_waiting: OnWaiting | None = None
 
 
 class InterruptedRunError(BaseException):
@@ -67,7 +72,11 @@ class Executions:
         concurrency: int,
         attempts: int,
         backoff_seconds: float,
+        patience: timedelta = timedelta(0),
     ) -> None:
+        self._patient_attempts = max(
+            attempts, patient_tries(backoff_seconds, patience.total_seconds())
+        )
         self._database = database
         self._durable = durable
         self._registered = registered
@@ -187,7 +196,12 @@ class Executions:
             else:
                 outcome = self._durable.step(name, lambda: self._outcome(job, name, function))
             if "error" in outcome:
-                raise StepFailedError(name, outcome["error"], permanent=outcome["permanent"])
+                raise StepFailedError(
+                    name,
+                    outcome["error"],
+                    permanent=outcome["permanent"],
+                    patient=outcome.get("patient", False),
+                )
             return outcome["value"]
 
         return step
@@ -205,7 +219,11 @@ class Executions:
         except Exception as error:  # noqa: BLE001 - whatever a step raises fails its try
             # a failure is an outcome that the engine keeps, so the next try is decided on once
             failed = self._failure(job, name, error)
-            return {"error": failed.sentence, "permanent": failed.permanent}
+            return {
+                "error": failed.sentence,
+                "permanent": failed.permanent,
+                "patient": failed.patient,
+            }
 
     def _failure(self, job: Job, step: str | None, error: Exception) -> StepFailedError:
         known = isinstance(error, DocflowError)
@@ -219,26 +237,45 @@ class Executions:
             text,
             exc_info=None if known else error,
         )
-        return StepFailedError(step, text, permanent=is_permanent(error))
+        return StepFailedError(step, text, permanent=is_permanent(error), patient=is_patient(error))
 
     def _settle(self, job: Job, run: JobRun, failed: StepFailedError) -> None:
         tries = job.attempts + 1 if job.step == failed.step else 1
-        if failed.permanent or tries >= self._attempts:
+        most = self._patient_attempts if failed.patient else self._attempts
+        if failed.permanent or tries >= most:
             if self._fail(job, run, failed.step, tries, failed.sentence):
                 _logger.error("job %s (%s) failed: %s", job.id, job.kind, failed.sentence)
                 raise JobFailedError(failed.sentence)
             return
         wait_seconds = backoff(self._backoff_seconds, tries)
+        if failed.patient:
+            self._say_waiting(job, run, failed.sentence, wait_seconds)
 
         def again(uow: UnitOfWork) -> Job | None:
             changed = records.retry_later(
-                uow, job, step=failed.step, tries=tries, error=failed.sentence
+                uow,
+                job,
+                step=failed.step,
+                tries=tries,
+                error=failed.sentence,
+                next_at=uow.now + timedelta(seconds=wait_seconds),
             )
             if changed is not None:
                 self._durable.enqueue(uow.connection, job.id, changed.execution, wait_seconds)
             return changed
 
         self._write(again)
+
+    def _say_waiting(self, job: Job, run: JobRun, error: str, wait_seconds: float) -> None:
+        """Tell the handler's room that the job waits; if it cannot be told, the job waits all the same."""
+        registered = self._registered.get(job.kind)
+        if registered is None or registered.on_waiting is None:
+            return
+        next_at = self._database.clock.now() + timedelta(seconds=wait_seconds)
+        try:
+            registered.on_waiting(run, error, next_at)
+        except Exception as raised:  # noqa: BLE001 - another room's code; logged
+            self._failure(job, "on_waiting", raised)
 
     def _fail(self, job: Job, run: JobRun, step: str | None, tries: int, error: str) -> bool:
         """Tell the handler's room, then people; False if the job has moved on meanwhile."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from docflow.kernel.errors import (
     DocflowError,
     InvalidInputError,
+    OutsideUnavailableError,
     StaleVersionError,
     UnavailableError,
 )
@@ -26,6 +27,7 @@ MAX_ERROR_CHARS = 1000
 MAX_BACKOFF_SECONDS = 600.0
 MAX_STEP_CHARS = 32
 
+_MOST_TRIES = 100_000
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 _HEALING = (UnavailableError, StaleVersionError)
 
@@ -43,6 +45,7 @@ class Job:
         attempts: failed tries of that step.
         runs: 1, and one more for each retry by a person.
         error: what went wrong last, one sentence.
+        next_at: when it is tried again, while `retrying`.
     """
 
     id: str
@@ -58,6 +61,7 @@ class Job:
     requested_by: str
     created_at: datetime
     updated_at: datetime
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,14 @@ class StepFailedError(BaseException):
     Not an `Exception`, so that a handler's own `except Exception` cannot swallow it and go on.
     """
 
-    def __init__(self, step: str | None, sentence: str, *, permanent: bool) -> None:
+    def __init__(
+        self, step: str | None, sentence: str, *, permanent: bool, patient: bool = False
+    ) -> None:
         super().__init__(sentence)
         self.step = step
         self.sentence = sentence
         self.permanent = permanent
+        self.patient = patient
 
 
 class EngineTroubleError(BaseException):
@@ -163,6 +170,20 @@ def sentence(error: BaseException) -> str:
 def is_permanent(error: BaseException) -> bool:
     """Tell whether trying again cannot help: a refusal that neither waiting nor reading anew heals."""
     return isinstance(error, DocflowError) and not isinstance(error, _HEALING)
+
+
+def is_patient(error: BaseException) -> bool:
+    """Tell whether a service of others is away, for which a job waits much longer."""
+    return isinstance(error, OutsideUnavailableError)
+
+
+def patient_tries(base_seconds: float, seconds: float) -> int:
+    """Return how many tries it takes, with the waits between them, to fill `seconds`; at least one."""
+    tries, waited = 1, 0.0
+    while waited < seconds and tries < _MOST_TRIES:
+        waited += backoff(base_seconds, tries)
+        tries += 1
+    return tries
 
 
 def backoff(base_seconds: float, failed_tries: int) -> float:

@@ -41,6 +41,7 @@ def insert(
             "requested_by": uow.actor.id,
             "created_at": uow.now,
             "updated_at": uow.now,
+            "next_at": None,
         },
     )
     return bool(result.rowcount)
@@ -59,9 +60,9 @@ def finish(uow: UnitOfWork, job_id: str, execution: int) -> Job | None:
 
 
 def retry_later(
-    uow: UnitOfWork, job: Job, *, step: str | None, tries: int, error: str
+    uow: UnitOfWork, job: Job, *, step: str | None, tries: int, error: str, next_at: datetime
 ) -> Job | None:
-    """Note a failed try after which another follows, as the next execution."""
+    """Note a failed try after which another follows at an instant, as the next execution."""
     return _update(
         uow,
         _current(job.id, job.execution),
@@ -70,6 +71,7 @@ def retry_later(
         attempts=tries,
         error=error,
         execution=job.execution + 1,
+        next_at=next_at,
     )
 
 
@@ -165,6 +167,17 @@ def page(
     return JobPage(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
+def count_open(connection: sa.Connection) -> dict[JobState, int]:
+    """Count the jobs that wait for a worker or a person; those that are over only grow in number."""
+    states: tuple[JobState, ...] = (*LIVE, "failed")
+    found = connection.execute(
+        sa.select(jobs.c.state, sa.func.count())
+        .where(jobs.c.state.in_(states))
+        .group_by(jobs.c.state)
+    )
+    return dict.fromkeys(states, 0) | {row[0]: int(row[1]) for row in found}
+
+
 def stale(connection: sa.Connection, since: datetime, limit: int) -> list[Job]:
     """Return live jobs, oldest first, of which nothing has been heard since an instant."""
     query = (
@@ -181,7 +194,8 @@ def _current(job_id: str, execution: int) -> sa.ColumnElement[bool]:
 
 
 def _update(uow: UnitOfWork, where: sa.ColumnElement[bool], **values: Any) -> Job | None:
-    statement = sa.update(jobs).where(where).values(**values, updated_at=uow.now).returning(jobs)
+    values = {"next_at": None, **values, "updated_at": uow.now}
+    statement = sa.update(jobs).where(where).values(values).returning(jobs)
     row = uow.connection.execute(statement).mappings().one_or_none()
     return None if row is None else _job(row)
 

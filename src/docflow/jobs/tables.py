@@ -20,6 +20,7 @@ jobs = sa.Table(
     sa.Column("requested_by", sa.String(64), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("next_at", UtcDateTime, nullable=True),  # of the next try, while retrying
     sa.CheckConstraint(
         "state IN ('queued', 'running', 'retrying', 'failed', 'done', 'cancelled')", name="state"
     ),

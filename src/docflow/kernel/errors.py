@@ -130,6 +130,12 @@ class UnavailableError(DocflowError):
     default_code = "unavailable"
 
 
+class OutsideUnavailableError(UnavailableError):
+    """A service of others is away; a job waits for it for hours, and says so, before it fails."""
+
+    default_code = "outside-unavailable"
+
+
 class ConfigurationError(DocflowError):
     """The settings or the files they name are wrong; the service refuses to start."""
 

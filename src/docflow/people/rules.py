@@ -232,6 +232,12 @@ RULES: Final[dict[Permission, Rule]] = {
         satisfied_by="Hold the office of clerk in the document's unit or above it.",
         reasons=("clerk",),
     ),
+    Permission.STORAGE_READ: Rule(
+        act="see how the stored files are",
+        satisfied_by="Hold the office of administrator or auditor.",
+        offices=(Role.ADMINISTRATOR, Role.AUDITOR),
+        scope=Scope.STORAGE_READ,
+    ),
     Permission.VERIFICATION_CREATE: Rule(
         act="have a file verified",
         satisfied_by="Sign in.",

@@ -22,6 +22,7 @@ from pydantic import (
 from docflow.people.seed_base import Code, Login, Many, Name, Slug, Text, Timezone
 from docflow.people.seed_base import Frozen as _Frozen
 from docflow.people.seed_calendar import WorkingCalendar
+from docflow.people.seed_retention import RetentionText
 
 Role = Literal["clerk", "specialist", "head", "leader", "auditor", "administrator"]
 Direction = Literal["incoming", "outgoing"]
@@ -125,6 +126,7 @@ class DocumentType(_Frozen):
     code: Code
     name: Name
     symbol: Code | None = None
+    retention: RetentionText | None = None  # of its files; the office's own where left out
 
     @model_validator(mode="before")
     @classmethod
@@ -303,6 +305,7 @@ class OfficeSeed(_Frozen):
     systems: Many[System] = ()
     recipients: Many[Recipient] = ()
     document_types: Annotated[Many[DocumentType], Field(min_length=1)]
+    retention: RetentionText | None = None  # of types that say none themselves
     urgency_levels: Annotated[Many[UrgencyLevel], Field(min_length=1)]
     classification: Classification
     books: Annotated[Many[Book], Field(min_length=1)]

@@ -63,6 +63,7 @@ class Permission(StrEnum):
     RECOVERY_DECIDE = "recovery:decide"
     REGISTER_READ = "register:read"  # its rows are cut further by `access.readable`
     REGISTER_VOID = "register:void"
+    STORAGE_READ = "storage:read"  # how the stored files are: digests and sizes, no content
     VERIFICATION_CREATE = "verification:create"
 
 
@@ -80,4 +81,5 @@ class Scope(StrEnum):
     JOBS_READ = "jobs:read"  # see background jobs
     RECIPIENTS_ADD = "recipients:add"  # add recipients to the directory
     REGISTERS_READ = "registers:read"  # read and print registers
+    STORAGE_READ = "storage:read"  # see the integrity scan and its findings
     VERIFICATIONS_CREATE = "verifications:create"  # have a PDF verified

@@ -8,6 +8,7 @@ validation is never delivered: only `SignedFile`s are, and only strict validatio
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
+from docflow.release import archive
 from docflow.release import studio as work
 from docflow.release.encrypt import encrypt_all, recorded, require_same, require_whole
+from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.sign import put_files
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries, signature_steps
+from docflow.signing.levels import Level, level_named
 from docflow.signing.pades import seal
 from docflow.signing.strict import SignedFile, validate_release
 
@@ -62,23 +66,34 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
     now = studio.desk.database.clock.now()
     identity = studio.signers.seal(now)
     place = studio.desk.catalogue.seed.organisation.place
-    persons = _person_certificates(studio, document_id)
+    persons = _person_evidence(studio, document_id)
+    staged = work.done(studio, job.job_id, "staged")
 
-    def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
-        seal(path, target, identity, now=now, location=place)
+    def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
+        sealed = seal(
+            path, target, identity, now=now, location=place,
+            level=level, longterm=studio.desk.levels.longterm,
+        )  # fmt: skip
+        person = persons[source["sha256"]]
         return {
             "signer": identity.name,
             "seal_sha256": identity.sha256,
-            "person_sha256": persons[source["sha256"]],
+            "person_sha256": person["certificate_sha256"],
+            "person_level": person.get("level", "B-B"),
+            **evidence_of(sealed),
         }
 
-    staged = work.done(studio, job.job_id, "staged")
-    made = work.each(studio, document_id, "sealed", staged, make, file_id="file_id")
+    def all_at(level: Level) -> list[work.Made]:
+        return work.each(
+            studio, document_id, "sealed", staged, partial(make, level), file_id="file_id"
+        )
+
+    made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, job.job_id, "sealed", made))
 
 
-def _person_certificates(studio: Studio, document_id: str) -> dict[str, str]:
-    """Return, by digest of a signed file, whose certificate signed it, as the sign job recorded."""
+def _person_evidence(studio: Studio, document_id: str) -> dict[str, dict[str, Any]]:
+    """Return, by digest of a signed file, what the sign job recorded of its signature."""
     table = signature_steps
     with studio.desk.database.read() as connection:
         found = all_rows(
@@ -87,7 +102,7 @@ def _person_certificates(studio: Studio, document_id: str) -> dict[str, str]:
                 table.c.document_id == document_id, table.c.step == "signed"
             ),
         )
-    return {row["sha256"]: row["evidence"]["certificate_sha256"] for row in found}
+    return {row["sha256"]: row["evidence"] for row in found}
 
 
 def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
@@ -102,7 +117,10 @@ def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
                     studio.signers.own_roots,
                     person=row["evidence"]["person_sha256"],
                     seal=row["evidence"]["seal_sha256"],
-                    now=now,
+                    now=no_earlier(now, row["evidence"].get("stamped_at")),
+                    person_level=level_named(row["evidence"].get("person_level", "B-B")),
+                    seal_level=level_named(row["evidence"].get("level", "B-B")),
+                    timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
                 )
             )
     return judged
@@ -117,6 +135,7 @@ def _validate(studio: Studio, job: JobRun, document_id: str, validated: list[Sig
             "person": file.person.signer,
             "seal": file.seal.signer,
             "indication": file.seal.indication,
+            "level": file.seal_level,
         }
         for file in validated
     ]
@@ -163,6 +182,7 @@ def _put_deliveries(
     recipients = rows.recipient_ids(uow.connection, row["id"])
     ids = _delivery_ids(studio, job_id, uow, row, recipients, proven)
     written = put_files(studio, uow, row, sealed, "released")
+    archive.first_stamps(uow, sealed, written["files"])
     main = written["files"][0]
     new = [
         {

@@ -3,10 +3,10 @@
 A recipient sees a delivery and the released files, nothing else of the document: no draft, no
 history, no other recipient. Of a confidential document it sees number and symbol, not the subject,
 and gets the files as they were encrypted to its certificate; nothing here gives it anything else of
-such a document. The receipt is stored with the delivery and told by history.
+such a document. The receipt is stored with the delivery and told by history; what a recipient writes
+in it lies sealed where the document does.
 """
 
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from docflow.people import access
 from docflow.people.tables import recipients
 from docflow.release.encrypt import MEDIA_TYPE
 from docflow.release.tables import deliveries, delivery_files
+from docflow.storage.sealing import TextPlace
 
 _DELIVERY = (
     sa.select(
@@ -36,6 +37,7 @@ _DELIVERY = (
         documents.c.type_code,
         documents.c.urgency,
         documents.c.classification,
+        documents.c.data_key_id,
         delivery_files.c.sha256.label("encrypted_sha256"),  # of the main file; None: in the clear
     )
     .join(documents, documents.c.id == deliveries.c.document_id)
@@ -65,7 +67,7 @@ def find(
             connection,
             _DELIVERY.where(*conditions).order_by(deliveries.c.id.desc()).limit(limit),
         )
-    return [_for_recipient(desk, row) for row in found]
+        return [_for_recipient(desk, connection, row) for row in found]
 
 
 def show(desk: Desk, actor: Actor, delivery_id: str) -> tuple[Row, list[Row]]:
@@ -77,7 +79,7 @@ def show(desk: Desk, actor: Actor, delivery_id: str) -> tuple[Row, list[Row]]:
     access.require(actor, access.Permission.INBOX_READ)
     with desk.database.read() as connection:
         row = _own(connection, actor, delivery_id)
-        return _for_recipient(desk, row), _files(desk, connection, row)
+        return _for_recipient(desk, connection, row), _files(desk, connection, row)
 
 
 def _own(connection: sa.Connection, actor: Actor, delivery_id: str) -> Row:
@@ -87,20 +89,37 @@ def _own(connection: sa.Connection, actor: Actor, delivery_id: str) -> Row:
     return row
 
 
-def _for_recipient(desk: Desk, row: Row) -> Row:
+def _for_recipient(desk: Desk, connection: sa.Connection, row: Row) -> Row:
     """Return a delivery as its recipient may see it: what is confidential is not told."""
-    shown = _described(desk, row)
+    shown = _described(desk, connection, row)
     return shown | {"subject": None} if shown["confidential"] else shown
 
 
-def _described(desk: Desk, row: Row) -> Row:
-    """Add whether the document is confidential, and the digest of the main file as delivered."""
+def _described(desk: Desk, connection: sa.Connection, row: Row) -> Row:
+    """Add whether the document is confidential, and the digest of the main file as delivered.
+
+    The words in the receipt are opened.
+    """
     encrypted = row["encrypted_sha256"]
     return row | {
         "subject": row["subject"] or None,  # sealed, where it is empty
+        "receipt": _opened(desk, connection, row),
         "confidential": encrypted is not None or desk.catalogue.is_sealed(row["classification"]),
         "sha256": encrypted or row["signed_sha256"],
     }
+
+
+def _opened(desk: Desk, connection: sa.Connection, row: Row) -> dict[str, Any] | None:
+    receipt: dict[str, Any] | None = row["receipt"]
+    if not receipt or not receipt["note"]:
+        return receipt
+    document, place = row | {"id": row["document_id"]}, _note_place(row["id"])
+    note = desk.vault.open_line(document, place, receipt["note"], connection)
+    return receipt | {"note": note}
+
+
+def _note_place(delivery_id: str) -> TextPlace:
+    return TextPlace("deliveries", "receipt", delivery_id)
 
 
 def _files(desk: Desk, connection: sa.Connection, delivery: Row) -> list[Row]:
@@ -147,7 +166,7 @@ def file_to_download(desk: Desk, actor: Actor, delivery_id: str, file_id: str | 
     access.require(actor, access.Permission.INBOX_READ)
     with desk.database.read() as connection:
         row = _own(connection, actor, delivery_id)
-        shown, listed = _described(desk, row), _files(desk, connection, row)
+        shown, listed = _described(desk, connection, row), _files(desk, connection, row)
     if shown["confidential"] and not listed:
         raise ConflictError(
             "The document was classified after it was delivered; it is no longer given out here.",
@@ -205,7 +224,8 @@ def acknowledge(
         )
     if row["acknowledged_at"] is None:
         with desk.database.unit_of_work(actor) as uow:
-            receipt = _receipt(actor, row, uow.now, given, note)
+            said = normalise(note).strip() if note else None
+            receipt = _receipt(desk, uow, row, given, said)
             _note(
                 uow,
                 row,
@@ -214,27 +234,45 @@ def acknowledge(
                 Draft(
                     "delivery.acknowledged",
                     {"delivery": row["id"], "sha256": given},
-                    {"note": receipt["note"], "name": actor.name},
+                    {"note": said, "name": actor.name},
                 ),
             )
     with desk.database.read() as connection:
-        return _for_recipient(desk, _own(connection, actor, delivery_id))
+        return _for_recipient(desk, connection, _own(connection, actor, delivery_id))
 
 
 def _receipt(
-    actor: Actor, delivery: Row, now: datetime, sha256: str, note: str | None
+    desk: Desk, uow: UnitOfWork, delivery: Row, sha256: str, note: str | None
 ) -> dict[str, Any]:
-    """Return what is kept of an acknowledgement; its note is the recipient's own words."""
+    """Return what is kept of an acknowledgement; its note, the recipient's own words, as it is stored."""
+    if note is not None:
+        document = rows.lock(uow, delivery["document_id"])
+        place = _note_place(delivery["id"])
+        note = desk.vault.seal_line(document, place, note, uow.connection)
     receipt: dict[str, Any] = {
-        "by": actor.id,
-        "name": actor.name,
-        "at": rfc3339(now),
+        "by": uow.actor.id,
+        "name": uow.actor.name,
+        "at": rfc3339(uow.now),
         "sha256": sha256,
-        "note": normalise(note).strip() if note else None,
+        "note": note,
     }
     if delivery["encrypted_sha256"] is not None:
         receipt["opened"] = sha256 == delivery["signed_sha256"]
     return receipt
+
+
+def reseal_notes(desk: Desk, uow: UnitOfWork, row: Row, /, *, sealing: bool) -> None:
+    """Seal or open what recipients wrote about a document whose classification changes."""
+    statement = sa.select(deliveries).where(
+        deliveries.c.document_id == row["id"], deliveries.c.acknowledged_at.is_not(None)
+    )
+    turn = desk.vault.seal_line if sealing else desk.vault.open_line
+    for delivery in all_rows(uow.connection, statement):
+        receipt = delivery["receipt"]
+        if receipt["note"]:
+            note = turn(row, _note_place(delivery["id"]), receipt["note"], uow.connection)
+            changed = {"receipt": receipt | {"note": note}}
+            uow.alter(deliveries, row["id"], deliveries.c.id == delivery["id"], changed)
 
 
 def _note(uow: UnitOfWork, delivery: Row, still: Any, values: dict[str, Any], draft: Draft) -> None:
@@ -257,7 +295,7 @@ def of_document(desk: Desk, actor: Actor, document_id: str) -> list[Row]:
             connection,
             _DELIVERY.where(deliveries.c.document_id == document_id).order_by(deliveries.c.id),
         )
-    return [_described(desk, item) for item in found]
+        return [_described(desk, connection, item) for item in found]
 
 
 def released_by_code(desk: Desk, code: str) -> Row:

@@ -16,8 +16,10 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
 from docflow.release import studio as work
+from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
+from docflow.signing.levels import Level
 from docflow.signing.pades import sign_person
 from docflow.signing.plan import StampPlan
 from docflow.signing.stamp import stamp
@@ -62,15 +64,35 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     identity = studio.signers.person(signer["login"], signer["name"], now)
     place = studio.desk.catalogue.seed.organisation.place
 
-    def make(_source: Row, path: Path, target: Path) -> dict[str, Any]:
-        sign_person(path, target, identity, now=now, location=place)
-        validate_person_signed(
-            target, studio.signers.own_roots, person=identity.certificate, now=now
-        )
-        return {"signer": identity.name, "certificate_sha256": identity.sha256}
-
+    longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
-    made = work.each(studio, document_id, "signed", staged, make, file_id="file_id")
+
+    def make(level: Level, path: Path, target: Path) -> dict[str, Any]:
+        signed = sign_person(
+            path, target, identity, now=now, location=place, level=level, longterm=longterm
+        )
+        evidence = evidence_of(signed)
+        validate_person_signed(
+            target,
+            studio.signers.own_roots,
+            person=identity.certificate,
+            now=no_earlier(now, evidence["stamped_at"]),
+            level=level,
+            timestamp_roots=longterm.timestamp_roots,
+        )
+        return {"signer": identity.name, "certificate_sha256": identity.sha256, **evidence}
+
+    def all_at(level: Level) -> list[work.Made]:
+        return work.each(
+            studio,
+            document_id,
+            "signed",
+            staged,
+            lambda _row, path, target: make(level, path, target),
+            file_id="file_id",
+        )
+
+    made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, job.job_id, "signed", made))
 
 

@@ -30,6 +30,7 @@ from docflow.signing.signers import Signers
 from docflow.storage import MemoryFile, StagedFile
 
 _CHUNK = 2**18
+_TOLD = ("level", "level_asked", "fell_back_because")  # what history says of a signature's level
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,12 @@ def record(
                 {
                     "job": job_id,
                     "files": [
-                        {"origin": m.file_id, "sha256": m.staged.sha256, "size": m.staged.size}
+                        {
+                            "origin": m.file_id,
+                            "sha256": m.staged.sha256,
+                            "size": m.staged.size,
+                            **{name: m.evidence[name] for name in _TOLD if name in m.evidence},
+                        }
                         for m in made
                     ],
                 },

@@ -18,6 +18,7 @@ signature_steps = sa.Table(
     sa.Column("evidence", JsonColumn, nullable=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Index("ix_signature_steps_document_id", "document_id"),
+    sa.Index("ix_signature_steps_storage_key", "storage_key"),
     info=part_of("document", "document_id"),
 )
 
@@ -68,5 +69,32 @@ delivery_files = sa.Table(
     sa.Index("ix_delivery_files_delivery_id", "delivery_id"),
     sa.Index("ix_delivery_files_document_id", "document_id"),
     sa.Index("ix_delivery_files_storage_key", "storage_key"),
+    info=part_of("document", "document_id"),
+)
+
+archive_stamps = sa.Table(
+    "archive_stamps",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), nullable=False),  # as released
+    sa.Column("number", sa.Integer, nullable=False),  # 1 is the release's own
+    sa.Column("state", sa.String(16), nullable=False),  # current | due | renewed | failed
+    sa.Column("authority", sa.String(200), nullable=False),
+    sa.Column("stamped_at", UtcDateTime, nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),  # end of the authority's certificate
+    sa.Column("algorithms", sa.String(100), nullable=False),
+    sa.Column("storage_key", sa.String(200), nullable=False),
+    sa.Column("data_key_id", sa.String(36), nullable=True),  # of a sealed object
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text, nullable=True),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("file_id", "number"),
+    sa.CheckConstraint("state IN ('current', 'due', 'renewed', 'failed')", name="state"),
+    sa.CheckConstraint("length(sha256) = 64", name="sha256"),
+    sa.Index("ix_archive_stamps_state", "state", "until", "id"),
+    sa.Index("ix_archive_stamps_algorithms", "state", "algorithms"),
+    sa.Index("ix_archive_stamps_document_id", "document_id"),
     info=part_of("document", "document_id"),
 )

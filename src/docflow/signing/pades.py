@@ -1,10 +1,10 @@
-"""Sign a PDF as a person, then seal it as the organisation: PAdES baseline B-B.
+"""Sign a PDF as a person, then seal it as the organisation: PAdES baseline B-B to B-LTA.
 
 Rules, in this order and no other:
 1. The personal signature comes first. Its update adds both signature fields, `Person` and `Seal`; the
    seal's field carries the lock (all fields, no changes) that its signature will put in force. The
    personal signature certifies the document and admits form filling: the seal.
-2. The seal comes last and covers every byte. After it nothing may change.
+2. The seal comes last and covers every byte. After it nothing may change but archive time stamps.
 3. What comes out here is not yet released: `strict.validate_release` judges it first.
 
 Both are incremental updates, so the signed bytes of the person stay as they were. Files of 100 MB pass
@@ -13,16 +13,11 @@ through in bounded memory.
 Source: ISO 32000-2, 12.8; ETSI EN 319 142-1 (B-B: no signing-time attribute, the time is /M).
 """
 
-import hashlib
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from io import BufferedRandom
 from pathlib import Path
 
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.fields import (
     FieldMDPAction,
     FieldMDPSpec,
@@ -32,21 +27,23 @@ from pyhanko.sign.fields import (
     append_signature_field,
     enumerate_sig_fields,
 )
-from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
-from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
+from pyhanko.sign.signers import PdfSignatureMetadata
 
-from docflow.kernel.errors import ConflictError, InvalidInputError
-from docflow.signing.blocking import blocking
+from docflow.kernel.errors import ConflictError
+from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
+from docflow.signing.levels import Level
+from docflow.signing.longterm import LongTerm
+from docflow.signing.stampfacts import StampFacts
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
-_CHUNK_BYTES = 1 << 20
+_Facts = tuple[str, int, str, str, datetime, Level, str | None, datetime | None, StampFacts | None]
 
 
 @dataclass(frozen=True, slots=True)
 class PersonSigned:
-    """A file with the personal signature on it, not yet sealed."""
+    """A file with the personal signature on it, not yet sealed; `stamped_at` is what `authority` says."""
 
     path: Path
     sha256: str
@@ -54,11 +51,15 @@ class PersonSigned:
     signer: str
     certificate_sha256: str
     signed_at: datetime
+    level: Level = "B-B"
+    authority: str | None = None
+    stamped_at: datetime | None = None
+    stamp: StampFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A file with both signatures on it, not yet judged."""
+    """A file with both signatures on it, not yet judged; `stamped_at` is what `authority` says."""
 
     path: Path
     sha256: str
@@ -66,6 +67,10 @@ class Sealed:
     signer: str
     certificate_sha256: str
     signed_at: datetime
+    level: Level = "B-B"
+    authority: str | None = None
+    stamped_at: datetime | None = None
+    stamp: StampFacts | None = None
 
 
 def sign_person(
@@ -76,29 +81,19 @@ def sign_person(
     now: datetime,
     reason: str | None = None,
     location: str | None = None,
+    level: Level = "B-B",
+    longterm: LongTerm | None = None,
 ) -> PersonSigned:
     """Write `source`, signed by a person, to `target`.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
-        ConflictError: code `already-signed` if it carries signature fields.
-        ValueError: if `identity` is not a person's, or `now` has no offset.
+        ConflictError: code `already-signed` if it carries signature fields; and as `sign_into`.
+        ValueError: if `identity` is not a person's, `now` has no offset, or the level is B-LTA.
     """
     _require(identity, "person", now)
-
-    def prepare(writer: IncrementalPdfFileWriter) -> None:
-        if any(True for _ in enumerate_sig_fields(writer.prev)):
-            raise ConflictError(
-                "The file already has signature fields; the personal signature must be the first.",
-                code="already-signed",
-            )
-        append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
-        lock = FieldMDPSpec(FieldMDPAction.ALL)
-        append_signature_field(
-            writer,
-            # without field_mdp_spec pyHanko silently leaves the lock out
-            SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
-        )
+    if level == "B-LTA":
+        raise ValueError("the archive time stamp comes after the seal, not before it")
 
     metadata = PdfSignatureMetadata(
         field_name=PERSON_FIELD,
@@ -110,8 +105,25 @@ def sign_person(
         location=location,
         name=identity.name,
     )
-    sha256, size = _sign(source, target, identity, metadata, prepare=prepare, now=now)
-    return PersonSigned(target, sha256, size, identity.name, identity.sha256, now)
+    made = sign_into(
+        source, target, identity, metadata,
+        prepare=_both_fields, now=now, level=level, longterm=longterm,
+    )  # fmt: skip
+    return PersonSigned(target, *_facts(made, identity, now))
+
+
+def _both_fields(writer: IncrementalPdfFileWriter) -> None:
+    """Add the fields of both signatures; the seal's carries the lock."""
+    if any(True for _ in enumerate_sig_fields(writer.prev)):
+        told = "The file already has signature fields; the personal signature must be the first."
+        raise ConflictError(told, code="already-signed")
+    append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
+    lock = FieldMDPSpec(FieldMDPAction.ALL)
+    append_signature_field(
+        writer,
+        # without field_mdp_spec pyHanko silently leaves the lock out
+        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
+    )
 
 
 def seal(
@@ -122,13 +134,15 @@ def seal(
     now: datetime,
     reason: str | None = None,
     location: str | None = None,
+    level: Level = "B-B",
+    longterm: LongTerm | None = None,
 ) -> Sealed:
     """Write `source`, which a person signed here, to `target` with the organisation's seal on it.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be sealed as it is.
         ConflictError: code `not-signed` if the personal signature or the seal's field is missing,
-            `already-sealed` if the seal is there.
+            `already-sealed` if the seal is there; and as `sign_into`.
         ValueError: if `identity` is not an organisation's, or `now` has no offset.
     """
     _require(identity, "organisation", now)
@@ -154,8 +168,25 @@ def seal(
         location=location,
         name=identity.name,
     )
-    sha256, size = _sign(source, target, identity, metadata, prepare=prepare, now=now)
-    return Sealed(target, sha256, size, identity.name, identity.sha256, now)
+    made = sign_into(
+        source, target, identity, metadata,
+        prepare=prepare, now=now, level=level, longterm=longterm,
+    )  # fmt: skip
+    return Sealed(target, *_facts(made, identity, now))
+
+
+def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
+    return (
+        made.sha256,
+        made.size_bytes,
+        identity.name,
+        identity.sha256,
+        now,
+        made.level,
+        made.authority,
+        made.stamped_at,
+        made.stamp,
+    )
 
 
 def _require(identity: SignerIdentity, kind: Kind, now: datetime) -> None:
@@ -163,58 +194,3 @@ def _require(identity: SignerIdentity, kind: Kind, now: datetime) -> None:
         raise ValueError(f"{identity!r} cannot sign as {kind}")
     if now.tzinfo is None:
         raise ValueError("the signing time needs an offset")
-
-
-def _sign(
-    source: Path,
-    target: Path,
-    identity: SignerIdentity,
-    metadata: PdfSignatureMetadata,
-    *,
-    prepare: Callable[[IncrementalPdfFileWriter], None],
-    now: datetime,
-) -> tuple[str, int]:
-    """Sign into `target` and return its SHA-256 and size; leave no half-made file behind."""
-    try:
-        with source.open("rb") as original, target.open("w+b") as output:
-            try:
-                writer = IncrementalPdfFileWriter(original)
-                prepare(writer)
-                _embed(writer, identity, metadata, output, now)
-            except (PdfError, ValueError, KeyError, TypeError, RecursionError) as error:
-                # pyHanko's SigningError is a ValueError
-                raise InvalidInputError(
-                    f"The file cannot be signed as it is: {error}. Save it again as PDF.",
-                    code="pdf-broken",
-                ) from error
-            return _digest(output)
-    except BaseException:
-        with suppress(OSError):  # a file in memory has no name to remove
-            target.unlink()
-        raise
-
-
-def _embed(
-    writer: IncrementalPdfFileWriter,
-    identity: SignerIdentity,
-    metadata: PdfSignatureMetadata,
-    output: BufferedRandom,
-    now: datetime,
-) -> None:
-    """Do what `PdfSigner.sign_pdf` does, with the time that we were given."""
-    session = PdfSigner(metadata, signer=identity.signer).init_signing_session(
-        writer, existing_fields_only=True
-    )
-    session.system_time = now
-    document = session.prepare_tbs_document(
-        validation_info=None, bytes_reserved=identity.signer.reserved_digits
-    )
-    prepared, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
-    blocking(document.perform_signature(prepared.document_digest, PdfCMSSignedAttributes()))
-
-
-def _digest(file: BufferedRandom) -> tuple[str, int]:
-    file.flush()
-    file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest, file.tell()

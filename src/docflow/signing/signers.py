@@ -58,6 +58,11 @@ class Signers:
         """
         return _valid(self._seal, now)
 
+    def identities(self) -> tuple[SignerIdentity, ...]:
+        """Return every identity that is loaded: the seal, then people by login."""
+        with self._lock:
+            return (self._seal, *(self._people[login] for login in sorted(self._people)))
+
     def person(self, login: str, name: str, now: datetime) -> SignerIdentity:
         """Return a person's identity.
 

@@ -5,12 +5,15 @@ Rules:
 - Two signatures, by exactly the two certificates expected: first the person, who certifies and admits
   form filling; last the seal, which covers every byte and admits nothing. The person's version is
   followed by the seal's update and by nothing else.
+- After the seal come archive time stamps, if its level is B-LTA, and nothing else: each an update of
+  its own, of known authorities, the last over the whole file.
+- Each signature reaches the level expected of it, by the validation of that level, offline.
 - Anything else fails, and the error carries every reason.
 
 Judge a release by its seal: a personal signature alone stays good when a third one is added.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +22,17 @@ from typing import NoReturn
 from cryptography import x509
 
 from docflow.kernel.errors import IntegrityError
+from docflow.signing.ades import levels_reached
+from docflow.signing.embedding import ARCHIVE_FIELD
+from docflow.signing.levels import Level, reaches
 from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.trust import TrustRoots, sha256_of
 from docflow.signing.validate import verify
 
 _PADES = "ETSI.CAdES.detached"
+_RFC3161 = "ETSI.RFC3161"
+_NONE = TrustRoots(())
 _KEY = object()  # held by nobody else
 _Rule = tuple[bool, str]
 
@@ -39,6 +47,9 @@ class SignedFile:
     person: SignatureReport
     seal: SignatureReport
     validated_at: datetime
+    person_level: Level
+    seal_level: Level
+    archive_stamps: tuple[SignatureReport, ...]
     key: InitVar[object]
 
     def __post_init__(self, key: object) -> None:
@@ -62,6 +73,9 @@ def validate_release(
     person: x509.Certificate | str,
     seal: x509.Certificate | str,
     now: datetime,
+    person_level: Level = "B-B",
+    seal_level: Level = "B-B",
+    timestamp_roots: TrustRoots = _NONE,
 ) -> SignedFile:
     """Return the proof that the file at `path` may be released.
 
@@ -71,30 +85,63 @@ def validate_release(
         person: the certificate expected on the personal signature, or its SHA-256.
         seal: the certificate expected on the seal, or its SHA-256.
         now: the validation time.
+        person_level: what the personal signature must reach.
+        seal_level: what the seal must reach; archive time stamps are there at B-LTA only.
+        timestamp_roots: roots of time-stamp authorities, beside our own.
 
     Raises:
         IntegrityError: code `release-not-valid`, with every reason in `extra["reasons"]`.
         FileNotFoundError: if there is no file.
     """
-    report = verify(path, TrustRoots(()), now=now, own_roots=roots)
-    reasons = _faults(_common_rules(report, 2, [PERSON_FIELD, SEAL_FIELD], revisions=3))
+    report = verify(path, timestamp_roots, now=now, own_roots=roots)
+    stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
+    reasons = _faults(_common_rules(report, 2, stamps))
     if not reasons:
-        first, last = report.signatures
+        first, last, *_ = report.signatures
         reasons = _faults(
             [
                 *_signature_rules(first, "personal signature", PERSON_FIELD, _fingerprint(person)),
                 *_signature_rules(last, "seal", SEAL_FIELD, _fingerprint(seal)),
-                *_sealed_rules(first, last),
+                *_sealed_rules(first, last, stamps),
+                *_stamp_rules(stamps, seal_level),
             ]
         )
+    reached = {PERSON_FIELD: person_level, SEAL_FIELD: seal_level}
+    reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
     if reasons or report.sha256 is None or report.size_bytes is None:
         _refuse("The file may not be released", "release-not-valid", reasons)
-    first, last = report.signatures
-    return SignedFile(path, report.sha256, report.size_bytes, first, last, now, key=_KEY)
+    first, last, *_ = report.signatures
+    return SignedFile(
+        path, report.sha256, report.size_bytes, first, last, now,
+        person_level, seal_level, stamps, key=_KEY,
+    )  # fmt: skip
+
+
+def level_faults(
+    path: Path, roots: TrustRoots, now: datetime, expected: Mapping[str, Level]
+) -> list[str]:
+    """Say of every signature that does not reach the level expected of its field why it does not."""
+    if all(level == "B-B" for level in expected.values()):
+        return []  # judged already
+    faults = []
+    found = {one.field: one for one in levels_reached(path, roots, now=now)}
+    for field, level in expected.items():
+        one = found.get(field)
+        if one is None or one.level is None or not reaches(one.level, level):
+            reached = one.level if one and one.level else "no level"
+            why = f" ({one.why_not_more})" if one else ""
+            faults.append(f"The signature {field} reaches {reached}{why}, and {level} is expected.")
+    return faults
 
 
 def validate_person_signed(
-    path: Path, roots: TrustRoots, *, person: x509.Certificate | str, now: datetime
+    path: Path,
+    roots: TrustRoots,
+    *,
+    person: x509.Certificate | str,
+    now: datetime,
+    level: Level = "B-B",
+    timestamp_roots: TrustRoots = _NONE,
 ) -> VerificationReport:
     """Return the report on a file that carries exactly the personal signature expected.
 
@@ -102,8 +149,8 @@ def validate_person_signed(
         IntegrityError: code `signature-not-valid`, with every reason in `extra["reasons"]`.
         FileNotFoundError: if there is no file.
     """
-    report = verify(path, TrustRoots(()), now=now, own_roots=roots)
-    reasons = _faults(_common_rules(report, 1, [PERSON_FIELD, SEAL_FIELD], revisions=2))
+    report = verify(path, timestamp_roots, now=now, own_roots=roots)
+    reasons = _faults(_common_rules(report, 1))
     if not reasons:
         (only,) = report.signatures
         reasons = _faults(
@@ -113,16 +160,19 @@ def validate_person_signed(
                 (only.coverage == "entire-file", "The personal signature does not cover the file."),
             ]
         )
+    reasons = reasons or level_faults(path, roots + timestamp_roots, now, {PERSON_FIELD: level})
     if reasons:
         _refuse("The personally signed file is not valid", "signature-not-valid", reasons)
     return report
 
 
 def _common_rules(
-    report: VerificationReport, signatures: int, fields: Iterable[str], *, revisions: int
+    report: VerificationReport, signatures: int, stamps: Sequence[SignatureReport] = ()
 ) -> Iterable[_Rule]:
-    found = len(report.signatures)
-    expected = tuple(sorted(fields))
+    found = len(report.signatures) - len(stamps)
+    revisions = 1 + signatures + len(stamps)
+    archive = [f"{ARCHIVE_FIELD}{number}" for number in range(1, len(stamps) + 1)]
+    expected = tuple(sorted([PERSON_FIELD, SEAL_FIELD, *archive]))
     yield not report.reasons or found > 0, " ".join(report.reasons)
     yield found == signatures, f"The file has {found} signatures, and {signatures} are expected."
     yield (
@@ -133,7 +183,7 @@ def _common_rules(
     yield (
         report.revisions == revisions,
         f"The file has {report.revisions} versions, and {revisions} are expected: as stamped, and "
-        "one for each signature.",
+        "one for each signature and archive time stamp.",
     )
     for one in report.signatures:
         yield (
@@ -166,7 +216,9 @@ def _person_rules(first: SignatureReport) -> Iterable[_Rule]:
     yield first.permits == "form-filling", f"The personal signature permits {first.permits}."
 
 
-def _sealed_rules(first: SignatureReport, last: SignatureReport) -> Iterable[_Rule]:
+def _sealed_rules(
+    first: SignatureReport, last: SignatureReport, stamps: Sequence[SignatureReport]
+) -> Iterable[_Rule]:
     yield from _person_rules(first)
     yield (
         first.coverage == "entire-revision",
@@ -178,17 +230,40 @@ def _sealed_rules(first: SignatureReport, last: SignatureReport) -> Iterable[_Ru
         f"({', '.join(first.changed_fields) or 'no field'}), and only the seal may.",
     )
     yield last.revision == 2, "The seal is not the last change of the file."  # noqa: PLR2004
-    yield (
-        last.coverage == "entire-file",
-        f"The seal covers {last.coverage}, and not the whole file.",
-    )
-    yield last.changes_after == "none", f"After the seal came {last.changes_after}."
+    whole = "entire-revision" if stamps else "entire-file"
+    yield last.coverage == whole, f"The seal covers {last.coverage}, and not the whole file."
+    changes = "long-term-validation" if stamps else "none"
+    yield last.changes_after == changes, f"After the seal came {last.changes_after}."
     yield (
         last.permits == "no-changes",
         f"The seal permits {last.permits}; it must permit no change.",
     )
     yield last.locks_all_fields, "The seal does not lock every field."
     yield not last.certifies, "The seal must not be the certification."
+
+
+def _stamp_rules(stamps: Sequence[SignatureReport], level: Level) -> Iterable[_Rule]:
+    yield (
+        bool(stamps) == (level == "B-LTA"),
+        f"The file has {len(stamps)} archive time stamps, and its seal's level is {level}.",
+    )
+    for number, one in enumerate(stamps, 1):
+        what = f"archive time stamp {number}"
+        newest = number == len(stamps)
+        yield (
+            one.field == f"{ARCHIVE_FIELD}{number}" and one.revision == number + 2,
+            f"The {what} is not where it belongs.",
+        )
+        yield one.format == _RFC3161, f"The {what} has the format {one.format}."
+        yield (
+            one.intact and one.valid and one.trusted,
+            f"The {what} is not by a known authority, or not over this file.",
+        )
+        yield one.padding_is_empty, f"Something hides in the room behind the {what}."
+        yield (
+            one.coverage == ("entire-file" if newest else "entire-revision"),
+            f"The {what} covers {one.coverage}, and not the whole file.",
+        )
 
 
 def _faults(rules: Iterable[_Rule]) -> list[str]:

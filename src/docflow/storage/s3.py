@@ -9,11 +9,12 @@ not at all: a large one is sent in parts and completed at the end, or given up.
 import contextlib
 import hashlib
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import BinaryIO, cast
 
-from docflow.kernel.errors import ConfigurationError, DocflowError, UnavailableError
+from docflow.kernel.errors import ConfigurationError, DocflowError, NotFoundError, UnavailableError
 from docflow.storage.s3_client import Attempts, Head, S3Client
 from docflow.storage.s3_errors import FAILURES, damaged
 from docflow.storage.s3_options import MAX_PARTS, S3Options
@@ -31,6 +32,10 @@ class S3Store:
         self.options = options
         self.client = S3Client(options)
         self.calls = Attempts(options)
+
+    def once(self) -> "S3Store":
+        """Return the same store, which tries each request once."""
+        return S3Store(replace(self.options, attempts=1))
 
     def require(self) -> None:
         """See that the bucket is there and may be listed.
@@ -110,6 +115,31 @@ class S3Store:
             yield from found
             if token is None:
                 return
+
+    def end_uploads(self, prefix: str, begun_before: datetime) -> int:
+        """Give up multipart uploads that began before an instant; return how many.
+
+        Looks at one page of them (1000): what was given up is not on the next.
+        """
+        listed = self.calls.run("listed", lambda: self.client.uploads(prefix))
+        old = [(key, upload) for key, upload, begun in listed if begun < begun_before]
+        for key, upload in old:
+            self.calls.run("given up", partial(self.client.abort, key, upload))
+        return len(old)
+
+    def lock(self, key: str, until: datetime) -> None:
+        """Give an object a retention, or lengthen it; a longer one that it has already stays.
+
+        Raises:
+            NotFoundError: if there is no such object (code `object-missing`).
+            ConfigurationError: if the bucket takes no retention (code `storage-lock-missing`).
+        """
+        there = self.calls.run("looked for", lambda: self.client.head(check_key(key), sure=True))
+        if there is None:
+            raise NotFoundError(
+                "The stored object is missing; tell the operator.", code="object-missing"
+            )
+        self._lengthen(key, there, until)
 
     def _headers(self, sha256: str, lock: datetime | None) -> dict[str, str]:
         headers = {"x-amz-meta-sha256": sha256, **self.options.sealing_headers()}

@@ -212,8 +212,22 @@ class S3Client(Minio):
         return True
 
     def abort(self, key: str, upload: str) -> None:
-        """Give a multipart upload up; its parts are deleted."""
-        self._call("DELETE", key, query={"uploadId": upload})
+        """Give a multipart upload up; its parts are deleted. Silent if it has ended."""
+        try:
+            self._call("DELETE", key, query={"uploadId": upload})
+        except S3Error as error:
+            if error.code not in _ENDED:
+                raise
+
+    def uploads(self, prefix: str) -> list[tuple[str, str, datetime]]:
+        """Return a page of multipart uploads that have not ended: key, id, since when."""
+        start = f"{self._options.prefix}/{prefix}" if self._options.prefix else prefix
+        listed = self._list_multipart_uploads(self._bucket, prefix=start)
+        return [
+            (self._options.key_of(item.object_name), item.upload_id, item.initiated_time)
+            for item in listed.uploads
+            if item.upload_id and item.initiated_time and item.object_name.startswith(start)
+        ]
 
     def remove(self, key: str, version: str | None = None) -> None:
         """Delete an object, or one version of it."""

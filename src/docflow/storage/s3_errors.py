@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 import minio.time
@@ -40,36 +41,44 @@ _BUSY = {
     "RequestLimitExceeded",
 }
 
-_CREDENTIALS = (
+
+class Reason(NamedTuple):
+    """Why a service refuses what cannot heal by itself: docflow's code, and a sentence to fill in."""
+
+    code: str
+    sentence: str
+
+
+_CREDENTIALS = Reason(
     "storage-credentials-refused",
     "The object storage refuses the service's credentials; check access key and secret key.",
 )
-_EXPIRED = (
+_EXPIRED = Reason(
     "storage-credentials-expired",
     "The service's credentials for the object storage have expired; put new ones in their place.",
 )
-_SKEW = (
+_SKEW = Reason(
     "storage-clock-skew",
     "The object storage refuses requests because this machine's clock is wrong; "
     "set it by a time server.",
 )
-_REGION = (
+_REGION = Reason(
     "storage-region-wrong",
     "The bucket {bucket!r} is in another region or at another address; "
     "correct the storage's region and endpoint.",
 )
-_RIGHTS = (
+_RIGHTS = Reason(
     "storage-access-denied",
     "The object storage does not let the service's credentials do this in the bucket {bucket!r}; "
     "check the keys, and grant read, write, list and delete.",
 )
-_LACKS = (
+_LACKS = Reason(
     "storage-lacks-feature",
     "The object storage does not offer what docflow asks for ({code}); "
     "`docflow storage check` tells what it lacks.",
 )
-_REFUSALS: Mapping[str, tuple[str, str]] = {
-    "NoSuchBucket": (
+_REFUSALS: Mapping[str, Reason] = {
+    "NoSuchBucket": Reason(
         "storage-bucket-missing",
         "The bucket {bucket!r} does not exist; make it, or correct its name in the settings.",
     ),
@@ -88,10 +97,16 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
     "Redirect": _REGION,
     "AccessDenied": _RIGHTS,
     "AllAccessDisabled": _RIGHTS,
-    "InvalidRange": ("storage-range", "The range lies outside of the stored object."),
+    "InvalidRange": Reason("storage-range", "The range lies outside of the stored object."),
     "NotImplemented": _LACKS,
     "MethodNotAllowed": _LACKS,
 }
+_OTHER = Reason(
+    "storage-refused",
+    "The object storage refused a request ({status} {code}); "
+    "`docflow storage check` tells what it lacks.",
+)
+REASONS = frozenset({*_REFUSALS.values(), _OTHER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,24 +187,17 @@ def _refused(error: S3Error, doing: str, bucket: str) -> Failure:
     failing = status >= HTTPStatus.INTERNAL_SERVER_ERROR and code not in _REFUSALS
     if failing or code in _CONFLICTS or code in _BUSY:
         return Failure(unavailable(doing, f"it answered {status} {code}"), again=True)
-    name, sentence = _REFUSALS.get(
-        code,
-        (
-            "storage-refused",
-            "The object storage refused a request ({status} {code}); "
-            "`docflow storage check` tells what it lacks.",
-        ),
-    )
+    reason = _REFUSALS.get(code, _OTHER)
     skew = skew_seconds(error.response.headers) or 0
     if status == HTTPStatus.FORBIDDEN and abs(skew) > _MAX_SKEW_SECONDS:
         ahead = "ahead of" if skew > 0 else "behind"
-        name = _SKEW[0]
-        sentence = (
+        reason = Reason(
+            _SKEW.code,
             f"This machine's clock is {abs(skew) / 60:.0f} minutes {ahead} the object storage's, "
-            "which refuses requests because of that; set it by a time server."
+            "which refuses requests because of that; set it by a time server.",
         )
-    detail = sentence.format(bucket=bucket, code=code, status=status)
-    return Failure(ConfigurationError(detail, code=name), again=False)
+    detail = reason.sentence.format(bucket=bucket, code=code, status=status)
+    return Failure(ConfigurationError(detail, code=reason.code), again=False)
 
 
 def skew_seconds(headers: Mapping[str, str]) -> float | None:

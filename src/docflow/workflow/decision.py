@@ -146,7 +146,7 @@ def _decision(definition: WorkflowDefinition, trigger: str, subject: Subject) ->
         effects.append(AllocateNumber(transition.number.book, _number_date(transition, subject)))
     if requested and transition.sign is not None:
         sign = transition.sign
-        effects.append(Sign(sign.as_, sign.level, sign.place))
+        effects.append(Sign(sign.as_, sign.level, sign.place, sign.fallback))
     else:
         for item in transition.do:
             effects.extend(_effect(item, subject))

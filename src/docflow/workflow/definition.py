@@ -23,6 +23,7 @@ from docflow.workflow.shapes import (
     Note,
     OneOrManyNames,
     OneOrManyRoles,
+    RetainText,
     SignAs,
     SignLevel,
     Titles,
@@ -98,6 +99,10 @@ class StateDefinition(Definition):
     remind: tuple[DurationText, ...] = Field(
         (), max_length=10, description="reminders before the due time, as [-4h]"
     )
+    retain: RetainText | None = Field(
+        None,
+        description="how long files are locked in the store from here on, as 10y or kind.retention",
+    )
     title: Titles = Field(default_factory=empty, description="what people read, by language")
 
     @property
@@ -123,7 +128,15 @@ class SignDefinition(Definition):
     """Who signs the main file, and how."""
 
     as_: SignAs = Field(alias="as", description="whose signature it is")
-    level: SignLevel = Field("B-B", description="PAdES baseline level (ETSI EN 319 142-1)")
+    level: SignLevel | None = Field(
+        None,
+        description="PAdES baseline level (ETSI EN 319 142-1); the organisation's own if absent",
+    )
+    fallback: SignLevel | None = Field(
+        None,
+        description="the lower level to make instead when what the level needs has been away for as "
+        "long as the operator set; without it, the signature waits",
+    )
     place: SignPlace | None = Field(
         None, description="what is put on the page before a personal signature, and where"
     )

@@ -45,12 +45,14 @@ class Sign:
     """Have the main file signed by a job, which then completes the transition.
 
     `as_` is "person" (whoever fired the transition) or "organisation" (the seal); `level` is a
-    PAdES baseline level; `place` says what goes on the page before a personal signature.
+    PAdES baseline level, None for the organisation's own; `place` says what goes on the page before a
+    personal signature; `fallback` is the lower level that may be made instead, in the end.
     """
 
     as_: str
-    level: str
+    level: str | None
     place: SignPlace | None = None
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

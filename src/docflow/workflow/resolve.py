@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from docflow.workflow.definition import (
     FieldDefinition,
     NeverRule,
+    SignDefinition,
     StateDefinition,
     TransitionDefinition,
 )
@@ -20,6 +21,7 @@ from docflow.workflow.vocabulary import (
     EFFECT_FIELDS,
     ROLES,
     SEPARABLE_ROLES,
+    SIGN_LEVELS,
     unknown,
 )
 
@@ -96,6 +98,11 @@ def _state(path: Path, state: StateDefinition) -> Iterator[Complaint]:
         yield (*path, "due"), "nothing is due in a final state; leave it out"
     if state.due is not None and state.due.is_negative:
         yield (*path, "due"), f"{state.due} is in the past; write a duration as 3d"
+    if state.retain is not None and state.is_editable:
+        yield (
+            (*path, "retain"),
+            "what may still be changed is not kept; leave retain or editable out",
+        )
     for index, reminder in enumerate(state.remind):
         yield from _reminder((*path, "remind", index), reminder, state.due)
 
@@ -200,6 +207,7 @@ def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
         return
     if "system" in transition.by:
         yield (*path, "by"), "a signature is asked for by a person; take system out of by"
+    yield from _levels((*path, "sign"), sign)
     if sign.place is not None:
         place: Path = (*path, "sign", "place")
         if sign.as_ != "person":
@@ -210,3 +218,19 @@ def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
             )
         elif not (sign.place.number or sign.place.date or sign.place.qr):
             yield place, "places nothing; name number, date or qr, or leave it out"
+
+
+def _levels(path: Path, sign: SignDefinition) -> Iterator[Complaint]:
+    order = tuple(SIGN_LEVELS)
+    if sign.as_ == "person" and "B-LTA" in {sign.level, sign.fallback}:
+        yield (
+            (*path, "level" if sign.level == "B-LTA" else "fallback"),
+            "the archive time stamp comes after the seal and covers the personal signature too; "
+            "write B-LT",
+        )
+    if sign.fallback is None:
+        return
+    if sign.level is None:
+        yield (*path, "fallback"), "a fallback is lower than a level that is named; write level too"
+    elif order.index(sign.fallback) >= order.index(sign.level):
+        yield (*path, "fallback"), f"{sign.fallback} is not lower than {sign.level}; leave it out"

@@ -7,6 +7,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -21,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from docflow.workflow import durations
+from docflow.workflow import durations, retention
 from docflow.workflow.vocabulary import (
     CODE_PATTERN,
     FIELD_TYPES,
@@ -80,14 +81,6 @@ def _role(written: str) -> str:
     return _known("role", ROLES)(written)
 
 
-def _level(written: str) -> str:
-    _known("signature level", SIGN_LEVELS)(written)
-    refused = SIGN_LEVELS[written]
-    if refused:
-        raise wrong(f"signature level {written} {refused}; write B-B")
-    return written
-
-
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)]
@@ -113,8 +106,8 @@ SignAs = Annotated[
 ]
 SignLevel = Annotated[
     str,
-    AfterValidator(_level),
-    WithJsonSchema({"enum": [level for level, refused in SIGN_LEVELS.items() if not refused]}),
+    AfterValidator(_known("signature level", SIGN_LEVELS)),
+    WithJsonSchema({"type": "string", "anyOf": _words(SIGN_LEVELS)}),
 ]
 
 
@@ -151,6 +144,38 @@ DurationText = Annotated[
             "pattern": durations.PATTERN,
             "description": "office time as 3d, 4h or 30m; time on the clock as `24h wall`; "
             "-4h is four hours before",
+        }
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Retain:
+    """How long a state has files kept; None where the document's type says it."""
+
+    retention: retention.Retention | None
+
+
+def _read_retain(written: Any) -> Retain:
+    try:
+        return Retain(retention.parse_retention(written, of_kind=True))
+    except ValueError as error:
+        raise wrong(str(error)) from error
+
+
+RetainText = Annotated[
+    Retain,
+    PlainValidator(_read_retain),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": retention.OF_KIND, "description": "as the document's type says"},
+                {
+                    "type": "string",
+                    "pattern": retention.PATTERN,
+                    "description": "years as 10y, days as 90d, or permanent (a hundred years)",
+                },
+            ]
         }
     ),
 ]

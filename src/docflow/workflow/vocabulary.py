@@ -145,15 +145,15 @@ SIGN_AS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-SIGN_LEVELS: Final[Mapping[str, str | None]] = MappingProxyType(
+SIGN_LEVELS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "B-B": None,
-        "B-T": "needs a time-stamp authority, which this version of docflow does not use",
-        "B-LT": "needs embedded validation data, which this version of docflow does not write",
-        "B-LTA": "needs archive time stamps, which this version of docflow does not write",
+        "B-B": "the signature alone; worth nothing once its certificate has expired",
+        "B-T": "with a time stamp that proves when it existed",
+        "B-LT": "with everything in the file that a later validation needs",
+        "B-LTA": "with an archive time stamp over all that, renewed as long as wanted",
     }
 )
-"""The PAdES baseline levels (ETSI EN 319 142-1), each with why it is refused, if it is."""
+"""The PAdES baseline levels (ETSI EN 319 142-1), lowest first."""
 
 STANDARD_PLACE: Final = "standard"
 """Where Decree 30/2020/NĐ-CP, Annex I, has the number and the date; the QR code at the foot."""

@@ -282,6 +282,7 @@ WHOLE = {
     Permission.RECIPIENT_ADD: {"administrator", "clerk"},
     Permission.RECIPIENT_MANAGE: {"administrator"},
     Permission.REGISTER_READ: {"auditor", "clerk", "head", "leader"},
+    Permission.STORAGE_READ: {"administrator", "auditor"},
     Permission.VERIFICATION_CREATE: set(OFFICES) | {"nobody", "system", "recipient"},
 }
 

@@ -241,7 +241,7 @@ class TestSigningInTwoPhases:
         assert (decision.phase, decision.to) == ("request", "ready")
         (effect,) = decision.effects
         assert isinstance(effect, Sign)
-        assert (effect.as_, effect.level) == ("person", "B-B")
+        assert (effect.as_, effect.level) == ("person", None)
         assert effect.place is not None
         assert effect.place.as_plain() == {"number": "top-left"}
         assert decision.asked == {"note": "now"}
@@ -266,7 +266,7 @@ class TestSigningInTwoPhases:
 
     def test_delivery_happens_in_the_completion_and_only_there(self) -> None:
         request = decided(SIGNED, "send")
-        assert request.effects == (Sign("organisation", "B-B"),)
+        assert request.effects == (Sign("organisation", None),)
         done = decided(completing(replace(SIGNED, sealed=True), "send", "clerk"), "send")
         assert done.effects == (Deliver(),)
         assert done.to == "out"
@@ -362,7 +362,7 @@ transitions:
         facts = Facts("a", roles=frozenset({"leader"}), actor_id="binh")
         request = decide(workflow, facts, "sign", {})
         assert isinstance(request, Decision)
-        assert request.effects == (AllocateNumber("letters"), Sign("person", "B-B"))
+        assert request.effects == (AllocateNumber("letters"), Sign("person", None))
         done = completing(replace(facts, signed_person=True, number="7"), "sign", "leader")
         complete = decide(workflow, done, "sign", {})
         assert isinstance(complete, Decision)

@@ -60,7 +60,7 @@ ONE_SLIP = [
         "due: 1d",
         "du: 1d",
         "8: states.start.du: 'du' is not a key here; did you mean 'due'? known: due, editable, "
-        "final, initial, remind, title",
+        "final, initial, remind, retain, title",
     ),
     (
         "{type: integer}",
@@ -246,15 +246,20 @@ ONE_SLIP = [
     ),
     (
         "by: clerk}",
-        "by: clerk, sign: {as: person, level: B-T}}",
-        "12: transitions.go.sign.level: signature level B-T needs a time-stamp authority, which "
-        "this version of docflow does not use; write B-B",
+        "by: clerk, sign: {as: person, level: B-LTA}}",
+        "12: transitions.go.sign.level: the archive time stamp comes after the seal and covers the "
+        "personal signature too; write B-LT",
     ),
     (
         "by: clerk}",
-        "by: clerk, sign: {as: person, level: B-LTA}}",
-        "12: transitions.go.sign.level: signature level B-LTA needs archive time stamps, which "
-        "this version of docflow does not write; write B-B",
+        "by: clerk, sign: {as: person, fallback: B-T}}",
+        "12: transitions.go.sign.fallback: a fallback is lower than a level that is named; write "
+        "level too",
+    ),
+    (
+        "by: clerk}",
+        "by: clerk, sign: {as: person, level: B-T, fallback: B-LT}}",
+        "12: transitions.go.sign.fallback: B-LT is not lower than B-T; leave it out",
     ),
     (
         "by: clerk}",
@@ -356,6 +361,35 @@ ONE_SLIP = [
         "due: 1d",
         "remind: [-2h]",
         "8: states.start.remind: there is nothing to remind of: the state has no due",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: kind.retension}",
+        "10: states.end.retain: 'kind.retension' is not a retention; did you mean "
+        "'kind.retention'? write 10y, 90d or permanent, or kind.retention",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: permanently}",
+        "10: states.end.retain: 'permanently' is not a retention; did you mean 'permanent'? write "
+        "10y, 90d or permanent, or kind.retention",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: 10}",
+        "10: states.end.retain: 10 is not a retention; write 10y, 90d or permanent, or "
+        "kind.retention",
+    ),
+    (
+        "end: {final: true}",
+        "end: {final: true, retain: 101y}",
+        "10: states.end.retain: '101y' is over 100 years; write permanent",
+    ),
+    (
+        "due: 1d",
+        "due: 1d, retain: 10y",
+        "8: states.start.retain: what may still be changed is not kept; leave retain or editable "
+        "out",
     ),
     # fields
     (

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
 from docflow.api import pagination
 from docflow.api.context import CallerDep
@@ -28,6 +29,7 @@ class JobOut(Output):
     requested_by: str
     created_at: datetime
     updated_at: datetime
+    next_at: datetime | None = Field(description="When it is tried again, while it is retrying.")
 
     @classmethod
     def of(cls, job: Job) -> "JobOut":

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from docflow.api.schemas.common import (
     Input,
@@ -89,7 +89,9 @@ class ClassificationIn(Input):
     """A higher classification."""
 
     classification: Name
-    reason: Text = Field(description="Why; kept in the document's history.")
+    reason: Annotated[Text, StringConstraints(min_length=1)] = Field(
+        description="Why; kept in the document's history."
+    )
 
 
 class ClassifiedOut(Output):

@@ -71,7 +71,12 @@ class SignOut(Output):
     """The signature that a transition makes."""
 
     signer: str = Field(description="Whose signature it is: person or organisation.")
-    level: str
+    level: str | None = Field(
+        description="PAdES baseline level; null: the organisation's own level."
+    )
+    fallback: str | None = Field(
+        description="Lower level made instead when what the level needs stays away."
+    )
     place: JsonObject = Field(description="Where number, date and QR code go on the page.")
 
 
@@ -99,6 +104,7 @@ class TransitionShown(Output):
             sign = SignOut(
                 signer=transition.sign.as_,
                 level=transition.sign.level,
+                fallback=transition.sign.fallback,
                 place=dict(place.as_plain()) if place is not None else {},
             )
         return cls(

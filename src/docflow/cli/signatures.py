@@ -1,0 +1,48 @@
+"""Signatures for the operator: levels, certificates near their end, archive time stamps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from docflow.cli.instance import settings_for
+from docflow.cli.output import CONSOLE
+
+app = typer.Typer(help="Signatures.", no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep `status` a command of its own."""
+
+
+@app.command()
+def status(
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Overrides DOCFLOW_DATA_DIR (default: var).")
+    ] = None,
+) -> None:
+    """Show levels, certificates and archive time stamps; ends with 1 if something needs a person."""
+    from docflow.bootstrap import build
+    from docflow.kernel.actor import SERVICE
+    from docflow.release import standing
+
+    services = build(settings_for(data_dir))
+    found = standing.standing(services.keeper, SERVICE)
+    CONSOLE.print(f"Levels: {', '.join(found.levels)}; where none is named: {found.default_level}.")
+    table = Table("certificate", "of", "until", "days left", "", box=None)
+    for one in found.certificates:
+        told = {None: "", 0: "over"}.get(one.warning, f"ends within {one.warning} days")
+        table.add_row(one.name, one.kind, f"{one.until:%Y-%m-%d}", str(one.days_left), told)
+    CONSOLE.print(table)
+    CONSOLE.print(
+        f"Archive time stamps: {found.ending} end soon, {found.due} are being renewed, "
+        f"{found.failed} failed."
+    )
+    failed = standing.stamps(services.desk, SERVICE, state="failed", after=None, limit=20)
+    for row in failed:
+        CONSOLE.print(f"{row['id']} of {row['document_id']}: {row['error']}")
+    services.close()
+    if failed or any(one.warning is not None for one in found.certificates):
+        raise typer.Exit(1)

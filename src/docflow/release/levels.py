@@ -1,0 +1,94 @@
+"""Making signatures at the level asked for, or at the fallback that the workflow names, never silently.
+
+Rules:
+- What is away (a time-stamp authority, a responder) makes the job wait: the document's stage is then
+  `waiting`, and says why; the job says when it tries next.
+- A fallback is made only where the workflow names one and the operator's time has passed; evidence
+  and history say which level was asked for and why it was not made.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from docflow.db import Draft, Row, UnitOfWork
+from docflow.documents import rows
+from docflow.documents.desk import Desk
+from docflow.documents.tables import documents
+from docflow.jobs.model import JobRun
+from docflow.kernel.actor import SERVICE
+from docflow.kernel.clock import parse_rfc3339, rfc3339
+from docflow.kernel.errors import UnavailableError
+from docflow.release.studio import Made, Studio, document_row
+from docflow.signing.levels import Level, level_named
+from docflow.signing.longterm import AWAY_CODES
+from docflow.signing.pades import PersonSigned, Sealed
+
+
+def at_level(
+    studio: Studio, job: JobRun, make: Callable[[Level], Sequence[Made]]
+) -> Sequence[Made]:
+    """Return what `make` makes at the level that the job asks for, or at its fallback.
+
+    Raises:
+        UnavailableError: if what the level needs is away, and there is no fallback yet.
+    """
+    level = level_named(job.payload.get("level") or "B-B")
+    try:
+        return make(level)
+    except UnavailableError as error:
+        fallback = job.payload.get("fallback")
+        pending = document_row(studio, job.subject_id)["pending"]
+        if error.code not in AWAY_CODES or not fallback or not pending:
+            raise
+        now = studio.desk.database.clock.now()
+        if not studio.desk.levels.may_fall_back(parse_rfc3339(pending["since"]), now):
+            raise
+        made = make(level_named(fallback))
+        for item in made:
+            item.evidence.update(level_asked=level, fell_back_because=error.detail)
+        return made
+
+
+def evidence_of(made: PersonSigned | Sealed) -> dict[str, Any]:
+    """Return what is kept of a signature's level."""
+    evidence = {"level": made.level, "timestamp_authority": made.authority, "stamped_at": None}
+    if made.stamped_at is not None and made.stamp is not None:
+        evidence |= {
+            "stamped_at": rfc3339(made.stamped_at),
+            "stamp_until": rfc3339(made.stamp.until),
+            "stamp_algorithms": made.stamp.algorithms,
+        }
+    return evidence
+
+
+def no_earlier(now: datetime, stamped_at: str | None) -> datetime:
+    """Return the time at which a signature is judged: not before its own time stamp."""
+    return max(now, parse_rfc3339(stamped_at)) if stamped_at else now
+
+
+def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
+    """Tell the document that its job waits for something that is away; the same again is not told."""
+    with desk.database.unit_of_work(SERVICE) as uow:
+        row = rows.lock(uow, job.subject_id)
+        pending: Row | None = row["pending"]
+        if not pending or pending["job_id"] != job.job_id or pending["failed"]:
+            return
+        if row["stage"] == "waiting" and pending.get("error") == error:
+            return
+        _tell(uow, row, pending, job, error, next_at)
+
+
+def _tell(
+    uow: UnitOfWork, row: Row, pending: Row, job: JobRun, error: str, next_at: datetime
+) -> None:
+    uow.change(
+        documents,
+        row,
+        {"stage": "waiting", "pending": {**pending, "error": error}},
+        Draft(
+            "document.job-waiting",
+            {"job": job.job_id, "next_at": rfc3339(next_at)},
+            {"error": error},
+        ),
+    )

@@ -1,0 +1,161 @@
+"""How the signatures of this office stand: levels, certificates near their end, archive time stamps.
+
+For an operator: what has to be renewed, by whom, until when.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from docflow.db import Row, all_rows, one_row
+from docflow.documents import rows
+from docflow.documents.desk import Desk
+from docflow.documents.tables import documents, files
+from docflow.kernel.actor import Actor
+from docflow.kernel.errors import NotFoundError
+from docflow.people import access
+from docflow.release.archive import Keeper
+from docflow.release.tables import archive_stamps
+from docflow.signing.identity import SignerIdentity
+from docflow.signing.levels import Level
+
+WARN_DAYS = (7, 30, 60)
+_COUNTED = 1_000
+
+StampState = Literal["current", "due", "renewed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStanding:
+    """A signer's certificate and how near its end is.
+
+    Attributes:
+        name: of its subject.
+        kind: person or organisation.
+        sha256: its fingerprint.
+        until: when it ends.
+        days_left: whole days until then, negative once it is over.
+        warning: the least of 7, 30 and 60 days that it ends within, 0 if it is over, None if later.
+    """
+
+    name: str
+    kind: str
+    sha256: str
+    until: datetime
+    days_left: int
+    warning: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The whole. Counts stop at 1,000."""
+
+    levels: tuple[Level, ...]
+    default_level: Level
+    certificates: tuple[CertificateStanding, ...]
+    ending: int
+    due: int
+    failed: int
+
+
+def certificate_standing(identity: SignerIdentity, now: datetime) -> CertificateStanding:
+    """Tell how near the end of an identity's certificate is."""
+    until = identity.certificate.not_valid_after_utc
+    left = until - now
+    warning = next((days for days in WARN_DAYS if left <= timedelta(days=days)), None)
+    return CertificateStanding(
+        identity.name,
+        identity.kind,
+        identity.sha256,
+        until,
+        left // timedelta(days=1),
+        0 if left <= timedelta(0) else warning,
+    )
+
+
+def certificates(desk: Desk) -> list[CertificateStanding]:
+    """Return every loaded signer's certificate, the one that ends first before the others.
+
+    Also what a metric is made of: days left, by name and kind.
+    """
+    now = desk.database.clock.now()
+    found = [certificate_standing(one, now) for one in desk.signers.identities()]
+    return sorted(found, key=lambda one: (one.until, one.name))
+
+
+def standing(keeper: Keeper, actor: Actor) -> Standing:
+    """Return how signatures stand.
+
+    Raises:
+        ForbiddenError: if the actor may not see background work.
+    """
+    access.require(actor, access.Permission.JOB_READ)
+    desk = keeper.desk
+    now = desk.database.clock.now()
+    with desk.database.read() as connection:
+        ending = _count(
+            connection,
+            archive_stamps.c.state == "current",
+            keeper.ending(connection, now),
+        )
+        due = _count(connection, archive_stamps.c.state == "due")
+        failed = _count(connection, archive_stamps.c.state == "failed")
+    return Standing(
+        desk.levels.longterm.levels,
+        desk.levels.default,
+        tuple(certificates(desk)),
+        ending,
+        due,
+        failed,
+    )
+
+
+def stamps(
+    desk: Desk, actor: Actor, *, state: StampState | None, after: str | None, limit: int
+) -> list[Row]:
+    """Return up to `limit + 1` archive time stamps that the actor may know of, by id.
+
+    Raises:
+        ForbiddenError: if the actor may not see background work.
+    """
+    access.require(actor, access.Permission.JOB_READ)
+    statement = sa.select(archive_stamps).order_by(archive_stamps.c.id).limit(limit + 1)
+    if state is not None:
+        statement = statement.where(archive_stamps.c.state == state)
+    if after is not None:
+        statement = statement.where(archive_stamps.c.id > after)
+    if actor.kind != "service" and "administrator" not in actor.roles():
+        statement = statement.join(documents, documents.c.id == archive_stamps.c.document_id).where(
+            access.readable(actor, documents)
+        )
+    with desk.database.read() as connection:
+        return all_rows(connection, statement)
+
+
+def stamped_file(desk: Desk, actor: Actor, stamp_id: str) -> dict[str, Any]:
+    """Return the stored file of an archive time stamp as a row that can be sent.
+
+    Raises:
+        NotFoundError: if there is none that the actor may read.
+    """
+    with desk.database.read() as connection:
+        found = one_row(
+            connection,
+            sa.select(archive_stamps, files.c.name, files.c.media_type)
+            .join(files, files.c.id == archive_stamps.c.file_id)
+            .where(archive_stamps.c.id == stamp_id),
+        )
+        if found is None:
+            raise NotFoundError(
+                "There is no such archive time stamp.", code="archive-stamp-not-found"
+            )
+        row = rows.read(connection, found["document_id"])
+        rows.require(actor, access.Permission.DOCUMENT_READ, row)
+    return dict(found)
+
+
+def _count(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
+    limited = sa.select(archive_stamps.c.id).where(*where).limit(_COUNTED).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(limited)).scalar_one())

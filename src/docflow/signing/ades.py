@@ -1,0 +1,249 @@
+"""Which baseline level a signature in a PDF really reaches, by pyHanko's AdES validation, offline.
+
+Rules:
+- A level is reached if the validation that EN 319 102-1 describes for it passes with what the file
+  carries and the roots given, and nothing else: nothing is fetched.
+- B-LTA: the signature is good, with evidence, at the instant of the first archive time stamp after it;
+  each archive time stamp is good, with evidence, at the instant of the next one; the newest is good now.
+- Revocation: from B-LT on, every certificate of every chain needs evidence in the file. The one
+  exception is the newest archive time stamp when judged later than its evidence reaches: whoever
+  judges then has to know by other means that its authority was not revoked (`evidence_may_be_old`).
+
+pyHanko's own `ades_lta_validation` agrees where it answers. It takes today's clock for past instants,
+and calls good files INDETERMINATE while certificates last but the OCSP answers inside are old (0.38).
+
+Source: ETSI EN 319 102-1, 5.3, 5.5 and 5.6; EN 319 142-1, 6.
+"""
+
+import functools
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from asn1crypto import crl, ocsp, x509
+from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESPassed
+from pyhanko.sign.validation.ades import (
+    ades_basic_validation,
+    ades_timestamp_validation,
+    ades_with_time_validation,
+)
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.errors import NoDSSFoundError
+from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.policy_decl import (
+    CertificateFetchingRule,
+    LocalKnowledge,
+    RevinfoOnlineFetchingRule,
+    RevocationInfoGatheringSpec,
+    SignatureValidationSpec,
+)
+from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.status import SignatureCoverageLevel
+from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
+from pyhanko_certvalidator.policy_decl import (
+    CertRevTrustPolicy,
+    DisallowWeakAlgorithmsPolicy,
+    RevocationCheckingPolicy,
+)
+from pyhanko_certvalidator.registry import SimpleTrustManager
+from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
+
+from docflow.signing.blocking import blocking
+from docflow.signing.levels import LEVELS, Level
+from docflow.signing.trust import TrustRoots
+
+_USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
+_OFFLINE = RevocationInfoGatheringSpec(
+    online_fetching_rule=RevinfoOnlineFetchingRule.LOCAL_ONLY,
+    certificate_fetching_rule=CertificateFetchingRule.NEVER_FETCH,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What one signature reaches.
+
+    Attributes:
+        field: its field.
+        level: the highest level, None if not even B-B.
+        why_not_more: the sub-indication that the next level fails with; empty at B-LTA.
+        existed_at: the earliest instant at which it is proven to have existed.
+    """
+
+    field: str
+    level: Level | None
+    why_not_more: str
+    existed_at: datetime | None
+
+
+def levels_reached(
+    source: Path | BinaryIO, roots: TrustRoots, *, now: datetime, evidence_may_be_old: bool = False
+) -> tuple[Reached, ...]:
+    """Return the level of every signature in `source`, time stamps of the document left out.
+
+    Args:
+        source: a path or a seekable binary stream.
+        roots: of signers and time-stamp authorities.
+        now: the validation time.
+        evidence_may_be_old: accept the newest archive time stamp's certificate without fresh
+            evidence that it is not revoked.
+
+    Raises:
+        ValueError: if the file cannot be read as PDF.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return levels_reached(file, roots, now=now, evidence_may_be_old=evidence_may_be_old)
+    try:
+        reader = PdfFileReader(source)
+        judge = _Judge(reader, roots, now, evidence_may_be_old)
+        return tuple(judge.reached(one) for one in reader.embedded_regular_signatures)
+    except PdfError as error:
+        raise ValueError(f"the file cannot be read as PDF: {error}") from error
+
+
+class _Judge:
+    def __init__(
+        self, reader: PdfFileReader, roots: TrustRoots, now: datetime, evidence_may_be_old: bool
+    ) -> None:
+        self._reader = reader
+        self._roots = roots
+        self._now = now
+        self._evidence_may_be_old = evidence_may_be_old
+        self._knowledge = _knowledge(reader)
+        self._stamps = reader.embedded_timestamp_signatures
+
+    def reached(self, embedded: EmbeddedPdfSignature) -> Reached:
+        """Try the highest level first: what passes there needs no other check."""
+        embedded.compute_integrity_info()  # type: ignore[no-untyped-call]
+        checks = (self._archive, self._long_term, self._with_time, self._basic)
+        above = ""
+        for level, check in zip(reversed(LEVELS), checks, strict=True):
+            result, why = check(embedded)
+            if not why:
+                existed_at = getattr(result, "best_signature_time", None)
+                return Reached(embedded.field_name, level, above, existed_at)
+            above = why
+        return Reached(embedded.field_name, None, above, None)
+
+    def _basic(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
+        result = blocking(
+            ades_basic_validation(
+                embedded.signed_data,
+                self._spec("soft-fail", with_file=False),
+                timing_info=_timing(self._now),
+                raw_digest=embedded.compute_digest(),
+            )
+        )
+        return result, _fault(result)
+
+    def _with_time(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
+        if not _has_stamp(embedded):
+            return None, "NO_TIME_STAMP"
+        return self._timed(embedded, "soft-fail", self._now)
+
+    def _long_term(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
+        if not (self._knowledge.known_ocsps or self._knowledge.known_crls):
+            return None, "NO_EVIDENCE"
+        return self._timed(embedded, "require", self._now)
+
+    def _timed(self, embedded: EmbeddedPdfSignature, mode: str, at: datetime) -> tuple[Any, str]:
+        result = blocking(
+            ades_with_time_validation(
+                embedded.signed_data,
+                self._spec(mode, with_file=mode == "require"),
+                timing_info=_timing(at),
+                raw_digest=embedded.compute_digest(),
+            )
+        )
+        return result, _fault(result)
+
+    def _archive(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
+        after = [one for one in self._stamps if one.signed_revision > embedded.signed_revision]
+        if not after:
+            return None, "NO_ARCHIVE_TIME_STAMP"
+        if self._broken_chain:
+            return None, self._broken_chain
+        return self._timed(embedded, "require", _stamped_at(after[0]))
+
+    @functools.cached_property
+    def _broken_chain(self) -> str:
+        """What is wrong with the archive time stamps, nothing if each carries on the one before."""
+        for number, stamp in enumerate(self._stamps, 1):
+            newest = number == len(self._stamps)
+            at = self._now if newest else _stamped_at(self._stamps[number])
+            stamp.compute_integrity_info()
+            if stamp.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
+                return "FORMAT_FAILURE"
+            old = newest and self._evidence_may_be_old
+            result = blocking(
+                ades_timestamp_validation(
+                    stamp.signed_data,
+                    self._spec("soft-fail" if old else "require", with_file=not old),
+                    expected_tst_imprint=stamp.compute_digest,
+                    timing_info=_timing(at),
+                )
+            )
+            if why := _fault(result):
+                return why
+        return ""
+
+    def _spec(self, mode: str, *, with_file: bool) -> SignatureValidationSpec:
+        return SignatureValidationSpec(
+            cert_validation_policy=self._policy(mode),
+            ts_cert_validation_policy=self._policy(mode),
+            revinfo_gathering_policy=_OFFLINE,
+            local_knowledge=self._knowledge if with_file else LocalKnowledge(),
+            key_usage_settings=_USAGE,
+        )
+
+    def _policy(self, mode: str) -> CertValidationPolicySpec:
+        return CertValidationPolicySpec(
+            trust_manager=SimpleTrustManager.build(trust_roots=list(self._roots.asn1)),
+            revinfo_policy=CertRevTrustPolicy(RevocationCheckingPolicy.from_legacy(mode)),
+            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
+        )
+
+
+def _timing(at: datetime) -> ValidationTimingInfo:
+    return ValidationTimingInfo(
+        validation_time=at, best_signature_time=at, point_in_time_validation=True
+    )
+
+
+def _stamped_at(stamp: EmbeddedPdfSignature) -> datetime:
+    moment: datetime = stamp.signed_data["encap_content_info"]["content"].parsed["gen_time"].native
+    return moment
+
+
+def _has_stamp(embedded: EmbeddedPdfSignature) -> bool:
+    return any(True for _ in extract_tst_data_iter(embedded.signer_info, signed=False))
+
+
+def _fault(result: Any) -> str:
+    found: Any = result.ades_subindic
+    return "" if found == AdESPassed.OK else str(found.name)
+
+
+def _knowledge(reader: PdfFileReader) -> LocalKnowledge:
+    """Return what the file's own store of evidence holds."""
+    try:
+        store = DocumentSecurityStore.read_dss(reader)
+    except NoDSSFoundError:
+        return LocalKnowledge()
+    return LocalKnowledge(
+        known_ocsps=[
+            one
+            for ref in store.ocsps
+            for one in OCSPContainer.load_multi(ocsp.OCSPResponse.load(ref.get_object().data))
+        ],
+        known_crls=[
+            CRLContainer(crl.CertificateList.load(r.get_object().data)) for r in store.crls
+        ],
+        known_certs=[x509.Certificate.load(ref.get_object().data) for ref in store.certs.values()],
+    )

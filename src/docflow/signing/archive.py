@@ -1,0 +1,176 @@
+"""The next archive time stamp on a released file, before the newest one ends.
+
+Rules:
+- The file is copied and added to: signed bytes stay as they are, the old file is kept by its keeper.
+- In the same update comes the evidence that the newest archive time stamp was good until now. If it
+  no longer is, nothing can be added that would help, and the refusal says so.
+
+Source: ETSI EN 319 142-1, 5.5 and 6; EN 319 102-1, 5.6.
+"""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfError
+
+from docflow.kernel.errors import ConflictError, IntegrityError
+from docflow.signing.ades import levels_reached
+from docflow.signing.embedding import (
+    ARCHIVE_FIELD,
+    CHUNK_BYTES,
+    add_archive_stamp,
+    add_evidence,
+    digest_of,
+)
+from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
+from docflow.signing.report import VerificationReport
+from docflow.signing.stampfacts import StampFacts
+from docflow.signing.trust import TrustRoots
+from docflow.signing.validate import verify
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A file with one more archive time stamp."""
+
+    sha256: str
+    size_bytes: int
+    number: int
+    authority: str
+    stamped_at: datetime
+    facts: StampFacts
+
+
+def renew(source: Path, target: Path, longterm: LongTerm, *, now: datetime) -> Renewed:
+    """Write `source` with one more archive time stamp to `target`.
+
+    Raises:
+        ConflictError: code `no-archive-timestamp` if there is none yet, `archive-timestamp-lost` if
+            the newest one is no longer good, so that another could not carry it on.
+        OutsideUnavailableError: if no authority or no responder answers.
+        IntegrityError: if the file is no PDF that this service made.
+    """
+    return longterm.work("B-LTA", now, lambda bench: _renewed(source, target, bench))
+
+
+def _renewed(source: Path, target: Path, bench: Bench) -> Renewed:
+    try:
+        with source.open("rb") as original, target.open("w+b") as output:
+            try:
+                shutil.copyfileobj(original, output, CHUNK_BYTES)
+                number = _add(IncrementalPdfFileWriter(output), bench)
+                sha256, size = digest_of(output)
+            except BaseException:
+                output.truncate(0)
+                raise
+    except PdfError as error:
+        raise IntegrityError(f"The released file cannot be read: {error}.") from error
+    stamp = bench.timestamper.tokens[-1]
+    return Renewed(
+        sha256,
+        size,
+        number,
+        bench.authority,
+        stamp["encap_content_info"]["content"].parsed["gen_time"].native,
+        StampFacts.of(stamp),
+    )
+
+
+def _add(writer: IncrementalPdfFileWriter, bench: Bench) -> int:
+    stamps = writer.prev.embedded_timestamp_signatures
+    if not stamps:
+        raise ConflictError(
+            "The file has no archive time stamp that could be renewed.",
+            code="no-archive-timestamp",
+        )
+    newest = stamps[-1]
+    try:
+        evidence = bench.evidence([[newest.signer_cert, *newest.other_embedded_certs]])
+    except ConflictError as error:
+        raise ConflictError(
+            f"The newest archive time stamp is no longer good, so another cannot carry it on: "
+            f"{error.detail}",
+            code="archive-timestamp-lost",
+        ) from error
+    add_evidence(writer, evidence)
+    add_archive_stamp(writer, bench)
+    return len(stamps) + 1
+
+
+def validate_renewed(
+    path: Path,
+    roots: TrustRoots,
+    timestamp_roots: TrustRoots,
+    *,
+    now: datetime,
+    before: tuple[str, int],
+    number: int,
+) -> None:
+    """Refuse a renewed file that is anything but the one before it with one good time stamp more.
+
+    Args:
+        path: the renewed file.
+        roots: the organisation's own roots.
+        timestamp_roots: roots of time-stamp authorities.
+        now: the validation time.
+        before: SHA-256 and size of the file before.
+        number: of the archive time stamp that was added, from 1.
+
+    Raises:
+        IntegrityError: code `renewal-not-valid`, with every reason in `extra["reasons"]`.
+    """
+    reasons = [
+        *(() if _begins_with(path, *before) else ("It does not begin with the file before.",)),
+        *_faults(verify(path, timestamp_roots, now=now, own_roots=roots), number),
+        *(
+            f"The signature {one.field} reaches {one.level}, and not B-LTA ({one.why_not_more})."
+            for one in levels_reached(path, roots + timestamp_roots, now=now)
+            if one.level != "B-LTA"
+        ),
+    ]
+    if reasons:
+        raise IntegrityError(
+            f"The renewed file is not kept: {' '.join(reasons)}",
+            code="renewal-not-valid",
+            reasons=reasons,
+        )
+
+
+def _faults(report: VerificationReport, number: int) -> list[str]:
+    archive = [f"{ARCHIVE_FIELD}{n}" for n in range(1, number + 1)]
+    fields = tuple(sorted([PERSON_FIELD, SEAL_FIELD, *archive]))
+    by_field = {one.field: one for one in report.signatures}
+    newest, sealed = by_field.get(archive[-1]), by_field.get(SEAL_FIELD)
+    rules = (
+        (report.revisions == number + 3, f"It has {report.revisions} versions."),
+        (report.field_names == fields, f"Its fields are {', '.join(report.field_names)}."),
+        (
+            newest is not None
+            and newest.coverage == "entire-file"
+            and newest.intact
+            and newest.valid
+            and newest.trusted
+            and newest.padding_is_empty,
+            "Its newest archive time stamp is not good or not over the whole file.",
+        ),
+        (
+            sealed is not None and sealed.changes_after == "long-term-validation",
+            "More than data for long-term validation came after the seal.",
+        ),
+    )
+    return [sentence for holds, sentence in rules if not holds]
+
+
+def _begins_with(path: Path, sha256: str, size: int) -> bool:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = size
+        while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return left == 0 and digest.hexdigest() == sha256

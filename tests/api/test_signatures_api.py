@@ -1,0 +1,66 @@
+"""How signatures stand, over HTTP and on the command line."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from docflow.cli.main import app
+from docflow.kernel.clock import ManualClock
+from tests.api.conftest import open_office
+from tests.api_support import Office
+from tests.levels_support import office_at
+from tests.office_support import ADMINISTRATOR, CLERK, SPECIALIST
+from tests.pki_support import LivePki
+
+
+@pytest.fixture
+def signing_office(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> Iterator[Office]:
+    instance = office_at(
+        tmp_path, prepared, clock, pki, signers={"seal": "expiring"}, signature_level="B-LTA"
+    )
+    yield from open_office(instance)
+    instance.close()
+
+
+def test_an_operator_sees_levels_certificates_and_archive_time_stamps(
+    signing_office: Office,
+) -> None:
+    instance = signing_office.instance
+    document_id = instance.to_released(instance.draft())
+    admin = signing_office.login(ADMINISTRATOR)
+    shown = admin.get("/v1/signatures").json()
+    assert shown["levels"] == ["B-B", "B-T", "B-LT", "B-LTA"]
+    assert shown["default_level"] == "B-LTA"
+    assert [(one["days_left"], one["warning"]) for one in shown["certificates"]] == [
+        (17, 30), (1036, None)
+    ]  # fmt: skip
+    assert (shown["ending"], shown["due"], shown["failed"]) == (0, 0, 0)
+    (stamp,) = admin.get("/v1/archive-timestamps", state="current").json()["items"]
+    assert (stamp["document_id"], stamp["number"], stamp["authority"]) == (document_id, 1, "tsa")
+    assert admin.get("/v1/archive-timestamps", state="due").json()["items"] == []
+    clerk = signing_office.login(CLERK)
+    file = clerk.get(f"/v1/archive-timestamps/{stamp['id']}/file")
+    assert hashlib.sha256(file.content).hexdigest() == stamp["sha256"]
+    specialist = signing_office.login(SPECIALIST)
+    assert specialist.get("/v1/signatures").status_code == 403
+    assert specialist.get("/v1/archive-timestamps").status_code == 403
+    missing = clerk.get("/v1/archive-timestamps/none/file")
+    assert (missing.status_code, missing.json()["code"]) == (404, "archive-stamp-not-found")
+
+
+def test_the_command_shows_the_same_and_ends_with_1_if_something_needs_a_person(
+    signing_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = signing_office.instance.settings
+    for name in ("signers_file", "signing_services_file", "workflows_dir", "signature_level"):
+        monkeypatch.setenv(f"DOCFLOW_{name.upper()}", str(getattr(settings, name)))
+    done = CliRunner().invoke(app, ["signatures", "status", "--data-dir", str(settings.data_dir)])
+    assert done.exit_code == 1, (
+        done.output
+    )  # the real clock is past the seal's certificate, or near
+    assert "B-LTA" in done.output or "signer" in str(done.exception)

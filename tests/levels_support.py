@@ -1,0 +1,105 @@
+"""A whole instance whose signers, authorities and responders are those of the living PKI."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from docflow.kernel.clock import ManualClock
+from docflow.kernel.resources import bundled
+from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.fetching import FetchLimits
+from docflow.signing.outside.services import SigningServices
+from docflow.signing.outside.timestamps import TimestampAuthority
+from tests.office_support import LEADER, Instance, copy_instance
+from tests.pki_support import PASSPHRASE, LivePki
+
+LOOPBACK = frozenset({"127.0.0.1"})
+QUICK = FetchLimits(seconds=1.0, max_bytes=1 << 20, redirects=2)
+
+
+def longterm(pki: LivePki, *tsas: str, **services: Any) -> LongTerm:
+    """Return what makes levels with the PKI's authorities, in that order."""
+    authorities = tuple(TimestampAuthority(one, pki.tsa_url(one)) for one in tsas or ("tsa",))
+    options: dict[str, Any] = {
+        "authorities": authorities,
+        "private_hosts": LOOPBACK,
+        "timestamp_limits": QUICK,
+        "revocation_limits": QUICK,
+    } | services
+    return LongTerm(SigningServices(**options), pki.roots)
+
+
+def write_services(folder: Path, pki: LivePki, *tsas: str) -> Path:
+    """Write a signing services file."""
+    path = folder / "services.yaml"
+    authorities = [{"name": one, "url": pki.tsa_url(one)} for one in tsas or ("tsa",)]
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "timestamps": {"seconds": 1, "authorities": authorities},
+                "revocation": {"seconds": 1, "private_hosts": ["127.0.0.1"]},
+            }
+        )
+    )
+    return path
+
+
+def write_signers(folder: Path, pki: LivePki, seal: str = "seal", person: str = "person") -> Path:
+    """Write a signers file: the leader and the seal."""
+    (folder / "passphrase").write_bytes(PASSPHRASE)
+
+    def named(label: str) -> dict[str, str]:
+        return {"pkcs12": str(pki.pkcs12(label)), "passphrase_file": str(folder / "passphrase")}
+
+    path = folder / "signers.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "roots": [str(pki.pem("root"))],
+                "seal": named(seal),
+                "people": {LEADER: named(person)},
+            }
+        )
+    )
+    return path
+
+
+def write_workflows(folder: Path, person: str, seal: str) -> Path:
+    """Copy the workflows that ship, with other signature levels; "" leaves the level out."""
+    target = folder / "workflows"
+    shutil.copytree(bundled("workflows"), target)
+    path = target / "outgoing.yaml"
+    text = path.read_text("utf-8")
+    text = text.replace("version: 1\n", "version: 2\n", 1)
+    text = text.replace("      level: B-B\n", f"      {person}\n")
+    text = text.replace("{as: organisation, level: B-B}", f"{{as: organisation{seal}}}")
+    path.write_text(text, "utf-8")
+    return target
+
+
+def office_at(
+    folder: Path,
+    prepared: Path,
+    clock: ManualClock,
+    pki: LivePki,
+    *,
+    person: str = "level: B-T",
+    seal: str = ", level: B-LTA",
+    tsas: tuple[str, ...] = ("tsa",),
+    signers: dict[str, str] | None = None,
+    **settings: Any,
+) -> Instance:
+    """Return an instance that signs at these levels; the PKI tells its time."""
+    pki.now = clock.now
+    copy_instance(prepared, folder / "var")
+    return Instance(
+        folder / "var",
+        f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}",
+        clock,
+        signers_file=write_signers(folder, pki, **(signers or {})),
+        signing_services_file=write_services(folder, pki, *tsas),
+        workflows_dir=write_workflows(folder, person, seal),
+        **settings,
+    )

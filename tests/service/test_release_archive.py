@@ -1,0 +1,200 @@
+"""Archive time stamps are renewed in time, at most once each, visibly; and ten years on all is proven."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docflow.kernel.clock import ManualClock
+from docflow.kernel.errors import ConflictError, ForbiddenError
+from docflow.release import standing
+from docflow.signing.ades import levels_reached
+from docflow.signing.archive import renew, validate_renewed
+from docflow.signing.pades import seal, sign_person
+from docflow.signing.strict import validate_release
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from tests.jobs_support import settled, started
+from tests.levels_support import longterm, office_at
+from tests.office_support import ADMINISTRATOR, CLERK, SPECIALIST, Instance
+from tests.pki_support import LivePki
+from tests.unit.signing.forge import make_pdf, run
+
+Offices = Callable[..., Instance]
+
+
+@pytest.fixture
+def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
+    """Make instances that sign with the living PKI."""
+    made: list[Instance] = []
+
+    def make(**options: Any) -> Instance:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(office_at(folder, prepared, clock, pki, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def stamps(office: Instance) -> list[dict[str, Any]]:
+    return sorted(office.rows("archive_stamps"), key=lambda row: row["number"])
+
+
+def actions(office: Instance, document_id: str) -> list[str]:
+    return [
+        one["action"] for one in office.rows("history_entries", subject_id=document_id)
+        if one["action"].startswith("document.archive")
+    ]  # fmt: skip
+
+
+def test_a_stamp_is_renewed_once_before_its_end_and_what_was_delivered_stays(
+    offices: Offices, clock: ManualClock, pki: LivePki, tmp_path: Path
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"))
+    document_id = office.to_released(office.draft())
+    (first,) = stamps(office)
+    assert (first["state"], first["authority"], first["number"]) == ("current", "tsa-ending", 1)
+    assert first["until"] == datetime(2026, 6, 1, tzinfo=UTC)
+    keeper = office.services.keeper
+    assert keeper.run() == 0  # 91 days left, and 90 are the lead
+    clock.advance(timedelta(days=30))
+    with started(office.services.engine):
+        with pki.fails("tsa/tsa-ending", "away"):
+            assert keeper.run() == 1
+            assert keeper.run() == 0
+            settled(office.services.engine, f"archive-{first['id']}", "done")
+    old, new = stamps(office)
+    assert (old["state"], old["sha256"]) == ("renewed", first["sha256"])
+    assert (new["state"], new["authority"], new["number"]) == ("current", "tsa-second", 2)
+    assert new["until"] == datetime(2041, 1, 1, tzinfo=UTC)
+    assert actions(office, document_id) == ["document.archive-due", "document.archive-stamped"]
+    (released,) = office.rows("files", document_id=document_id, form="released")
+    assert released["sha256"] == first["sha256"]
+    with office.services.store.open(released["storage_key"]) as file:
+        before = file.read()
+    with office.services.store.open(new["storage_key"]) as file:
+        after = file.read()
+    assert after.startswith(before)
+    path = tmp_path / "renewed.pdf"
+    path.write_bytes(after)
+    run("qpdf", "--check", path)
+    assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 2
+    assert keeper.run() == 0
+
+
+def test_a_renewal_that_fails_is_shown_and_can_be_retried(
+    offices: Offices, clock: ManualClock, pki: LivePki
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"), outside_patience_hours=0)
+    document_id = office.to_released(office.draft())
+    clock.advance(timedelta(days=60))
+    (first,) = stamps(office)
+    job_id = f"archive-{first['id']}"
+    administrator = office.actor(ADMINISTRATOR)
+    with started(office.services.engine):
+        with pki.fails("/tsa/", "away"):
+            office.services.keeper.run()
+            settled(office.services.engine, job_id, "failed")
+        (failed,) = standing.stamps(
+            office.services.desk, administrator, state="failed", after=None, limit=10
+        )
+        assert "gave no usable time stamp" in failed["error"]
+        found = standing.standing(office.services.keeper, administrator)
+        assert (found.ending, found.due, found.failed) == (0, 0, 1)
+        with office.database.unit_of_work(administrator) as uow:
+            office.services.engine.retry(uow, job_id)
+        settled(office.services.engine, job_id, "done")
+    assert [row["state"] for row in stamps(office)] == ["renewed", "current"]
+    assert actions(office, document_id) == [
+        "document.archive-due", "document.archive-failed", "document.archive-stamped"
+    ]  # fmt: skip
+
+
+def test_an_algorithm_that_ends_makes_stamps_due(offices: Offices, clock: ManualClock) -> None:
+    office = offices()
+    office.to_released(office.draft())
+    policy = shipped_policy().to_dict()
+    policy["keys"] = [
+        {"algorithm": "ecdsa", "bits": 256, "until": "2026-05-01"},
+        *(one for one in policy["keys"] if one["algorithm"] != "ecdsa"),
+    ]
+    keeper = office.services.keeper
+    assert keeper.run() == 0
+    changed = type(keeper)(
+        keeper.desk, keeper.enqueue, AlgorithmPolicy.from_data(policy), keeper.lead
+    )
+    assert changed.run() == 1
+    assert stamps(office)[0]["state"] == "due"
+
+
+def test_certificates_near_their_end_warn_at_60_30_and_7_days(
+    offices: Offices, clock: ManualClock
+) -> None:
+    office = offices(signers={"seal": "expiring"})  # until 20 March, and it is 2 March
+    desk = office.services.desk
+    (first, second) = standing.certificates(desk)
+    assert (first.name, first.days_left, first.warning) == ("Con dấu sắp hết hạn", 17, 30)
+    assert (second.name, second.warning) == ("Nguyễn Hồng Sơn", None)
+    for days, warning in ((-40, 60), (-45, None), (11, 7), (19, 0)):
+        clock.advance(timedelta(days=days))
+        assert standing.certificates(desk)[0].warning == warning, days
+        clock.advance(timedelta(days=-days))
+
+
+def test_who_may_see_how_signatures_stand(offices: Offices) -> None:
+    office = offices()
+    office.to_released(office.draft())
+    keeper, desk = office.services.keeper, office.services.desk
+    assert standing.standing(keeper, office.actor(ADMINISTRATOR)).levels[-1] == "B-LTA"
+    with pytest.raises(ForbiddenError):
+        standing.standing(keeper, office.actor(SPECIALIST))
+    (row,) = standing.stamps(desk, office.actor(CLERK), state=None, after=None, limit=10)
+    assert standing.stamped_file(desk, office.actor(CLERK), row["id"])["sha256"] == row["sha256"]
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePki]:
+    """The PKI of ten years ago; the tests' time is ten years after it."""
+    server = LivePki(tmp_path_factory.mktemp("past"), years=-10)
+    yield server
+    server.stop()
+
+
+def test_ten_years_on_with_every_authority_gone_both_signatures_are_proven(
+    past: LivePki, tmp_path: Path
+) -> None:
+    signed = datetime(2016, 3, 2, 1, 30, tzinfo=UTC)
+    past.now = lambda: signed
+    person = past.identity("person", "person")
+    organisation = past.identity("seal", "organisation")
+    first = longterm(past, "tsa")
+    (tmp_path / "a.pdf").write_bytes(make_pdf("Điều 1", pages=2))
+    sign_person(tmp_path / "a.pdf", tmp_path / "b.pdf", person, now=signed, level="B-T",
+                longterm=first)  # fmt: skip
+    sealed = seal(tmp_path / "b.pdf", tmp_path / "c.pdf", organisation, now=signed, level="B-LTA",
+                  longterm=first)  # fmt: skip
+    validate_release(
+        tmp_path / "c.pdf", past.roots, person=person.certificate, seal=organisation.certificate,
+        now=signed, person_level="B-T", seal_level="B-LTA",
+    )  # fmt: skip
+    renewed = datetime(2021, 6, 1, tzinfo=UTC)  # signers' certificates are over, the TSA's not yet
+    past.now = lambda: renewed
+    made = renew(tmp_path / "c.pdf", tmp_path / "d.pdf", longterm(past, "tsa-second"), now=renewed)
+    validate_renewed(tmp_path / "d.pdf", past.roots, past.roots, now=renewed,
+                     before=(sealed.sha256, sealed.size_bytes), number=made.number)  # fmt: skip
+    now = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+    asked = len(past.requests)
+    with past.fails("", "away"):
+        found = levels_reached(tmp_path / "d.pdf", past.roots, now=now, evidence_may_be_old=True)
+        lost = levels_reached(tmp_path / "c.pdf", past.roots, now=now, evidence_may_be_old=True)
+    assert len(past.requests) == asked  # nothing was even asked
+    assert [(one.level, one.existed_at) for one in found] == [("B-LTA", signed)] * 2
+    assert [one.level for one in lost] == [None, None]  # not renewed in time: proves nothing
+    past.now = lambda: now
+    with pytest.raises(ConflictError) as caught:
+        renew(tmp_path / "c.pdf", tmp_path / "e.pdf", longterm(past, "tsa-second"), now=now)
+    assert caught.value.code == "archive-timestamp-lost"
