@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from docflow.audit import queries
 from docflow.audit.verify import verify_everything
 from docflow.custody import breakglass, listing
+from docflow.db import guard
 from docflow.documents.queries import file_to_open, show
 from docflow.kernel.errors import (
     ConflictError,
@@ -19,6 +21,7 @@ from docflow.kernel.errors import (
     NotFoundError,
 )
 from docflow.kernel.ids import new_id
+from docflow.people.tables import clearances, openings
 from tests.custody_support import (
     AUDITOR,
     CLERK,
@@ -419,3 +422,29 @@ def test_the_history_of_it_all_verifies(keeping: Keeping) -> None:
     services.sequencer.run()
     report = verify_everything(services.database, services.store, services.log_key.verifier)
     assert report.ok, report
+
+
+def test_an_access_or_a_clearance_that_someone_wrote_past_the_service_shows(
+    keeping: Keeping,
+) -> None:
+    document = keeping.confidential()
+    keeping.opened(OUTSIDER, document, hours=1)
+    later = keeping.clock.now() + timedelta(days=300)
+    services = keeping.instance.services
+    of = clearances.c.person_id
+    with services.database.engine.begin() as connection:
+        for statement in (
+            sa.update(openings).values(until=later),
+            sa.update(clearances).values(expires_at=later).where(of == keeping.ids[HEAD]),
+            sa.delete(clearances).where(of == keeping.ids[CLERK]),
+        ):
+            connection.execute(statement, execution_options={guard.TOKEN: True})
+    services.sequencer.run()
+    report = verify_everything(services.database, services.store, services.log_key.verifier)
+    assert sorted((one.check, one.subject) for one in report.findings) == sorted(
+        [
+            ("opening", f"document {document}"),
+            ("clearance", f"person {keeping.ids[HEAD]}"),
+            ("clearance", f"person {keeping.ids[CLERK]}"),
+        ]
+    )

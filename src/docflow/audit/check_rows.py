@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from docflow.audit.check_custody import PersonParts, check_openings
 from docflow.audit.check_encrypted import CertificateParts
 from docflow.audit.check_entries import Subject
-from docflow.audit.check_parts import DocumentParts, OfficeParts, Parts
+from docflow.audit.check_parts import DocumentParts, Parts
 from docflow.audit.report import Notebook
 from docflow.db import Row, all_rows
 from docflow.db.migrate import load_metadata
@@ -24,7 +25,7 @@ _CONTENT = frozenset({"issuer", "login", "name", "subject"})  # not repeated in 
 _PAGE = 2000
 _PARTS: Mapping[str, Parts] = {
     "document": DocumentParts(),
-    "person": OfficeParts(),
+    "person": PersonParts(),
     "recipient": CertificateParts(),
 }
 
@@ -73,6 +74,8 @@ class RowCheck:
         sound = [s for s in subjects if s.sound and not s.replayed.unknown and s.id in found]
         if kind in _PARTS:
             _PARTS[kind].check(self._connection, sound, self._notes)
+        if kind == "document":
+            check_openings(self._connection, sound, self._notes)
 
     def _find(self, check: str, subject: Subject, sentence: str) -> None:
         self._notes.find(check, subject.name, f"The {subject.name} {sentence}.")

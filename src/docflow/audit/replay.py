@@ -12,14 +12,24 @@ NOTES = frozenset(
     {
         "account.locked",
         "account.unlocked",
+        "custody_request.used",
         "delivery.acknowledged",
         "delivery.downloaded",
         "document.archive-due",
         "document.archive-failed",
         "document.archive-stamped",
+        "document.break-glass-approved",
+        "document.break-glass-asked",
+        "document.break-glass-ended",
+        "document.break-glass-refused",
         "document.files-retained",
+        "document.lowering-asked",
+        "document.lowering-refused",
         "document.read",
         "document.recovered",
+        "document.recovery-approved",
+        "document.recovery-asked",
+        "document.recovery-refused",
         "document.refused",
         "document.reseal-failed",
         "document.resealed",
@@ -61,6 +71,8 @@ class Replayed:
         checks: of a document: file id → (indication, SHA-256 of the kept report).
         steps: of a document: (job, step) → SHA-256 of every file that the step made or judged.
         encrypted: of a document: (recipient id, SHA-256) of every file encrypted to a recipient.
+        clearance: of a person: level, and when it expires (RFC 3339); None without one.
+        openings: of a document: request id → person id, and until when (RFC 3339).
         certificates: of a recipient: SHA-256 → whether it was revoked.
         changes: entries that each raise the row's version by one.
         unknown: actions that this version does not know; nothing can be expected after one.
@@ -75,6 +87,8 @@ class Replayed:
     checks: dict[str, tuple[str, str]] = field(default_factory=dict)
     steps: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     encrypted: set[tuple[str, str]] = field(default_factory=set)
+    clearance: tuple[str, str] | None = None
+    openings: dict[str, tuple[str, str]] = field(default_factory=dict)
     certificates: dict[str, bool] = field(default_factory=dict)
     changes: int = 0
     unknown: set[str] = field(default_factory=set)
@@ -127,6 +141,25 @@ def _person_created(
     subject.columns |= {"kind": data["kind"], "active": True}
     subject.columns |= {name: details[name] for name in ("login", "name") if name in details}
     subject.offices = {(office["unit_id"], office["role"]) for office in data["offices"]}
+    if "clearance" in data:
+        _cleared(subject, _action, data["clearance"], details)
+
+
+def _cleared(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    subject.clearance = (data["level"], data["expires_at"])
+
+
+def _uncleared(subject: Replayed, _action: str, _data: Mapping[str, Any], _details: object) -> None:
+    subject.clearance = None
+
+
+def _opened(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    subject.openings[data["request_id"]] = (data["asked_by"], data["until"])
+
+
+def _ended(subject: Replayed, _action: str, data: Mapping[str, Any], _details: object) -> None:
+    person_id, _ = subject.openings[data["request_id"]]
+    subject.openings[data["request_id"]] = (person_id, data["until"])
 
 
 def _office(subject: Replayed, action: str, data: Mapping[str, Any], _details: object) -> None:
@@ -233,11 +266,20 @@ ACTIONS: Mapping[str, Handler] = {
     "account.unlocked": _nothing,
     "api_key.created": _told("scopes", named=("name",), revoked=False),
     "api_key.revoked": _told(revoked=True),
+    "custody_request.approved": _told("decided_by", decision="approved"),
+    "custody_request.asked": _told("kind", "document_id", "asked_by", decision=None),
+    "custody_request.ended": _nothing,
+    "custody_request.refused": _told("decided_by", decision="refused"),
+    "custody_request.used": _nothing,
     "delivery.acknowledged": _nothing,
     "delivery.downloaded": _nothing,
     "document.archive-due": _nothing,
     "document.archive-failed": _nothing,
     "document.archive-stamped": _nothing,
+    "document.break-glass-approved": _opened,
+    "document.break-glass-asked": _nothing,
+    "document.break-glass-ended": _ended,
+    "document.break-glass-refused": _nothing,
     "document.classified": _classified,
     "document.edited": _edited,
     "document.encrypted": _encrypted,
@@ -248,10 +290,16 @@ ACTIONS: Mapping[str, Handler] = {
     "document.job-failed": _nothing,
     "document.job-retried": _nothing,
     "document.job-waiting": _nothing,
+    "document.lowering-approved": _classified,
+    "document.lowering-asked": _nothing,
+    "document.lowering-refused": _nothing,
     "document.number-voided": _voided,
     "document.posted": _posted,
     "document.read": _nothing,
     "document.recovered": _nothing,
+    "document.recovery-approved": _nothing,
+    "document.recovery-asked": _nothing,
+    "document.recovery-refused": _nothing,
     "document.refused": _nothing,
     "document.prepared": _step,
     "document.reseal-failed": _nothing,
@@ -272,6 +320,8 @@ ACTIONS: Mapping[str, Handler] = {
     "person.certificate-proposed": _nothing,
     "person.certificate-revoked": _nothing,
     "person.changed": _told(named=("name",)),
+    "person.clearance-granted": _cleared,
+    "person.clearance-revoked": _uncleared,
     "person.created": _person_created,
     "person.deactivated": _told(active=False),
     "person.mandate-granted": _nothing,

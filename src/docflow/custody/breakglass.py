@@ -126,8 +126,9 @@ def approve(custody: Custody, actor: Actor, request_id: str, reason: str) -> Non
     """
 
     def carry_out(uow: UnitOfWork, request: Row, document: Row, draft: Draft) -> Mapping[str, Any]:
-        uow.note(documents, document, draft)
         until = uow.now + timedelta(hours=request["data"]["hours"])
+        told = {**draft.data, "until": rfc3339(until)}
+        uow.note(documents, document, Draft(draft.action, told, draft.details))
         uow.put(
             openings,
             {

@@ -69,7 +69,7 @@ def insert(
     uow.serialise(f"custody {uow.actor.id}")
     _require_few(custody, uow)
     document_id = document["id"] if document is not None else None
-    public = {"kind": kind, "document_id": document_id, **data}
+    public = {"kind": kind, "document_id": document_id, "asked_by": uow.actor.id, **data}
     uow.create(
         custody_requests,
         {
@@ -178,7 +178,7 @@ def _decide(
                 **words.columns(custody, uow, request, said),
                 **carry_out(uow, request, document, draft),
             }
-            told = {"kind": kind, "document_id": document["id"]}
+            told = {"kind": kind, "document_id": document["id"], "decided_by": actor.id}
             uow.change(
                 custody_requests, request, values, Draft(f"custody_request.{decision}", told)
             )
