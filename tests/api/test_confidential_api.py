@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api_support import Door, Office, answered, if_match, once, refused
+from tests.marker_support import MARKER, PLAIN, cleared_office, has_marker, marked_pdf
 from tests.office_support import (
     AUDITOR,
     CLERK,
@@ -18,7 +19,6 @@ from tests.office_support import (
     SPECIALIST,
     Instance,
 )
-from tests.sealed_support import MARKER, PLAIN, cleared_office, has_marker, marked_pdf
 
 OTHER_CLERK = "linh.pn"  # sees every document that needs no clearance
 

@@ -13,8 +13,7 @@ import pytest
 
 from docflow.db import UnitOfWork
 from tests.api_support import Door, Office, answered, if_match, refused
-from tests.office_support import CLERK, HEAD, OTHER_SPECIALIST, SPECIALIST, Instance
-from tests.sealed_support import (
+from tests.marker_support import (
     MARKER,
     PLAIN,
     cleared_office,
@@ -24,6 +23,7 @@ from tests.sealed_support import (
     marked_pdf,
     multipart,
 )
+from tests.office_support import CLERK, HEAD, OTHER_SPECIALIST, SPECIALIST, Instance
 
 DRAFT = {
     "direction": "outgoing", "type": "QĐ", "subject": MARKER, "recipients": ["STC"],

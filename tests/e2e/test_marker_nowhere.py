@@ -21,6 +21,7 @@ from docflow.db import Database
 from docflow.kernel.clock import SystemClock
 from tests.api_support import answered, if_match, refused
 from tests.e2e.served import Service, until
+from tests.marker_support import CLEARED, has_marker, in_folder, in_tables, marked_pdf, multipart
 from tests.office_support import (
     AUDITOR,
     CLERK,
@@ -31,7 +32,6 @@ from tests.office_support import (
     Instance,
     copy_instance,
 )
-from tests.sealed_support import CLEARED, has_marker, in_folder, in_tables, marked_pdf, multipart
 from tests.servers import PostgresServer
 
 MIB = 2**20

@@ -21,8 +21,8 @@ from docflow.documents.keyroom import KeyRoom
 from docflow.kernel.clock import ManualClock
 from docflow.storage.sealing import rewrap
 from tests.conftest import START
+from tests.marker_support import marked_pdf
 from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
-from tests.sealed_support import marked_pdf
 
 LEVELS = ("public", "internal", "confidential", "secret", "top-secret")
 _TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=40)
