@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api_support import Door, Office, answered, if_match, once, refused
-from tests.marker_support import MARKER, PLAIN, cleared_office, has_marker, marked_pdf
+from tests.classified_support import MARKER, PLAIN, cleared_office, has_marker, marked_pdf
 from tests.office_support import (
     AUDITOR,
     CLERK,

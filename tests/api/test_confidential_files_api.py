@@ -13,7 +13,7 @@ import pytest
 
 from docflow.db import UnitOfWork
 from tests.api_support import Door, Office, answered, if_match, refused
-from tests.marker_support import (
+from tests.classified_support import (
     MARKER,
     PLAIN,
     cleared_office,

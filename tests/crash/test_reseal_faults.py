@@ -16,8 +16,8 @@ from docflow.documents.content import ReceivedFile
 from docflow.documents.intake import for_change
 from docflow.documents.vault import Vault
 from docflow.kernel.errors import UnavailableError
+from tests.classified_support import MARKER, marked_pdf
 from tests.crash.test_release_faults import Crash, Fault, FaultyDatabase, FaultyStore
-from tests.marker_support import MARKER, marked_pdf
 from tests.office_support import CLERK, HEAD, LEADER, SPECIALIST, Instance
 
 MAIN, ANNEX = marked_pdf(), marked_pdf(2)

@@ -20,8 +20,15 @@ import pytest
 from docflow.db import Database
 from docflow.kernel.clock import SystemClock
 from tests.api_support import answered, if_match, refused
+from tests.classified_support import (
+    CLEARED,
+    has_marker,
+    in_folder,
+    in_tables,
+    marked_pdf,
+    multipart,
+)
 from tests.e2e.served import Service, until
-from tests.marker_support import CLEARED, has_marker, in_folder, in_tables, marked_pdf, multipart
 from tests.office_support import (
     AUDITOR,
     CLERK,

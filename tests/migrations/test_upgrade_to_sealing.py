@@ -18,7 +18,7 @@ from docflow.db import Database, migrate
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConfigurationError
 from tests.api_support import Door, answered
-from tests.marker_support import MARKER, cleared_office, has_marker, in_folder, marked_pdf
+from tests.classified_support import MARKER, cleared_office, has_marker, in_folder, marked_pdf
 from tests.office_support import AUDITOR, CLERK, HEAD, LEADER, Instance, development
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "instance-before-sealing.tar.xz"

@@ -20,8 +20,8 @@ from docflow.documents.intake import for_change
 from docflow.documents.keyroom import KeyRoom
 from docflow.kernel.clock import ManualClock
 from docflow.storage.sealing import rewrap
+from tests.classified_support import marked_pdf
 from tests.conftest import START
-from tests.marker_support import marked_pdf
 from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
 
 LEVELS = ("public", "internal", "confidential", "secret", "top-secret")

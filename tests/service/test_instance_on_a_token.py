@@ -7,7 +7,7 @@ import pytest
 from docflow.audit.verify import verify_everything
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import UnavailableError
-from tests.marker_support import MARKER, has_marker, in_folder, in_tables, marked_pdf
+from tests.classified_support import MARKER, has_marker, in_folder, in_tables, marked_pdf
 from tests.office_support import CLERK, HEAD, LEADER, SPECIALIST, Instance, copy_instance
 from tests.unit.storage.test_sealing_token import (
     LABEL,

@@ -10,8 +10,8 @@ from docflow.documents.keyroom import KeyRoom
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import IntegrityError
 from docflow.storage.sealing import Envelope, KeyRecord, Keyring
+from tests.classified_support import MARKER, has_marker, marked_pdf
 from tests.conftest import START
-from tests.marker_support import MARKER, has_marker, marked_pdf
 from tests.office_support import CLERK, HEAD, LEADER, SPECIALIST, Instance, development
 
 KEY = "VPUB/confidential"
