@@ -16,7 +16,7 @@ from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
 from docflow.db import Database, idempotency, migrate
-from docflow.documents import resealing
+from docflow.documents import keyroom, resealing
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
 from docflow.documents.shelf import Shelf
@@ -143,7 +143,10 @@ def open_vault(
             provider, or it refuses us.
         UnavailableError: if the key provider does not answer.
     """
-    vault = Vault(database, store, staging, office, open_keyring(settings, office))
+    keyring = open_keyring(settings, office)
+    if keyring is not None:
+        keyring.watch(partial(keyroom.depended, database))
+    vault = Vault(database, store, staging, office, keyring)
     database.seal_details("document", vault.seal_details)
     return vault
 
