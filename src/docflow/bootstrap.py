@@ -16,9 +16,10 @@ from docflow.audit.log_key import load_or_create_log_key
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
 from docflow.db import Database, idempotency, migrate
-from docflow.documents import keyroom, resealing
+from docflow.documents import resealing
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.desk import Desk, Limits
+from docflow.documents.keyroom import depended
 from docflow.documents.shelf import Shelf
 from docflow.documents.vault import Vault
 from docflow.jobs.engine import JobEngine
@@ -145,7 +146,7 @@ def open_vault(
     """
     keyring = open_keyring(settings, office)
     if keyring is not None:
-        keyring.watch(partial(keyroom.depended, database))
+        keyring.watch(partial(depended, database))
     vault = Vault(database, store, staging, office, keyring)
     database.seal_details("document", vault.seal_details)
     return vault
