@@ -167,6 +167,26 @@ def test_a_missing_key_is_told_and_nothing_is_opened(office: Office) -> None:
     assert all_open(office, document)
 
 
+def test_no_new_key_takes_the_place_of_one_that_is_missing(office: Office) -> None:
+    """As when the keys' folder is not mounted: what is there later must be what was there before."""
+    document = signed(office)
+    folder = office.instance.folder / "keys"
+    hidden = folder.rename(folder.with_name("hidden"))
+    folder.mkdir()
+    told = office.keys("rotate")
+    assert told.exit_code == 1
+    other = office.again()
+    with pytest.raises(IntegrityError) as refused:
+        other.sealed_draft(marked_pdf(2), subject=MARKER)
+    assert refused.value.code == "key-missing"
+    assert other.rows("documents") == office.instance.rows("documents")
+    other.close()
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+    hidden.rename(folder)
+    assert all_open(office, document)
+
+
 def test_an_unknown_key_is_not_rotated(office: Office) -> None:
     signed(office)
     told = office.keys("rotate", "VPUB/secret")

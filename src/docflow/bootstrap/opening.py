@@ -1,10 +1,12 @@
 """What the settings name, opened: database, store, keys, log, office."""
 
+from functools import partial
 from pathlib import Path
 
 from docflow.audit.log_key import load_or_create_log_key
 from docflow.db import Database
 from docflow.documents.catalogue import Catalogue
+from docflow.documents.keyroom import depended
 from docflow.documents.vault import Vault
 from docflow.kernel.clock import Clock, SystemClock
 from docflow.kernel.errors import ConfigurationError
@@ -40,7 +42,10 @@ def open_vault(
             provider, or it refuses us.
         UnavailableError: if the key provider does not answer.
     """
-    vault = Vault(database, store, staging, office, open_keyring(settings, office))
+    keyring = open_keyring(settings, office)
+    if keyring is not None:
+        keyring.watch(partial(depended, database))
+    vault = Vault(database, store, staging, office, keyring)
     database.seal_details("document", vault.seal_details)
     return vault
 

@@ -110,6 +110,13 @@ def show(uses: list[KeyUse]) -> None:
         told = "newest" if use.newest else "" if use.present else "MISSING"
         table.add_row(use.key_id, str(use.version), use.provider, f"{use.records}", told)
     CONSOLE.print(table if uses else "There are no keys yet; the first sealed item makes one.")
+    require_present(uses)
+    if _unfinished(uses):
+        CONSOLE.print("Some records are wrapped by older keys; `docflow keys rotate` moves them.")
+
+
+def require_present(uses: list[KeyUse]) -> None:
+    """Fail if records depend on a key that is missing: a new one must not take its place."""
     lost = [use for use in uses if use.records and not use.present]
     if lost:
         names = ", ".join(f"{use.key_id} version {use.version} ({use.provider})" for use in lost)
@@ -117,8 +124,6 @@ def show(uses: list[KeyUse]) -> None:
             f"{sum(use.records for use in lost)} records cannot be opened: {names} is missing. "
             "Restore it from its copy."
         )
-    if _unfinished(uses):
-        CONSOLE.print("Some records are wrapped by older keys; `docflow keys rotate` moves them.")
 
 
 def turn(room: KeyRoom, key_ids: list[str] | None) -> None:
@@ -128,6 +133,7 @@ def turn(room: KeyRoom, key_ids: list[str] | None) -> None:
     wanted = set(key_ids or known)
     if unknown := sorted(wanted - known):
         fail(f"There is no key {unknown[0]!r}; one of {', '.join(sorted(known)) or 'none yet'}.")
+    require_present([use for use in uses if use.key_id in wanted])
     unfinished = {use.key_id for use in _unfinished(uses)}
     for key_id in sorted(wanted):
         if key_id in unfinished:

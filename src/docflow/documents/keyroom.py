@@ -17,6 +17,15 @@ from docflow.storage.sealing import Envelope, KeyRecord, Keyring
 _PAGE: Final = 500
 
 
+def depended(database: Database, provider: str, key_id: str) -> int:
+    """Return the newest version of a provider's key that wraps a data key here; 0 if none does."""
+    statement = sa.select(sa.func.max(data_keys.c.key_version)).where(
+        data_keys.c.key == key_id, data_keys.c.provider == provider
+    )
+    with database.read() as connection:
+        return int(connection.execute(statement).scalar_one() or 0)
+
+
 class KeyRoom:
     """The keyring of an instance and every record that it wraps."""
 

@@ -11,7 +11,7 @@ Wrapping is AES-256-GCM with a random nonce and the context as associated data, 
 import base64
 import binascii
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
@@ -126,6 +126,10 @@ class Envelope:
         return cls(value["provider"], value["key"], value["version"], wrapped)
 
 
+Depended = Callable[[str, str], int]
+"""Tells the newest version of a provider's key that something depends on; 0 if nothing does."""
+
+
 class Keyring:
     """The key providers of one instance: the first wraps, each opens what it wrapped."""
 
@@ -133,6 +137,15 @@ class Keyring:
         """Take the provider in use, and those that envelopes may still name (moving house)."""
         self.provider = provider
         self._providers = {each.name: each for each in (*earlier, provider)}
+        self._depended: Depended = lambda _provider, _key_id: 0
+
+    def watch(self, depended: Depended) -> None:
+        """Ask before the first version of a key is made whether something depends on one already.
+
+        A provider that lost its keys, or whose folder is not mounted, looks like one that never had
+        any; a new key would take the lost one's name.
+        """
+        self._depended = depended
 
     def seal_key(self, context: SealContext) -> tuple[bytes, Envelope]:
         """Make a data key for one thing; return it and its envelope.
@@ -141,6 +154,7 @@ class Keyring:
 
         Raises:
             ConfigurationError: if there is none and it cannot be made here.
+            IntegrityError: if there is none any more (code `key-missing`).
             UnavailableError: if the provider does not answer.
         """
         data_key = secrets.token_bytes(KEY_BYTES)
@@ -201,9 +215,14 @@ class Keyring:
     def wrap(self, data_key: bytes, context: SealContext) -> Envelope:
         """Return a data key wrapped for a context by the newest key. Raises as `seal_key`."""
         key_id = context.key_id
-        version = self.newest(key_id) or self.provider.create_next(key_id)
+        version = self.newest(key_id) or self._first(key_id)
         wrapped = self.provider.wrap(key_id, version, data_key, context.encode(_PURPOSE))
         return Envelope(self.provider.name, key_id, version, wrapped)
+
+    def _first(self, key_id: str) -> int:
+        if lost := self._depended(self.provider.name, key_id):
+            raise key_missing(self.provider.name, key_id, lost)
+        return self.provider.create_next(key_id)
 
 
 def key_missing(provider: str, key_id: str, version: int) -> IntegrityError:
