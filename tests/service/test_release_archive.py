@@ -63,10 +63,9 @@ def test_a_stamp_is_renewed_once_before_its_end_and_what_was_delivered_stays(
     assert keeper.run() == 0  # 91 days left, and 90 are the lead
     clock.advance(timedelta(days=30))
     with started(office.services.engine):
-        with pki.fails("tsa/tsa-ending", "away"):
-            assert keeper.run() == 1
-            assert keeper.run() == 0
-            settled(office.services.engine, f"archive-{first['id']}", "done")
+        assert keeper.run() == 1
+        assert keeper.run() == 0
+        settled(office.services.engine, f"archive-{first['id']}", "done")
     old, new = stamps(office)
     assert (old["state"], old["sha256"]) == ("renewed", first["sha256"])
     assert (new["state"], new["authority"], new["number"]) == ("current", "tsa-second", 2)
@@ -112,6 +111,21 @@ def test_a_renewal_that_fails_is_shown_and_can_be_retried(
     assert actions(office, document_id) == [
         "document.archive-due", "document.archive-failed", "document.archive-stamped"
     ]  # fmt: skip
+
+
+def test_an_authority_that_lasts_no_longer_is_no_help_and_the_renewal_says_so(
+    offices: Offices, clock: ManualClock
+) -> None:
+    office = offices(tsas=("tsa-ending",), outside_patience_hours=0)
+    office.to_released(office.draft())
+    clock.advance(timedelta(days=60))
+    (first,) = stamps(office)
+    with started(office.services.engine):
+        office.services.keeper.run()
+        settled(office.services.engine, f"archive-{first['id']}", "failed")
+    (only,) = stamps(office)
+    assert only["state"] == "failed"
+    assert "ends on 2026-06-01, no later than" in only["error"]
 
 
 def test_an_algorithm_that_ends_makes_stamps_due(offices: Offices, clock: ManualClock) -> None:
