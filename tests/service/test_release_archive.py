@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from docflow.jobs.model import JobRun
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError, ForbiddenError
-from docflow.release import standing
+from docflow.release import archive, standing
 from docflow.signing.ades import levels_reached
 from docflow.signing.archive import renew, validate_renewed
 from docflow.signing.pades import seal, sign_person
@@ -63,10 +64,9 @@ def test_a_stamp_is_renewed_once_before_its_end_and_what_was_delivered_stays(
     assert keeper.run() == 0  # 91 days left, and 90 are the lead
     clock.advance(timedelta(days=30))
     with started(office.services.engine):
-        with pki.fails("tsa/tsa-ending", "away"):
-            assert keeper.run() == 1
-            assert keeper.run() == 0
-            settled(office.services.engine, f"archive-{first['id']}", "done")
+        assert keeper.run() == 1
+        assert keeper.run() == 0
+        settled(office.services.engine, f"archive-{first['id']}", "done")
     old, new = stamps(office)
     assert (old["state"], old["sha256"]) == ("renewed", first["sha256"])
     assert (new["state"], new["authority"], new["number"]) == ("current", "tsa-second", 2)
@@ -84,6 +84,21 @@ def test_a_stamp_is_renewed_once_before_its_end_and_what_was_delivered_stays(
     run("qpdf", "--check", path)
     assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 2
     assert keeper.run() == 0
+
+
+def test_a_renewal_that_runs_twice_adds_one_time_stamp(
+    offices: Offices, clock: ManualClock
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"))
+    document_id = office.to_released(office.draft())
+    clock.advance(timedelta(days=60))
+    office.services.keeper.run()
+    (first,) = stamps(office)
+    job = office.job(f"archive-{first['id']}")
+    for _ in range(2):  # as after a crash before the step's result was kept
+        archive.run(office.services.studio, JobRun(job, lambda _name, function: function()))
+    assert [row["number"] for row in stamps(office)] == [1, 2]
+    assert actions(office, document_id).count("document.archive-stamped") == 1
 
 
 def test_a_renewal_that_fails_is_shown_and_can_be_retried(
@@ -112,6 +127,21 @@ def test_a_renewal_that_fails_is_shown_and_can_be_retried(
     assert actions(office, document_id) == [
         "document.archive-due", "document.archive-failed", "document.archive-stamped"
     ]  # fmt: skip
+
+
+def test_an_authority_that_lasts_no_longer_is_no_help_and_the_renewal_says_so(
+    offices: Offices, clock: ManualClock
+) -> None:
+    office = offices(tsas=("tsa-ending",), outside_patience_hours=0)
+    office.to_released(office.draft())
+    clock.advance(timedelta(days=60))
+    (first,) = stamps(office)
+    with started(office.services.engine):
+        office.services.keeper.run()
+        settled(office.services.engine, f"archive-{first['id']}", "failed")
+    (only,) = stamps(office)
+    assert only["state"] == "failed"
+    assert "ends on 2026-06-01, no later than" in only["error"]
 
 
 def test_an_algorithm_that_ends_makes_stamps_due(offices: Offices, clock: ManualClock) -> None:

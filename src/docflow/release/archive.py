@@ -133,8 +133,9 @@ def on_failed(desk: Desk, job: JobRun, error: str) -> None:
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         stamp = _stamp_row(uow.connection, job.payload["stamp_id"])
-        values = {"state": "failed", "error": error}
-        if _set(uow, row, stamp, ("current", "due"), values):
+        if (stamp["state"], stamp["error"]) == ("failed", error):
+            return  # told already
+        if _set(uow, row, stamp, _OPEN, {"state": "failed", "error": error}):
             uow.note(
                 documents, row, Draft("document.archive-failed", _told(stamp), {"error": error})
             )

@@ -2,6 +2,7 @@
 
 Rules:
 - The file is copied and added to: signed bytes stay as they are, the old file is kept by its keeper.
+- The new stamp must last longer than the newest one.
 - In the same update comes the evidence that the newest archive time stamp was good until now. If it
   no longer is, nothing can be added that would help, and the refusal says so.
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from asn1crypto import cms
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 
@@ -27,6 +29,7 @@ from docflow.signing.embedding import (
     digest_of,
 )
 from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.outside.timestamps import TimestampFault
 from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
 from docflow.signing.report import VerificationReport
 from docflow.signing.stampfacts import StampFacts
@@ -56,6 +59,19 @@ def renew(source: Path, target: Path, longterm: LongTerm, *, now: datetime) -> R
         IntegrityError: if the file is no PDF that this service made.
     """
     return longterm.work("B-LTA", now, lambda bench: _renewed(source, target, bench))
+
+
+def _require_gain(newest: cms.SignedData, bench: Bench) -> None:
+    """Pass over an authority whose stamp would last no longer, by the same algorithms."""
+    had = StampFacts.of(newest)
+    (sample, *_) = bench.timestamper.samples.values()
+    gets = StampFacts.of(sample["content"])
+    if gets.until <= had.until and gets.algorithms == had.algorithms:
+        raise TimestampFault(
+            bench.authority,
+            f"its certificate ends on {gets.until:%Y-%m-%d}, no later than that of the newest archive "
+            "time stamp.",
+        )
 
 
 def _renewed(source: Path, target: Path, bench: Bench) -> Renewed:
@@ -89,6 +105,7 @@ def _add(writer: IncrementalPdfFileWriter, bench: Bench) -> int:
             code="no-archive-timestamp",
         )
     newest = stamps[-1]
+    _require_gain(newest.signed_data, bench)
     try:
         evidence = bench.evidence([[newest.signer_cert, *newest.other_embedded_certs]])
     except ConflictError as error:
