@@ -98,11 +98,12 @@ def test_a_rotation_wraps_every_data_key_and_touches_no_content(office: Office) 
 
 
 def test_the_service_goes_on_while_keys_are_rotated(office: Office) -> None:
-    document = signed(office)
+    document = office.instance.sealed_draft(marked_pdf(), subject=MARKER)
+    office.instance.to_approved(document)
     assert office.keys("rotate", KEY).exit_code == 0
     assert office.instance.show(HEAD, document).row["subject"] == MARKER
-    office.instance.run(office.instance.fire(CLERK, document, "release"))
-    assert office.instance.row(document)["state"] == "released"
+    office.instance.run(office.instance.fire(LEADER, document, "sign"))
+    assert office.instance.row(document)["state"] == "signed"
     another = office.instance.sealed_draft(marked_pdf(2), subject=MARKER)
     assert office.instance.show(HEAD, another).row["subject"] == MARKER
     assert max(office.versions()) == 2
