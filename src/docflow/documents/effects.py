@@ -89,12 +89,8 @@ def apply_effects(
                 applied.values |= {"unit_id": routed_to, "assignee_id": None}
                 applied.data["unit_id"] = routed_to
             case DropSignatures():
-                uow.alter(
-                    files,
-                    row["id"],
-                    sa.and_(files.c.form != "original", files.c.current),
-                    {"current": False},
-                )
+                made_here = sa.and_(files.c.form != "original", files.c.current)
+                uow.alter(files, row["id"], made_here, {"current": False})
             case Sign():
                 placed = effect.place.as_plain() if effect.place else {}
                 chosen = _signer(desk, uow, effect, facts.actor_id)

@@ -36,12 +36,12 @@ class Permission(StrEnum):
     ACCOUNT_MANAGE = "account:manage"
     BREAK_GLASS_ASK = "break-glass:ask"  # for a document that one has no reason to know
     BREAK_GLASS_DECIDE = "break-glass:decide"
-    CLEARANCE_MANAGE = "clearance:manage"
-    CLEARANCE_READ = "clearance:read"  # those of others; everyone reads their own
-    CUSTODY_READ = "custody:read"  # every request that two people decide, whoever asked
     CERTIFICATE_MANAGE = "certificate:manage"  # enrol and revoke those of people
     CERTIFICATE_PROVE = "certificate:prove"  # one's own
     CERTIFICATE_TRACE = "certificate:trace"  # what was signed with one
+    CLEARANCE_MANAGE = "clearance:manage"
+    CLEARANCE_READ = "clearance:read"  # those of others; everyone reads their own
+    CUSTODY_READ = "custody:read"  # every request that two people decide, whoever asked
     DIRECTORY_MANAGE = "directory:manage"
     DIRECTORY_READ = "directory:read"
     DOCUMENT_CLASSIFY = "document:classify"  # raise it; lowering takes two people
@@ -66,8 +66,8 @@ class Permission(StrEnum):
     RECOVERY_DECIDE = "recovery:decide"
     REGISTER_READ = "register:read"  # its rows are cut further by `access.readable`
     REGISTER_VOID = "register:void"
-    STORAGE_READ = "storage:read"  # how the stored files are: digests and sizes, no content
     SIGNING_BATCH = "signing:batch"
+    STORAGE_READ = "storage:read"  # how the stored files are: digests and sizes, no content
     VERIFICATION_CREATE = "verification:create"
 
 

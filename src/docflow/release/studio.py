@@ -119,23 +119,15 @@ def record(
             documents,
             row,
             {"stage": step},
-            Draft(
-                f"document.{step}",
-                {
-                    "job": job_id,
-                    "files": [
-                        {
-                            "origin": m.file_id,
-                            "sha256": m.staged.sha256,
-                            "size": m.staged.size,
-                            **{name: m.evidence[name] for name in _TOLD if name in m.evidence},
-                        }
-                        for m in made
-                    ],
-                },
-            ),
+            Draft(f"document.{step}", {"job": job_id, "files": [_told(item) for item in made]}),
         )
         return _recorded(uow.connection, job_id, step)
+
+
+def _told(made: Made) -> dict[str, Any]:
+    """Return what history says of a file that a step made."""
+    told = {"origin": made.file_id, "sha256": made.staged.sha256, "size": made.staged.size}
+    return told | {name: made.evidence[name] for name in _TOLD if name in made.evidence}
 
 
 def record_evidence(

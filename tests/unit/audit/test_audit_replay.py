@@ -1,13 +1,23 @@
 """The vocabulary of history: every action that the code writes is one that verification knows."""
 
 import ast
+from itertools import product
 from pathlib import Path
 
 import docflow
 from docflow.audit.replay import ACTIONS, NOTES, Replayed
 
 SOURCE = Path(docflow.__file__).parent
-STEPS = {"staged", "prepared", "signed", "sealed", "validated"}
+# what a hole in an action's text is filled with, by the name of the variable
+HOLES = {
+    "step": {"staged", "prepared", "signed", "sealed", "validated"},
+    "kind": {"break-glass", "lowering", "recovery"},
+    "decision": {"approved", "refused"},
+}
+# custody hands these drafts on before they are noted; a lowering that is approved is a change
+DECIDED = {
+    f"document.{kind}-{decision}" for kind in HOLES["kind"] for decision in HOLES["decision"]
+} - {"document.lowering-approved"}
 
 
 def written() -> dict[str, set[str]]:
@@ -26,7 +36,13 @@ def actions(argument: ast.expr, path: Path) -> list[str]:
     if isinstance(argument, ast.Constant):
         return [str(argument.value)]
     if isinstance(argument, ast.JoinedStr):
-        return [f"document.{step}" for step in sorted(STEPS)]
+        texts = [
+            [str(part.value)]
+            if isinstance(part, ast.Constant)
+            else sorted(HOLES[ast.unparse(part).strip("f'{}\"")])
+            for part in argument.values
+        ]
+        return ["".join(each) for each in product(*texts)]
     assigned = [
         constant.value
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -60,12 +76,13 @@ def test_notes_are_exactly_what_changes_no_version() -> None:
                 ):
                     drafts = [c for c in ast.walk(node) if isinstance(c, ast.Call)]
                     noted |= {
-                        str(draft.args[0].value)
+                        action
                         for draft in drafts
                         if ast.unparse(draft.func) == "Draft"
-                        and isinstance(draft.args[0], ast.Constant)
+                        and isinstance(draft.args[0], ast.Constant | ast.JoinedStr)
+                        for action in actions(draft.args[0], path)
                     }
-    assert noted == NOTES
+    assert noted | DECIDED == NOTES
 
 
 def test_an_unknown_action_is_remembered_and_expects_nothing() -> None:
