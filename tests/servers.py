@@ -43,6 +43,15 @@ class PostgresServer:
         with self._admin() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def files(self, name: str) -> list[Path]:
+        """Return the files in which a database lies, and those of the server's write-ahead log."""
+        with self._admin() as connection:
+            connection.execute("CHECKPOINT")
+            found = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [name])
+            ((oid,),) = found.fetchall()
+        data = self._folder / "data"
+        return [*(data / "base" / str(oid)).iterdir(), *(data / "pg_wal").glob("0*")]
+
     def stop(self) -> None:
         """Stop the server and remove its folder."""
         self._server.cleanup()

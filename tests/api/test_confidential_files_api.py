@@ -214,6 +214,20 @@ class TestOnTheirWayIn:
             answer = author.get(f"/v1/documents/{draft['id']}/files/{file['id']}/content")
             assert sha256(answer.content).hexdigest() == file["sha256"]
 
+    def test_a_main_file_classified_higher_raises_its_document_too(
+        self, office: Office, upload: Upload
+    ) -> None:
+        draft = office.draft(subject=MARKER)
+        url = f"/v1/documents/{draft['id']}/files/main?classification=confidential"
+        headers = if_match(1) | {"Content-Type": "application/pdf"}
+        shown = upload.send(office.login(SPECIALIST), "PUT", url, LARGE, headers)
+        assert upload.status == 200, shown
+        assert (shown["classification"], shown["subject"]) == ("confidential", MARKER)
+        assert not any(has_marker(seen) for seen in upload.staged)
+        office.run_jobs()
+        rows = office.instance.rows("files", document_id=draft["id"])
+        assert [row["data_key_id"] is not None for row in rows] == [True, True]
+
     def test_a_file_above_the_callers_clearance_or_the_ceiling_is_refused(
         self, office: Office
     ) -> None:

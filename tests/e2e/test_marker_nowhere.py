@@ -54,6 +54,7 @@ class ClearedService(Service):
 
     def __init__(self, folder: Path, url: str, cleared: list[str], **settings: str) -> None:
         super().__init__(folder, url, **settings)
+        self.server: PostgresServer | None = None
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.environment |= {
@@ -69,20 +70,23 @@ def service(
 ) -> Iterator[ClearedService]:
     folder = tmp_path / "var"
     copy_instance(served_template, folder)
+    server: PostgresServer | None = None
     url = f"sqlite:///{folder / 'docflow.sqlite3'}"
     if request.param == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
+        server = request.getfixturevalue("postgres")
+        assert server is not None
         url = server.create("marker")
         Instance.prepare(folder, url, SystemClock())
     instance = Instance(folder, url, SystemClock())
     cleared = [instance.actor(login).id for login in CLEARED]
     instance.close()
     service = ClearedService(folder, url, cleared, job_attempts="2")
+    service.server = server
     try:
         yield service.start()
     finally:
         service.end()
-        if request.param == "postgresql":
+        if server is not None:
             server.drop("marker")
 
 
@@ -203,13 +207,21 @@ class Work:
         return [p for p in (self.service.folder / "store/files").rglob("*") if p.is_file()]
 
 
-def at_rest(service: ClearedService) -> dict[str, bytes]:
-    """Everything that the service left: its whole folder, and every table of its database."""
+def at_rest(service: ClearedService) -> Iterator[tuple[str, bytes]]:
+    """Everything that the service left: its folder, its database's tables, and the files of those."""
     database = Database(service.database_url, SystemClock())
     try:
-        return {"the database's tables": in_tables(database), **in_folder(service.folder)}
+        yield "tables", in_tables(database)
     finally:
         database.dispose()
+    yield from in_folder(service.folder).items()
+    for path in service.server.files("marker") if service.server else ():
+        yield f"database/{path.parent.name}/{path.name}", path.read_bytes()
+
+
+def places(service: ClearedService, text: bytes) -> list[str]:
+    """Where a text lies, in a form that gives it away."""
+    return [name for name, data in at_rest(service) if has_marker(data, text)]
 
 
 def test_the_marker_lies_nowhere(service: ClearedService) -> None:
@@ -232,12 +244,15 @@ def test_the_marker_lies_nowhere(service: ClearedService) -> None:
     assert service.command("jobs", "list").returncode == 0
 
     for moment in ("served", "stopped"):
-        left = at_rest(service)
-        assert [name for name, data in left.items() if has_marker(data, marker.encode())] == []
-        assert any(name.startswith("store/log/tile") for name in left)
-        assert service.log.name in left
+        assert places(service, marker.encode()) == [], moment
+        seen = places(service, SPECIALIST.encode())  # what is open is found, so this does look
+        assert "tables" in seen
+        assert any(name.startswith(("docflow.sqlite3", "database/")) for name in seen)
         if moment == "served":
             assert service.stop() == 0
+    left = in_folder(service.folder)
+    assert any(name.startswith("store/log/tile") for name in left)
+    assert b"document_id" in left[service.log.name]  # the log of requests was among it
     assert list((service.folder / "staging").iterdir()) == []
 
 
@@ -289,4 +304,4 @@ def test_a_client_that_goes_away_is_forgotten(service: ClearedService) -> None:
         until(lambda: not list(staging.iterdir()), "what was received is dropped")
     assert watch.found == []
     refused(service.login(OTHER_CLERK).get("/v1/documents/none"), 404, "not-found")
-    assert not any(has_marker(data, marker) for data in at_rest(service).values())
+    assert places(service, marker) == []
