@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docflow.cli.credentials import read_credentials
+from docflow.cli.demo_confidential import play_confidential
 from docflow.cli.demo_stage import Player, log_in, running_service, tell
 from docflow.cli.instance import CREDENTIALS, prepare, settings_for
 from docflow.cli.output import CONSOLE, fail
@@ -30,6 +31,7 @@ _CAST = {
 }
 _SYSTEM = "cong-dich-vu-cong"
 _RECIPIENT = "STC"
+_UNCLEARED = "linh.pn"  # a clerk of the whole office, without a clearance
 _LOG_SECONDS = 30.0
 
 
@@ -56,7 +58,10 @@ def play(data_dir: Path, port: int) -> None:
         fonts = ensure_fonts(settings.data_dir / "cache")
         incoming = _incoming(people, folder, fonts)
         outgoing = _outgoing(people, folder, fonts)
-        _delivered(people, address, outgoing, folder)
+        recipient = _recipient(address, passwords)
+        _delivered(people, recipient, outgoing, folder)
+        uncleared = log_in(address, _UNCLEARED, passwords[_UNCLEARED], "clerk")
+        play_confidential(people, uncleared, recipient, _RECIPIENT, settings.data_dir, fonts)
         _proven(people, outgoing, folder)
     _summary(settings, folder, incoming, outgoing, passwords, time.perf_counter() - started)
 
@@ -155,15 +160,17 @@ def _outgoing(people: dict[str, Player], folder: Path, fonts: Fonts) -> dict[str
     return people["hanh.nt"].fire(draft, "release")
 
 
-def _delivered(
-    people: dict[str, Player], address: str, document: dict[str, Any], folder: Path
-) -> None:
-    CONSOLE.print("\n[bold underline]Its recipient: lists, downloads, verifies, acknowledges[/]")
-    passwords = read_credentials(folder.parent / CREDENTIALS)
+def _recipient(address: str, passwords: dict[str, str]) -> Player:
     login = next((name for name in passwords if name.lower() == _RECIPIENT.lower()), None)
     if login is None:
         fail(f"No account was made for the recipient {_RECIPIENT}; play in an empty --data-dir.")
-    recipient = log_in(address, login, passwords[login], "recipient")
+    return log_in(address, login, passwords[login], "recipient")
+
+
+def _delivered(
+    people: dict[str, Player], recipient: Player, document: dict[str, Any], folder: Path
+) -> None:
+    CONSOLE.print("\n[bold underline]Its recipient: lists, downloads, verifies, acknowledges[/]")
     started = time.perf_counter()
     inbox = recipient.get("/v1/inbox", acknowledged=False)["items"]
     delivery = next(item for item in inbox if item["symbol"] == document["symbol"])
@@ -241,6 +248,8 @@ def _summary(
     CONSOLE.print(f"  {shown}/released.pdf          the recipient's copy")
     CONSOLE.print(f"  {shown}/verification.json     what the service says of it")
     CONSOLE.print(f"  {shown}/release.tlog-proof    proof that its release is history")
+    CONSOLE.print(f"  {shown}/confidential.pdf.p7m  the confidential one, as it was delivered")
+    CONSOLE.print(f"  {shown}/confidential.pdf      the same, opened with the recipient's key")
     CONSOLE.print("Check it with tools that no one here wrote:")
     if shutil.which("pdfsig") is None:
         CONSOLE.print("  [dim](pdfsig is in the Debian package poppler-utils)[/]")
