@@ -32,6 +32,7 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_signer import PdfTBSDocument
 
 from docflow.kernel.errors import IntegrityError, InvalidInputError
+from docflow.signing.appearance import Looks
 from docflow.signing.blocking import blocking
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
@@ -43,7 +44,7 @@ from docflow.signing.keysigner import (
     signature_bytes,
     verifies,
 )
-from docflow.signing.pades import PersonSigned, add_fields, person_metadata
+from docflow.signing.pades import PersonSigned, add_fields, person_metadata, person_style
 from docflow.signing.trust import TrustRoots
 
 _CHUNK_BYTES = 1 << 20
@@ -173,6 +174,7 @@ def prepare_person(
     now: datetime,
     reason: str | None = None,
     location: str | None = None,
+    looks: Looks | None = None,
 ) -> Prepared:
     """Write `source` to `target` with room for a personal signature, and tell what to sign.
 
@@ -184,9 +186,11 @@ def prepare_person(
     with source.open("rb") as original, target.open("w+b") as output:
         try:
             writer = IncrementalPdfFileWriter(original)
-            add_fields(writer)
+            add_fields(writer, looks)
             session = PdfSigner(
-                person_metadata(identity, reason, location), signer=signer
+                person_metadata(identity, reason, location),
+                signer=signer,
+                stamp_style=person_style(looks),
             ).init_signing_session(writer, existing_fields_only=True)
             session.system_time = now
             document = session.prepare_tbs_document(
