@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from asn1crypto import cms
 from cryptography import x509
@@ -187,16 +187,12 @@ def prepare_person(
         try:
             writer = IncrementalPdfFileWriter(original)
             add_fields(writer, looks)
-            session = PdfSigner(
+            pdf_signer = PdfSigner(
                 person_metadata(identity, reason, location),
                 signer=signer,
                 stamp_style=person_style(looks),
-            ).init_signing_session(writer, existing_fields_only=True)
-            session.system_time = now
-            document = session.prepare_tbs_document(
-                validation_info=None, bytes_reserved=signer.reserved_digits
             )
-            digest, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
+            digest = _with_room(writer, pdf_signer, output, now)
         except (PdfError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInputError(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
@@ -218,6 +214,18 @@ def prepare_person(
             signer.digest_name,
             _digest(output),
         )
+
+
+def _with_room(
+    writer: IncrementalPdfFileWriter, pdf_signer: PdfSigner, output: BinaryIO, now: datetime
+) -> PreparedByteRangeDigest:
+    """Write the file with room for the signature, and return the digest over the rest of it."""
+    session = pdf_signer.init_signing_session(writer, existing_fields_only=True)
+    session.system_time = now
+    reserved = cast(IdentitySigner, pdf_signer.signer).reserved_digits
+    document = session.prepare_tbs_document(validation_info=None, bytes_reserved=reserved)
+    digest, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
+    return digest
 
 
 def check_signature(identity: SignerIdentity, prepared: Prepared, signature: bytes) -> None:
