@@ -14,8 +14,11 @@ from docflow.documents.intake import Intake
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.resources import bundled
+from docflow.signing.ades import levels_reached
 from docflow.signing.strict import validate_release
+from tests.levels_support import office_at
 from tests.office_support import CLERK, LEADER, SPECIALIST, Instance, copy_instance
+from tests.pki_support import LivePki
 from tests.unit.signing.forge import make_pdf, run
 
 PLACES = "{number: standard, date: standard, qr: standard}"
@@ -169,3 +172,26 @@ def test_a_confidential_document_is_seen_signed_and_leaves_nothing_on_the_disk(
     assert pictures(path)[0]
     assert rectangles(path)["Seal"][2] > 0
     assert not list(office.services.staging.folder.iterdir())
+
+
+def test_what_is_seen_stands_at_the_highest_level_too(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> None:
+    office = office_at(tmp_path, prepared, clock, pki)
+    try:
+        document_id = office.to_approved(office.draft())
+        version = office.row(document_id)["version"]
+        desk, leader = office.services.desk, office.actor(LEADER)
+        place = {"signature": {"page": 1, "x": 120, "y": 200}}
+        office.run(fire(desk, leader, document_id, "sign", {}, if_version=version, place=place))
+        office.run(office.fire(CLERK, document_id, "release"))  # judged strictly before it is out
+        (row,) = office.rows("files", document_id=document_id, form="released")
+        path = tmp_path / "released.pdf"
+        with office.services.store.open(row["storage_key"]) as file:
+            path.write_bytes(file.read())
+    finally:
+        office.close()
+    found = levels_reached(path, pki.roots, now=clock.now())
+    assert [(one.field, one.level) for one in found] == [("Person", "B-LTA"), ("Seal", "B-LTA")]
+    assert rectangles(path)["Person"][0] == pytest.approx(120 * 72 / 25.4)
+    assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 2

@@ -17,6 +17,7 @@ from datetime import datetime, tzinfo
 from io import BytesIO
 from typing import Any, Final
 
+import pikepdf
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import BasePdfFileWriter
@@ -253,7 +254,10 @@ def _turned(widget: Any) -> int:
 @functools.lru_cache(maxsize=64)
 def _drawn_once(look: Look) -> bytes:
     """Draw a picture once, not at each signature; texts are each of one document, and not kept."""
-    return _drawn(look)
+    small = BytesIO()
+    with pikepdf.open(BytesIO(_drawn(look))) as pdf:  # a quarter smaller: without ASCII armour
+        pdf.save(small, deterministic_id=True, recompress_flate=True)
+    return small.getvalue()
 
 
 def _drawn(look: Look) -> bytes:
