@@ -26,6 +26,7 @@ from docflow.people.signer_certificates import certificate_row
 from docflow.release import sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
+from docflow.release.looking import looks_of
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
 from docflow.signing.identity import SignerIdentity
@@ -85,8 +86,13 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
 
-    def make(_source: Row, path: Path, target: Path) -> dict[str, Any]:
-        prepared = prepare_person(path, target, identity, now=now, reason=reason, location=place)
+    signer = work.person(studio, job.payload["requested_by"])
+
+    def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        looks = looks_of(studio, job, source, signer, now)
+        prepared = prepare_person(
+            path, target, identity, now=now, reason=reason, location=place, looks=looks
+        )
         return prepared.to_json()
 
     staged = work.done(studio, job.job_id, "staged")

@@ -25,6 +25,7 @@ from docflow.release import archive
 from docflow.release import studio as work
 from docflow.release.encrypt import encrypt_all, recorded, require_same, require_whole
 from docflow.release.levels import at_level, evidence_of, no_earlier
+from docflow.release.looking import seal_look
 from docflow.release.sign import put_files
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries, signature_steps
@@ -67,12 +68,14 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
     identity = studio.signers.seal(now)
     place = studio.desk.catalogue.seed.organisation.place
     persons = _person_evidence(studio, document_id)
+    document = work.document_row(studio, document_id)
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         sealed = seal(
             path, target, identity, now=now, location=place,
             level=level, longterm=studio.desk.levels.longterm,
+            look=seal_look(studio, document, source, now),
         )  # fmt: skip
         person = persons[source["sha256"]]
         return {

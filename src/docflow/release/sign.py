@@ -5,6 +5,7 @@ the requester's personal signature on every file and checks it; `complete` fires
 the signed files as evidence. Each step's result is recorded before the next begins.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from docflow.kernel.ids import new_id
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
+from docflow.release.looking import looks_of
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
 from docflow.signing.levels import Level
@@ -77,7 +79,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
 
-    def make(level: Level, path: Path, target: Path) -> dict[str, Any]:
+    def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         signed = sign_person(
             path,
             target,
@@ -87,6 +89,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             location=place,
             level=level,
             longterm=longterm,
+            looks=looks_of(studio, job, source, signer, now),
         )
         evidence = evidence_of(signed)
         validate_person_signed(
@@ -101,12 +104,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
 
     def all_at(level: Level) -> list[work.Made]:
         return work.each(
-            studio,
-            document_id,
-            "signed",
-            staged,
-            lambda _row, path, target: make(level, path, target),
-            file_id="file_id",
+            studio, document_id, "signed", staged, partial(make, level), file_id="file_id"
         )
 
     made = at_level(studio, job, all_at)

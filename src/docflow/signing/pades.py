@@ -16,6 +16,7 @@ Source: ISO 32000-2, 12.8; ETSI EN 319 142-1 (B-B: no signing-time attribute, th
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import (
@@ -30,6 +31,7 @@ from pyhanko.sign.fields import (
 from pyhanko.sign.signers import PdfSignatureMetadata
 
 from docflow.kernel.errors import ConflictError
+from docflow.signing.appearance import Drawn, Look, Looks, Spot, spots
 from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
@@ -83,11 +85,13 @@ def sign_person(
     location: str | None = None,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
+    looks: Looks | None = None,
 ) -> PersonSigned:
-    """Write `source`, signed by a person, to `target`.
+    """Write `source`, signed by a person, to `target`; `looks` is what both signatures will show.
 
     Raises:
-        InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
+        InvalidInputError: code `pdf-broken` if the file cannot be signed as it is; `stamp-anchor` or
+            `stamp-text` for looks that cannot be put there.
         ConflictError: code `already-signed` if it carries signature fields; and as `sign_into`.
         ValueError: if `identity` is not a person's, `now` has no offset, or the level is B-LTA.
     """
@@ -96,7 +100,8 @@ def sign_person(
         raise ValueError("the archive time stamp comes after the seal, not before it")
     made = sign_into(
         source, target, identity, person_metadata(identity, reason, location),
-        prepare=add_fields, now=now, level=level, longterm=longterm,
+        prepare=lambda writer: add_fields(writer, looks), now=now, level=level, longterm=longterm,
+        style=person_style(looks),
     )  # fmt: skip
     return PersonSigned(target, *_facts(made, identity, now))
 
@@ -111,8 +116,11 @@ def seal(
     location: str | None = None,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
+    look: Look | None = None,
 ) -> Sealed:
     """Write `source`, which a person signed here, to `target` with the organisation's seal on it.
+
+    `look` is what the seal shows, where the person's update has given it a place.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be sealed as it is.
@@ -145,7 +153,7 @@ def seal(
     )
     made = sign_into(
         source, target, identity, metadata,
-        prepare=prepare, now=now, level=level, longterm=longterm,
+        prepare=prepare, now=now, level=level, longterm=longterm, style=Drawn(look=look),
     )  # fmt: skip
     return Sealed(target, *_facts(made, identity, now))
 
@@ -180,24 +188,40 @@ def person_metadata(
     )
 
 
-def add_fields(writer: IncrementalPdfFileWriter) -> None:
-    """Add the fields of both signatures to a file that has none.
+def person_style(looks: Looks | None) -> Drawn:
+    """Return what draws the personal signature's field, if it is visible."""
+    return Drawn(look=looks.person if looks else None)
+
+
+def add_fields(writer: IncrementalPdfFileWriter, looks: Looks | None = None) -> None:
+    """Add the fields of both signatures to a file that has none; `looks` gives them their places.
 
     Raises:
         ConflictError: code `already-signed` if it has any.
+        InvalidInputError: code `stamp-anchor` or `stamp-text` for looks that cannot be put there.
     """
     if any(True for _ in enumerate_sig_fields(writer.prev)):
         raise ConflictError(
             "The file already has signature fields; the personal signature must be the first.",
             code="already-signed",
         )
-    append_signature_field(writer, SigFieldSpec(PERSON_FIELD))
+    person, seal_ = spots(writer.prev, looks)
+    append_signature_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
     lock = FieldMDPSpec(FieldMDPAction.ALL)
     append_signature_field(
         writer,
         # without field_mdp_spec pyHanko silently leaves the lock out
-        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
+        SigFieldSpec(
+            SEAL_FIELD,
+            field_mdp_spec=lock,
+            doc_mdp_update_value=MDPPerm.NO_CHANGES,
+            **_placed(seal_),
+        ),
     )
+
+
+def _placed(spot: Spot | None) -> dict[str, Any]:
+    return {} if spot is None else {"on_page": spot.page, "box": spot.box}
 
 
 def _require(identity: SignerIdentity, kind: Kind, now: datetime) -> None:
