@@ -26,6 +26,7 @@ from docflow.kernel.errors import ConfigurationError, InvalidInputError, Unavail
 
 _PDF_A: Final = 'pdf:writer_pdf_Export:{"SelectPdfVersion":{"type":"long","value":"2"}}'
 _PREFIX: Final = "convert-"
+_TOLD: Final = frozenset({"PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV"})
 _LEFT_OVER_S: Final = 3600.0
 _PROFILE: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">
@@ -182,8 +183,7 @@ def _without_network() -> tuple[str, ...]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """Return what the process is told: nothing of the service, a home and temporary folder of its own."""
-    kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV")
-    told = {name: os.environ[name] for name in kept if name in os.environ}
+    told = {name: value for name, value in os.environ.items() if name in _TOLD}
     return told | {"HOME": str(folder), "TMPDIR": str(folder), "SAL_USE_VCLPLUGIN": "svp"}
 
 

@@ -104,11 +104,21 @@ def create(
     with desk.database.unit_of_work(actor) as uow:
         written = _write(desk, uow, new, row, stored, recipient_ids)
         arrived = list(zip(checked, written, strict=True))
-        signature_checks.request(desk, uow, row["id"], direction, arrived)
-        conversions.request(desk, uow, row["id"], arrived)
+        _request_jobs(desk, uow, row["id"], direction, arrived)
         if claim is not None:
             remember(uow, claim, row["id"])
     return str(row["id"])
+
+
+def _request_jobs(
+    desk: Desk,
+    uow: UnitOfWork,
+    document_id: str,
+    direction: str,
+    arrived: Sequence[tuple[CheckedFile, Mapping[str, Any]]],
+) -> None:
+    signature_checks.request(desk, uow, document_id, direction, arrived)
+    conversions.request(desk, uow, document_id, arrived)
 
 
 def _check_values(desk: Desk, pinned: Pinned, new: NewDocument) -> None:

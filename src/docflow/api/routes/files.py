@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from docflow.api import uploads
 from docflow.api.context import CallerDep, IfMatch, etag, required_version
 from docflow.api.schemas.common import PROBLEM, Name
-from docflow.api.schemas.documents import DocumentOut, FileOut, document_of
+from docflow.api.schemas.documents import DocumentOut, document_of
+from docflow.api.schemas.files import FileOut
 from docflow.documents import change, queries
 from docflow.documents.intake import for_change
 
