@@ -25,7 +25,8 @@ Level = Annotated[
 _RAW: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file's bytes; its name in Content-Disposition.",
+        "description": "The file's bytes; its name in Content-Disposition. Of an outgoing document "
+        "also a docx, odt or rtf file: a PDF is made of it by a job, and counts when it is there.",
         "content": {
             "application/pdf": {"schema": {"type": "string", "format": "binary"}},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
