@@ -9,6 +9,7 @@ Rules:
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -167,6 +168,7 @@ def find_converter(
     )
 
 
+@functools.cache
 def _without_network() -> tuple[str, ...]:
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -174,7 +176,10 @@ def _without_network() -> tuple[str, ...]:
     command = (unshare, "--map-current-user", "--net", "--")
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         tried = subprocess.run(  # noqa: S603 - fixed words
-            [*command, sys.executable, "-c", ""], capture_output=True, timeout=20, check=False
+            [*command, shutil.which("true") or "/bin/true"],
+            capture_output=True,
+            timeout=20,
+            check=False,
         )
         if tried.returncode == 0:
             return command

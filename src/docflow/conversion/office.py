@@ -12,6 +12,7 @@ Refusals (InvalidInputError): office-broken, office-encrypted, office-active, of
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, NoReturn
 
@@ -26,8 +27,8 @@ OFFICE_TYPES: Final = {DOCX: "docx", ODT: "odt", RTF: "rtf"}
 """What can be converted: media type → the ending by which LibreOffice knows it."""
 
 _MOST_ENTRIES: Final = 5_000
-_MOST_BYTES: Final = 512 << 20  # unpacked, all entries
-_MOST_XML_BYTES: Final = 64 << 20  # unpacked, one entry that is parsed
+_MOST_BYTES: Final = 256 << 20  # unpacked, all entries
+_MOST_XML_BYTES: Final = 16 << 20  # unpacked, one entry that is parsed
 _ACTIVE_ENTRY: Final = re.compile(
     r"(^|/)(vbaproject\.bin|vbadata\.xml|activex/|basic/|scripts/|.*oleobject[^/]*\.bin$)",
     re.IGNORECASE,
@@ -38,6 +39,12 @@ _OUTSIDE_FIELD: Final = re.compile(
     r"|(?<![A-Z])RD\s"
 )
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+# What zipfile, zlib and lxml make of crooked headers, bytes and XML.
+_CROOKED: Final = (
+    zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, LookupError, NotImplementedError, EOFError,
+    OSError, ValueError, RuntimeError, OverflowError,
+)  # fmt: skip
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _XLINK: Final = "{http://www.w3.org/1999/xlink}href"
 _ODF_ACTIVE: Final = frozenset(
     {"scripts", "event-listeners", "event-listener", "dde-source", "dde-connection-decl", "dde-link",
@@ -77,15 +84,7 @@ def require_convertible(source: BinaryIO, media_type: str) -> None:
         with zipfile.ZipFile(source) as archive:
             _look_at_entries(archive)
             (_look_at_docx if media_type == DOCX else _look_at_odt)(archive)
-    except (
-        zipfile.BadZipFile,
-        etree.XMLSyntaxError,
-        KeyError,
-        NotImplementedError,
-        EOFError,
-    ) as error:
-        raise _broken() from error
-    except (OSError, ValueError, RuntimeError) as error:  # what zipfile makes of crooked headers
+    except _CROOKED as error:
         raise _broken() from error
 
 
@@ -96,6 +95,8 @@ def _look_at_entries(archive: zipfile.ZipFile) -> None:
         raise _broken("it unpacks to more than is accepted")
     if len(set(names)) != len(names):
         raise _broken("it has two entries of one name")
+    if any(entry.compress_type not in _METHODS for entry in entries):
+        raise _broken("it is packed in a way that office files are not")
     if any(entry.flag_bits & 1 for entry in entries):
         raise _encrypted()
     for name in names:

@@ -39,7 +39,8 @@ def clean_pdf(source: BinaryIO, target: BinaryIO) -> None:
         target: an open binary stream, empty.
 
     Raises:
-        InvalidInputError: with code pdf-signed, pdf-layered, or pdf-broken if nothing flat can be made.
+        InvalidInputError: with code pdf-signed, pdf-layered, pdf-form-unshown, or pdf-broken if nothing
+            flat can be made.
     """
     facts = inspect_pdf(source, allow_active=True)
     if facts.signed:
@@ -54,6 +55,7 @@ def clean_pdf(source: BinaryIO, target: BinaryIO) -> None:
             _require_all_shown(pdf)
             if "/AcroForm" in pdf.Root:
                 pdf.generate_appearance_streams()
+                _require_fields_shown(pdf)
             pdf.flatten_annotations("all")
             _still(pdf)
             pdf.save(target, linearize=False, deterministic_id=True)
@@ -73,7 +75,7 @@ def _require_all_shown(pdf: pikepdf.Pdf) -> None:
         str(default.get("/BaseState", pikepdf.Name.ON)) != "/ON"
         or _filled(default.get("/OFF"))
         or _filled(default.get("/AS"))
-        or any(_is_membership(thing) for thing in pdf.objects)
+        or any(_is_membership(part) for thing in pdf.objects for part in _containers(thing))
     )
     if hidden:
         raise InvalidInputError(
@@ -81,6 +83,27 @@ def _require_all_shown(pdf: pikepdf.Pdf) -> None:
             "the document. Print it to a flat PDF.",
             code="pdf-layered",
         )
+
+
+def _require_fields_shown(pdf: pikepdf.Pdf) -> None:
+    """Refuse a form with a value that has no appearance: each reader would draw its own, or nothing."""
+    for thing in pdf.objects:
+        if (
+            not isinstance(thing, pikepdf.Dictionary)
+            or thing.get("/Subtype") != pikepdf.Name.Widget
+        ):
+            continue
+        parent = thing.get("/Parent", pikepdf.Dictionary())
+        kind = thing.get("/FT", parent.get("/FT"))
+        value = thing.get("/V", parent.get("/V"))
+        if kind not in {pikepdf.Name.Tx, pikepdf.Name.Ch} or value is None or not str(value):
+            continue
+        if "/N" not in thing.get("/AP", pikepdf.Dictionary()):
+            raise InvalidInputError(
+                "The PDF has a form field with a value and nothing that says how it looks, so two people "
+                "could see two documents. Print it to a flat PDF.",
+                code="pdf-form-unshown",
+            )
 
 
 def _filled(thing: Any) -> bool:

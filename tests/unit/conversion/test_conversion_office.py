@@ -132,8 +132,26 @@ def bomb() -> bytes:
     made = io.BytesIO(docx())
     with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("word/media/x", "w", force_zip64=True) as entry:
-            for _ in range(513):
+            for _ in range(257):
                 entry.write(bytes(1 << 20))
+    return made.getvalue()
+
+
+def scrambled() -> bytes:
+    """Bytes of the packed text document turned over."""
+    data = bytearray(docx("<w:p/>" * 500))
+    start = data.index(
+        b"word/document.xml",
+    ) + len(b"word/document.xml")
+    for index in range(start, start + 40):
+        data[index] ^= 0xFF
+    return bytes(data)
+
+
+def packed_otherwise() -> bytes:
+    made = io.BytesIO(docx())
+    with zipfile.ZipFile(made, "a", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("word/header1.xml", "<x/>")
     return made.getvalue()
 
 
@@ -141,6 +159,8 @@ def bomb() -> bytes:
     "make",
     [
         entity,
+        scrambled,
+        packed_otherwise,
         doubled,
         bomb,
         lambda: docx()[:-30],
@@ -148,7 +168,7 @@ def bomb() -> bytes:
         lambda: odt(extra={"styles.xml": "no XML"}),
         lambda: rtf()[:-1],
     ],
-    ids=["entity", "doubled", "bomb", "cut", "crooked", "no-xml", "cut-rtf"],
+    ids=["entity", "scrambled", "lzma", "doubled", "bomb", "cut", "crooked", "no-xml", "cut-rtf"],
 )
 def test_what_is_damaged_or_too_large_is_refused(make: object) -> None:
     assert callable(make)
