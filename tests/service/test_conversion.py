@@ -23,7 +23,7 @@ from docflow.kernel.errors import (
     UnsupportedContentError,
 )
 from tests.office_files import TEXT, docx, odt, rtf
-from tests.office_support import HEAD, SPECIALIST, Instance
+from tests.office_support import CLERK, HEAD, SPECIALIST, Instance
 from tests.unit.signing.forge import make_pdf
 
 DRAFT = NewDocument(
@@ -364,3 +364,28 @@ def test_the_converter_knows_no_setting_and_has_no_network(
     if converter.without_network:
         interfaces = (tmp_path / "net").read_text().splitlines()[2:]
         assert all(line.split(":")[0].strip() == "lo" for line in interfaces)
+
+
+def test_what_comes_in_stays_as_it_came(instance: Instance) -> None:
+    desk = with_inputs(instance, clean=True)
+    incoming = NewDocument(
+        subject="Công văn", type_code="CV", direction="incoming", issuer="Sở Tài chính"
+    )
+    pdf = pikepdf.open(io.BytesIO(make_pdf()))
+    pdf.attachments["kèm.txt"] = b"inside"
+    file = io.BytesIO()
+    pdf.save(file)
+    document = create(
+        desk,
+        instance.actor(CLERK),
+        incoming,
+        main=instance.received(file.getvalue()),
+        annexes=[instance.received(odt(), "phụ lục.odt")],
+    )
+    main, annex = files(instance, document)
+    assert [(row["current"], row["conversion"]) for row in (main, annex)] == [(True, None)] * 2
+    assert content(instance, main) == file.getvalue()
+    assert content(instance, annex) == odt()
+    with pytest.raises(InvalidInputError) as refusal:  # nor is one that acts cleaned: it is refused
+        create(desk, instance.actor(CLERK), incoming, main=instance.received(scripted()))
+    assert refusal.value.code == "pdf-scripted"
