@@ -140,4 +140,5 @@ $(DEV): $(RUNTIME) $(LOCKS)/dev.txt
 
 .PHONY: debian-tools
 debian-tools:
-	@.ci/debian pdfsig:poppler-utils qpdf:qpdf zbarimg:zbar-tools openssl:openssl softhsm2-util:softhsm2
+	@.ci/debian pdfsig:poppler-utils qpdf:qpdf zbarimg:zbar-tools openssl:openssl softhsm2-util:softhsm2 \
+		soffice:libreoffice-writer-nogui

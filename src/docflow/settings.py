@@ -108,6 +108,25 @@ class Settings(BaseSettings):
     )
     max_annexes: int = Field(default=20, ge=0, le=100, description="Annexes of one document.")
     max_pages: int = Field(default=2000, ge=1, description="Pages of one PDF.")
+    input_policy: Literal["refuse", "clean"] = Field(
+        default="refuse",
+        description="What happens to a PDF with scripts, forms, layers or files inside that is to go "
+        "out: it is refused as far as it cannot be signed, or a clean one is made of it.",
+    )
+    libreoffice: str = Field(
+        default="",
+        description="LibreOffice's `soffice`, which makes PDF/A of office files; default: that on the "
+        "PATH, if there is one.",
+    )
+    conversion_seconds: float = Field(
+        default=120.0, gt=0, le=3600, description="Longest time for converting one office file."
+    )
+    conversion_mib: int = Field(
+        default=2048,
+        ge=512,
+        le=65_536,
+        description="Memory that converting one office file may take, in MiB of address space.",
+    )
     session_hours: float = Field(
         default=9.0, gt=0, le=24 * 7, description="Hours until a session expires."
     )

@@ -5,10 +5,11 @@ from datetime import timedelta
 from functools import partial
 
 from docflow.bootstrap.sources import office_of, open_vault
+from docflow.conversion import find_converter
 from docflow.db import Database
-from docflow.documents import resealing
+from docflow.documents import converting, resealing
 from docflow.documents.catalogue import Catalogue
-from docflow.documents.desk import Desk, Limits
+from docflow.documents.desk import Desk, Inputs, Limits
 from docflow.documents.shelf import Shelf
 from docflow.documents.signer_choice import SigningPolicy
 from docflow.jobs.engine import JobEngine
@@ -61,9 +62,22 @@ def desk_of(settings: Settings, database: Database, store: ObjectStore, engine: 
         enqueue=engine.enqueue,
         openers=openers_of(settings, database.clock.now()),
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
+        inputs=inputs_of(settings),
         policy=policy_of(settings),
         elsewhere=(inbox.reseal_notes,),
     )
+
+
+def inputs_of(settings: Settings) -> Inputs:
+    """Return what is made of files that cannot be signed as they come."""
+    converter = find_converter(
+        settings.libreoffice,
+        settings.data_dir / "conversion",
+        timeout_s=settings.conversion_seconds,
+        memory_bytes=settings.conversion_mib << 20,
+        most_bytes=settings.max_file_bytes,
+    )
+    return Inputs(converter, settings.input_policy == "clean")
 
 
 def studio_of(settings: Settings, desk: Desk) -> Studio:
@@ -181,4 +195,7 @@ def register_jobs(engine: JobEngine, studio: Studio) -> None:
     engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
     engine.register(
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
+    )
+    engine.register(
+        converting.KIND, partial(converting.run, desk), partial(converting.on_failed, desk)
     )

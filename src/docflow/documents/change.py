@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import duplicates, lookups, reclassify, rows, signature_checks
+from docflow.documents import conversions, duplicates, lookups, reclassify, rows, signature_checks
 from docflow.documents.content import ReceivedFile, check_file
 from docflow.documents.create import StoredFile, entry_of, file_row, store_file
 from docflow.documents.desk import Desk
@@ -93,9 +93,12 @@ def put_main(
         uow.alter(
             files, document_id, sa.and_(files.c.role == "main", files.c.current), {"current": False}
         )
+        conversions.drop(uow, document_id, files.c.role == "main")
         new = file_row(desk, uow, row, stored, role="main", position=0)
         uow.put(files, new)
-        signature_checks.request(desk, uow, document_id, row["direction"], [(stored.checked, new)])
+        arrived = [(stored.checked, new)]
+        signature_checks.request(desk, uow, document_id, row["direction"], arrived)
+        conversions.request(desk, uow, document_id, arrived)
         return uow.change(
             documents, row, values, Draft("document.file-put", {"file": entry_of(new)})
         )
@@ -109,11 +112,11 @@ def add_annex(
     stored = _stored(desk, actor, intake, received, role="annex", if_version=if_version)
     with desk.database.unit_of_work(actor) as uow:
         row = _receiving(desk, uow, actor, intake, stored, if_version)
-        if not row["has_main_file"]:
+        if not row["has_main_file"] and not conversions.has_main(uow.connection, document_id):
             raise ConflictError("Annexes need a main file.", code="main-file-missing")
         count, last = uow.connection.execute(
             sa.select(sa.func.count(), sa.func.max(files.c.position)).where(
-                files.c.document_id == document_id, files.c.role == "annex", files.c.current
+                files.c.document_id == document_id, files.c.role == "annex", conversions.COUNTS
             )
         ).one()
         if count >= desk.limits.annexes:
@@ -122,7 +125,9 @@ def add_annex(
             )
         new = file_row(desk, uow, row, stored, role="annex", position=(last or 0) + 1)
         uow.put(files, new)
-        signature_checks.request(desk, uow, document_id, row["direction"], [(stored.checked, new)])
+        arrived = [(stored.checked, new)]
+        signature_checks.request(desk, uow, document_id, row["direction"], arrived)
+        conversions.request(desk, uow, document_id, arrived)
         version = uow.change(
             documents,
             row,
@@ -138,12 +143,9 @@ def remove_annex(
     """Take an annex out of a draft (its bytes stay stored); return the document's new version."""
     with desk.database.unit_of_work(actor) as uow:
         row = _editable(desk, uow, actor, document_id, if_version)
-        found = uow.alter(
-            files,
-            document_id,
-            sa.and_(files.c.id == file_id, files.c.role == "annex", files.c.current),
-            {"current": False},
-        )
+        this = sa.and_(files.c.id == file_id, files.c.role == "annex")
+        found = uow.alter(files, document_id, sa.and_(this, files.c.current), {"current": False})
+        found += conversions.drop(uow, document_id, this)
         if found != 1:
             raise NotFoundError("This document has no such current annex.", code="file-not-found")
         return uow.change(
@@ -195,7 +197,9 @@ def _stored(
         _require_editable(desk, actor, row, if_version)
     level = intake.level_of(row)
     require_same(desk, received.staged, row["id"], level)
-    checked = check_file(desk, received, role=role, direction=row["direction"])
+    checked = check_file(
+        desk, received, role=role, direction=row["direction"], classification=level
+    )
     return store_file(desk, checked, level)
 
 

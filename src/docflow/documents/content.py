@@ -1,17 +1,22 @@
 """What a file must be before it is accepted: told from its content, not from its name."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from docflow.conversion import OFFICE_TYPES, require_convertible
 from docflow.documents.desk import Desk
-from docflow.kernel.errors import InvalidInputError, UnsupportedContentError
+from docflow.kernel.errors import ConflictError, InvalidInputError, UnsupportedContentError
 from docflow.kernel.text import normalise
-from docflow.signing.inspection import inspect_pdf, require_signable
+from docflow.signing.inspection import PdfFacts, inspect_pdf, require_signable
 from docflow.signing.sniff import is_cms, sniff
 from docflow.storage import StagedFile
 
 PDF = "application/pdf"
 _CONTAINER = "application/vnd.etsi.asic"
 _MAX_NAME = 255
+
+Making = Literal["convert", "clean"]
+"""What a job makes of a received file before it counts: PDF/A of an office file, or a flat PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +36,31 @@ class CheckedFile:
     media_type: str
     pages: int | None
     may_be_signed: bool = False  # whether there are signatures to verify
+    making: Making | None = None  # what has to be made of it first
 
 
-def check_file(desk: Desk, received: ReceivedFile, *, role: str, direction: str) -> CheckedFile:
+def check_file(
+    desk: Desk, received: ReceivedFile, *, role: str, direction: str, classification: str
+) -> CheckedFile:
     """Check a received file.
 
     A main file is a PDF. Every PDF is opened: a broken, encrypted or scripted one is refused. What
-    will be released must be signable, so an outgoing document's files are all unsigned flat PDFs.
+    will be released must be signable, so an outgoing document's files are all unsigned flat PDFs, or
+    become so: an office file where there is a converter, a PDF to be cleaned where that is the policy.
 
     Raises:
-        UnsupportedContentError: if the type is not accepted here.
-        InvalidInputError: if the file is empty or its content is refused (codes `pdf-…`).
+        UnsupportedContentError: if the type is not accepted here (also: no converter).
+        ConflictError: if an office file is classified too high to be converted.
+        InvalidInputError: if the file is empty or its content is refused (`pdf-…`, `office-…`).
     """
     staged = received.staged
     if staged.size == 0:
         raise InvalidInputError(f"The file {received.name!r} is empty.", code="file-empty")
     media_type = sniff(staged.head)
+    name = normalise(received.name)[:_MAX_NAME]
+    if direction == "outgoing" and media_type in OFFICE_TYPES:
+        _require_converter(desk, received, media_type, classification)
+        return CheckedFile(name, staged, media_type, None, making="convert")
     if media_type != PDF and (role == "main" or direction == "outgoing"):
         what = "The main file" if role == "main" else "An annex of an outgoing document"
         raise UnsupportedContentError(
@@ -55,13 +69,52 @@ def check_file(desk: Desk, received: ReceivedFile, *, role: str, direction: str)
             rule="pdf-required",
             satisfied_by="Save the document as PDF with the program that made it.",
         )
-    pages = None
+    pages: int | None = None
+    making: Making | None = None
     may_be_signed = media_type.startswith(_CONTAINER) or is_cms(staged.head)
     if media_type == PDF:
+        cleaning = desk.inputs.clean and direction == "outgoing"
         with staged.open() as source:
-            facts = inspect_pdf(source, max_pages=desk.limits.pages)
-        if direction == "outgoing":
+            facts = inspect_pdf(source, max_pages=desk.limits.pages, allow_active=cleaning)
+        if cleaning and not facts.signed and needs_cleaning(facts):
+            making = "clean"
+        elif direction == "outgoing":
             require_signable(facts)
         pages, may_be_signed = facts.pages, facts.signed
-    name = normalise(received.name)[:_MAX_NAME]
-    return CheckedFile(name, staged, media_type, pages, may_be_signed)
+    return CheckedFile(name, staged, media_type, pages, may_be_signed, making)
+
+
+def needs_cleaning(facts: PdfFacts) -> bool:
+    """Tell whether a PDF has something that can act, hide or change."""
+    return bool(facts.active or facts.has_layers or facts.has_embedded_files or facts.form_fields)
+
+
+def require_open(desk: Desk, classification: str) -> None:
+    """Refuse to convert what is sealed: the converter reads plain files from the disk.
+
+    Raises:
+        ConflictError: with code `conversion-classified`.
+    """
+    if desk.catalogue.is_sealed(classification):
+        raise ConflictError(
+            "An office file of a confidential document is not converted here: the converter would need "
+            "it in the clear on the disk.",
+            code="conversion-classified",
+            rule="no-plaintext-on-disk",
+            satisfied_by="Save the document as PDF with the program that made it.",
+        )
+
+
+def _require_converter(
+    desk: Desk, received: ReceivedFile, media_type: str, classification: str
+) -> None:
+    if desk.inputs.converter is None:
+        raise UnsupportedContentError(
+            f"{received.name!r} is an office file, and this service has no converter for it.",
+            code="converter-missing",
+            rule="pdf-required",
+            satisfied_by="Save the document as PDF, or have the operator install LibreOffice.",
+        )
+    require_open(desk, classification)
+    with received.staged.open() as source:
+        require_convertible(source, media_type)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
 from docflow.db.idempotency import Claim, remember
-from docflow.documents import duplicates, lookups, signature_checks
+from docflow.documents import conversions, duplicates, lookups, signature_checks
 from docflow.documents.content import CheckedFile, ReceivedFile, check_file
 from docflow.documents.desk import Desk
 from docflow.documents.intake import Intake, file_id
@@ -94,7 +94,7 @@ def create(
     access.require_cleared(actor, new.classification)
     facts = duplicates.facts_for_access(row)
     access.require(actor, access.Permission.DOCUMENT_CREATE, facts)
-    checked = _check_files(desk, direction, main, annexes)
+    checked = _check_files(desk, direction, main, annexes, new.classification)
     row["main_sha256"] = main.staged.sha256 if main is not None else None
     if direction == "incoming":
         with desk.database.read() as connection:
@@ -104,10 +104,21 @@ def create(
     with desk.database.unit_of_work(actor) as uow:
         written = _write(desk, uow, new, row, stored, recipient_ids)
         arrived = list(zip(checked, written, strict=True))
-        signature_checks.request(desk, uow, row["id"], direction, arrived)
+        _request_jobs(desk, uow, row["id"], direction, arrived)
         if claim is not None:
             remember(uow, claim, row["id"])
     return str(row["id"])
+
+
+def _request_jobs(
+    desk: Desk,
+    uow: UnitOfWork,
+    document_id: str,
+    direction: str,
+    arrived: Sequence[tuple[CheckedFile, Mapping[str, Any]]],
+) -> None:
+    signature_checks.request(desk, uow, document_id, direction, arrived)
+    conversions.request(desk, uow, document_id, arrived)
 
 
 def _check_values(desk: Desk, pinned: Pinned, new: NewDocument) -> None:
@@ -198,7 +209,11 @@ def _row(
 
 
 def _check_files(
-    desk: Desk, direction: str, main: ReceivedFile | None, annexes: Sequence[ReceivedFile]
+    desk: Desk,
+    direction: str,
+    main: ReceivedFile | None,
+    annexes: Sequence[ReceivedFile],
+    classification: str,
 ) -> list[CheckedFile]:
     if len(annexes) > desk.limits.annexes:
         raise InvalidInputError(
@@ -208,7 +223,10 @@ def _check_files(
         raise InvalidInputError("Annexes need a main file.", code="main-file-missing")
     received = [("main", main)] if main is not None else []
     received += [("annex", annex) for annex in annexes]
-    return [check_file(desk, item, role=role, direction=direction) for role, item in received]
+    return [
+        check_file(desk, item, role=role, direction=direction, classification=classification)
+        for role, item in received
+    ]
 
 
 def _settled(intake: Intake, checked: CheckedFile, classification: str) -> CheckedFile:
@@ -303,7 +321,7 @@ def file_row(
         "storage_key": item.storage_key,
         "data_key_id": desk.vault.keep_key(uow, checked.staged),
         "pages": checked.pages,
-        "current": True,
+        **conversions.columns_of(checked),
         "created_by": uow.actor.id,
         "created_at": uow.now,
     }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from docflow.conversion import Converter
 from docflow.db import Database, Row, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.shelf import Shelf
@@ -56,6 +57,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is made of files that cannot be signed as they come.
+
+    Attributes:
+        converter: makes PDF/A of office files; None: they are refused.
+        clean: whether PDFs that act or change are cleaned; else they are refused.
+    """
+
+    converter: Converter | None = None
+    clean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """Database, files, lists, workflows and jobs of the documents room."""
 
@@ -71,5 +85,6 @@ class Desk:
     openers: Openers
     levels: LevelPolicy
     limits: Limits = Limits()
+    inputs: Inputs = Inputs()
     policy: SigningPolicy = field(default_factory=SigningPolicy)
     elsewhere: tuple[TextsElsewhere, ...] = ()

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from docflow.db import Prepared, Row, all_rows, one_row
-from docflow.documents import lookups, reading, rows, signature_checks
+from docflow.documents import conversions, lookups, reading, rows, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.tables import document_recipients, documents, files, workflows
 from docflow.kernel.actor import Actor
@@ -174,6 +174,7 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
         full = {
             **row,
             "has_main_file": ("main", "original") in current,
+            "conversion": conversions.state_of(listed),
             "signed_person": ("main", "signed") in current,
             "sealed": ("main", "released") in current,
             "recipients_count": len(given),

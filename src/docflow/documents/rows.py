@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from docflow.db import Prepared, Row, UnitOfWork
-from docflow.documents import signature_checks
+from docflow.documents import conversions, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.duplicates import facts_for_access
 from docflow.documents.shelf import Pinned
@@ -30,6 +30,7 @@ _DOCUMENT = sa.select(
     documents,
     units.c.code.label("unit_code"),
     _has_file("original").label("has_main_file"),
+    conversions.OF_DOCUMENT.label("conversion"),
     _has_file("signed").label("signed_person"),
     _has_file("released").label("sealed"),
     sa.select(sa.func.count())
@@ -117,6 +118,7 @@ def facts_of(
             trigger: frozenset(ids) for trigger, ids in row["fired_by"].items() if trigger != JOBS
         },
         has_main_file=row["has_main_file"],
+        conversion=row["conversion"] or "",
         recipients_count=row["recipients_count"],
         number=row["symbol"],
         assignee_id=row["assignee_id"],

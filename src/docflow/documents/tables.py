@@ -121,7 +121,12 @@ files = sa.Table(
     sa.Column("current", sa.Boolean, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    # of a file that something has to be made of before it counts, never current itself:
+    # pending | failed | done | dropped
+    sa.Column("conversion", sa.String(8), nullable=True),
+    sa.Column("conversion_problem", sa.Text, nullable=True),
     sa.CheckConstraint("role IN ('main', 'annex')", name="role"),
+    sa.CheckConstraint("conversion IN ('pending', 'failed', 'done', 'dropped')", name="conversion"),
     sa.CheckConstraint("form IN ('original', 'signed', 'released')", name="form"),
     sa.CheckConstraint("sealed_name IS NULL OR name = ''", name="sealed"),
     sa.CheckConstraint("length(sha256) = 64", name="sha256"),

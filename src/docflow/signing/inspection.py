@@ -38,7 +38,7 @@ settings.set_qpdf_limits(
 )
 
 # Actions that run something or send something (ISO 32000-2, 12.6.4), and what starts them unasked.
-_ACTIVE_ACTIONS = {
+ACTIVE_ACTIONS = {
     "/JavaScript": "JavaScript",
     "/Launch": "an action that starts a program",
     "/SubmitForm": "an action that sends a form",
@@ -47,8 +47,8 @@ _ACTIVE_ACTIONS = {
     "/RichMediaExecute": "an action of rich media",
     "/GoToE": "a jump into an embedded file",
 }
-_ACTIVE_KEYS = {"/JavaScript": "JavaScript", "/JS": "JavaScript", "/XFA": "an XFA form"}
-_ACTIVE_SUBTYPES = {"/RichMedia": "rich media", "/Screen": "a media player", "/Movie": "a film"}
+ACTIVE_KEYS = {"/JavaScript": "JavaScript", "/JS": "JavaScript", "/XFA": "an XFA form"}
+ACTIVE_SUBTYPES = {"/RichMedia": "rich media", "/Screen": "a media player", "/Movie": "a film"}
 # A cheap look over an object's own bytes decides whether the slow look is worth it.
 _SUSPECT = re.compile(
     rb"/(?:JavaScript|JS|Launch|SubmitForm|ImportData|Rendition|RichMedia\w*|GoToE|XFA|Screen|Movie"
@@ -74,6 +74,7 @@ class PdfFacts:
     has_embedded_files: bool
     has_layers: bool
     size_bytes: int
+    active: tuple[str, ...] = ()  # what runs or sends, where that was allowed
 
 
 @dataclass(slots=True)
@@ -86,9 +87,15 @@ class _Findings:
 
 
 def inspect_pdf(
-    source: Path | BinaryIO, *, max_pages: int = MAX_PAGES, max_objects: int = MAX_OBJECTS
+    source: Path | BinaryIO,
+    *,
+    max_pages: int = MAX_PAGES,
+    max_objects: int = MAX_OBJECTS,
+    allow_active: bool = False,
 ) -> PdfFacts:
     """Return the facts about the PDF in `source`, a path or a seekable binary stream.
+
+    With `allow_active`, active content is told and not refused: the file is to be cleaned of it.
 
     Raises:
         InvalidInputError: with code pdf-empty, pdf-broken, pdf-encrypted, pdf-scripted or
@@ -115,7 +122,7 @@ def inspect_pdf(
             f"{_short(error)}. Save it again as PDF with the program that made it.",
             code="pdf-broken",
         ) from error
-    if found.active:
+    if found.active and not allow_active:
         _refuse(
             "pdf-scripted",
             f"The PDF carries {', '.join(found.active)}; only documents without active content are "
@@ -201,6 +208,7 @@ def _examined(pdf: pikepdf.Pdf, size_bytes: int, max_objects: int) -> tuple[PdfF
         has_embedded_files=found.embedded,
         has_layers=found.layers,
         size_bytes=size_bytes,
+        active=tuple(found.active),
     )
     return facts, found
 
@@ -208,8 +216,8 @@ def _examined(pdf: pikepdf.Pdf, size_bytes: int, max_objects: int) -> tuple[PdfF
 def _look_at(thing: Any, found: _Findings) -> None:
     dictionary = _as_dictionary(thing)
     if dictionary is None:
-        if _name(thing) in _ACTIVE_ACTIONS:  # an action's name kept as an object of its own
-            found.active[_ACTIVE_ACTIONS[_name(thing)]] = None
+        if _name(thing) in ACTIVE_ACTIONS:  # an action's name kept as an object of its own
+            found.active[ACTIVE_ACTIONS[_name(thing)]] = None
         elif isinstance(thing, pikepdf.Array) and _SUSPECT.search(thing.unparse(resolved=True)):
             _look_deeper(thing, found)
     elif _SUSPECT.search(dictionary.unparse(resolved=True)):
@@ -231,12 +239,12 @@ def _look_deeper(top: Any, found: _Findings) -> None:
 
 
 def _judge(key: str, name: str, found: _Findings) -> None:
-    if key in _ACTIVE_KEYS:
-        found.active[_ACTIVE_KEYS[key]] = None
-    elif key == "/S" and name in _ACTIVE_ACTIONS:
-        found.active[_ACTIVE_ACTIONS[name]] = None
-    elif key == "/Subtype" and name in _ACTIVE_SUBTYPES:
-        found.active[_ACTIVE_SUBTYPES[name]] = None
+    if key in ACTIVE_KEYS:
+        found.active[ACTIVE_KEYS[key]] = None
+    elif key == "/S" and name in ACTIVE_ACTIONS:
+        found.active[ACTIVE_ACTIONS[name]] = None
+    elif key == "/Subtype" and name in ACTIVE_SUBTYPES:
+        found.active[ACTIVE_SUBTYPES[name]] = None
     elif key in {"/EmbeddedFiles", "/EF"} or (key == "/Type" and name == "/EmbeddedFile"):
         found.embedded = True
     elif key == "/OCGs":

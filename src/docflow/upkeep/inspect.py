@@ -23,7 +23,7 @@ from docflow.upkeep.references import Reference
 
 _CHUNK_BYTES = 2**18
 _NOWHERE = content_key("0" * 64)
-_NAMED_BY = ("posted", "file-put", "fired")  # the acts that put a file on file
+_NAMED_BY = ("posted", "file-put", "file-converted", "fired")  # the acts that put a file on file
 
 Told = Mapping[str, str]
 """File id → the SHA-256 that history names for it."""

@@ -15,6 +15,7 @@ from docflow.workflow.definition import FieldDefinition
 from docflow.workflow.effects import Effect
 
 Phase = Literal["request", "complete"]
+ConversionState = Literal["", "pending", "failed"]
 SignatureState = Literal["valid", "not-valid", "unsigned", "pending"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -46,6 +47,7 @@ class Facts:
         people: relative role → ids of the people it stands for, for `separate_from`.
         fired_by: trigger → ids of the people who ever fired it on this document.
         has_main_file: whether there is a main file.
+        conversion: whether something is still made of a file, or could not be; else empty.
         recipients_count: how many recipients the document has.
         number: the number in the register, if the document has one that is not void.
         assignee_id: the person it is assigned to.
@@ -66,6 +68,7 @@ class Facts:
     people: Mapping[str, frozenset[str]] = field(default_factory=lambda: _NOTHING)
     fired_by: Mapping[str, frozenset[str]] = field(default_factory=lambda: _NOTHING)
     has_main_file: bool = False
+    conversion: ConversionState = ""
     recipients_count: int = 0
     number: str | None = None
     assignee_id: str | None = None

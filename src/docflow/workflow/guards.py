@@ -50,7 +50,17 @@ def find_guard(name: str) -> Guard:
 
 @guard("has_main_file")
 def has_main_file(facts: Facts) -> Verdict:
-    """Hold when the document has a main file."""
+    """Hold when the document has a main file, and every file is as it will be signed."""
+    if facts.conversion == "pending":
+        return Verdict(
+            False, "A file of the document is still being converted.", "wait until it is converted"
+        )
+    if facts.conversion == "failed":
+        return Verdict(
+            False,
+            "A file of the document could not be converted.",
+            "replace that file by a PDF, or take the annex out",
+        )
     if facts.has_main_file:
         return _OK
     return Verdict(False, "The document has no main file.", "upload the main file")

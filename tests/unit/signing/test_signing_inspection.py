@@ -2,6 +2,7 @@ import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pytest
@@ -16,7 +17,7 @@ from tests.unit.signing.forge import make_pdf, with_catalogue
 SCRIPT = Dictionary(S=Name.JavaScript, JS=String("app.alert(1)"))
 
 
-def code_of(data: bytes, **limits: int) -> str:
+def code_of(data: bytes, **limits: Any) -> str:
     with pytest.raises(InvalidInputError) as caught:
         inspect_pdf(BytesIO(data), **limits)
     assert caught.value.detail.endswith(".")

@@ -143,6 +143,8 @@ class TestRulesInOrder:
         ("change", "rule"),
         [
             ({"has_main_file": False}, "has_main_file"),
+            ({"conversion": "pending"}, "has_main_file"),
+            ({"has_main_file": False, "conversion": "failed"}, "has_main_file"),
             ({"recipients_count": 0}, "has_recipients"),
             ({"has_main_file": False, "recipients_count": 0}, "has_main_file"),
         ],

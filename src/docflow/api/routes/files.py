@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from docflow.api import uploads
 from docflow.api.context import CallerDep, IfMatch, etag, required_version
 from docflow.api.schemas.common import PROBLEM, Name
-from docflow.api.schemas.documents import DocumentOut, FileOut, document_of
+from docflow.api.schemas.documents import DocumentOut, document_of
+from docflow.api.schemas.files import FileOut
 from docflow.documents import change, queries
 from docflow.documents.intake import for_change
 
@@ -24,7 +25,8 @@ Level = Annotated[
 _RAW: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file's bytes; its name in Content-Disposition.",
+        "description": "The file's bytes; its name in Content-Disposition. Of an outgoing document "
+        "also a docx, odt or rtf file: a PDF is made of it by a job, and counts when it is there.",
         "content": {
             "application/pdf": {"schema": {"type": "string", "format": "binary"}},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},

@@ -10,7 +10,8 @@ from docflow.api import pagination, uploads
 from docflow.api.context import CallerDep
 from docflow.api.routes.files import BYTES
 from docflow.api.schemas.common import Input, JsonObject, Name, Output, Text
-from docflow.api.schemas.documents import FileOut, RecipientRef
+from docflow.api.schemas.documents import RecipientRef
+from docflow.api.schemas.files import FileOut
 from docflow.db import Row
 from docflow.release import inbox
 

@@ -14,6 +14,7 @@ from docflow.api.schemas.common import (
     Output,
     Text,
 )
+from docflow.api.schemas.files import FileOut
 from docflow.db import Row
 from docflow.documents.create import NewDocument
 from docflow.documents.fire import Outcome
@@ -174,27 +175,6 @@ class DocumentSummary(Output):
     created_at: datetime
     updated_at: datetime
     version: int
-
-
-class FileOut(Output):
-    """A file of a document; only `current` ones count."""
-
-    id: str
-    role: Literal["main", "annex"]
-    form: Literal["original", "signed", "released"]
-    origin_id: str | None = Field(description="The original that a signed file was made of.")
-    name: str
-    media_type: str
-    size: int = Field(description="Bytes.")
-    sha256: str
-    pages: int | None
-    current: bool
-    created_at: datetime
-
-    @classmethod
-    def of(cls, row: Row) -> "FileOut":
-        """Build from a row."""
-        return cls(**{name: row[name] for name in cls.model_fields})
 
 
 class RecipientRef(Output):
