@@ -43,7 +43,7 @@ from docflow.signing.keysigner import (
     signature_bytes,
     verifies,
 )
-from docflow.signing.pades import PersonSigned, add_fields, person_metadata
+from docflow.signing.pades import ONLY, PersonSigned, Slot, make_room, person_metadata
 from docflow.signing.trust import TrustRoots
 
 _CHUNK_BYTES = 1 << 20
@@ -173,20 +173,24 @@ def prepare_person(
     now: datetime,
     reason: str | None = None,
     location: str | None = None,
+    slot: Slot = ONLY,
 ) -> Prepared:
     """Write `source` to `target` with room for a personal signature, and tell what to sign.
 
+    `slot` says which person of how many.
+
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
-        ConflictError: code `already-signed` if it carries signature fields.
+        ConflictError: code `already-signed` or `not-signed` if it does not carry exactly the signatures
+            that come before.
     """
     signer = identity.signer
     with source.open("rb") as original, target.open("w+b") as output:
         try:
             writer = IncrementalPdfFileWriter(original)
-            add_fields(writer)
+            make_room(writer, slot=slot)
             session = PdfSigner(
-                person_metadata(identity, reason, location), signer=signer
+                person_metadata(identity, reason, location, slot), signer=signer
             ).init_signing_session(writer, existing_fields_only=True)
             session.system_time = now
             document = session.prepare_tbs_document(

@@ -74,6 +74,11 @@ class CompiledWorkflow:
         """Return the workflow's name."""
         return self.definition.workflow
 
+    @cached_property
+    def persons(self) -> int:
+        """Return how many personal signatures a file carries when it is sealed."""
+        return Graph(self.definition).persons
+
     @property
     def version(self) -> int:
         """Return the workflow's version."""
