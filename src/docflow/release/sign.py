@@ -1,12 +1,16 @@
 """The `sign` job: staged → signed → the transition completes.
 
-Steps: `staged` puts number, date and code on the main file (annexes stay as they are); `signed` puts
+Steps: `staged` puts number, date and code on the main file (annexes stay as they are), or takes the
+files as they are if another person has signed them already; `signed` puts
 the requester's personal signature on every file and checks it; `complete` fires the transition with
 the signed files as evidence. Each step's result is recorded before the next begins.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from docflow.db import Row, UnitOfWork
 from docflow.documents.create import entry_of
@@ -16,6 +20,7 @@ from docflow.documents.tables import files
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
+from docflow.release import persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
@@ -39,9 +44,14 @@ def run(studio: Studio, job: JobRun) -> None:
 
 
 def stage(studio: Studio, job: JobRun, document_id: str) -> int:
-    """Put number, date, code and capacity on the main file; return how many files were staged."""
+    """Put number, date, code and capacity on the main file; return how many files were staged.
+
+    Nothing is put on a page that a person has signed: the next one signs it as it is.
+    """
     if recorded := work.done(studio, job.job_id, "staged"):
         return len(recorded)
+    if signed := work.current_files(studio, document_id, "signed"):
+        return persons.stage_signed(studio, document_id, job.job_id, signed)
     row = work.document_row(studio, document_id)
     sources = work.current_files(studio, document_id, "original")
     if not sources:
@@ -77,7 +87,8 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
 
-    def make(level: Level, path: Path, target: Path) -> dict[str, Any]:
+    def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
+        slot, before = persons.slot_of(studio, document_id, source), persons.earlier(source)
         signed = sign_person(
             path,
             target,
@@ -87,6 +98,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             location=place,
             level=level,
             longterm=longterm,
+            slot=slot,
         )
         evidence = evidence_of(signed)
         validate_person_signed(
@@ -96,8 +108,11 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             now=no_earlier(now, evidence["stamped_at"]),
             level=level,
             timestamp_roots=longterm.timestamp_roots,
+            earlier=persons.expected(before),
+            of=slot.of,
         )
-        return {"signer": identity.name, "certificate_sha256": identity.sha256, **evidence}
+        made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
+        return made_by | evidence | {"persons": before}
 
     def all_at(level: Level) -> list[work.Made]:
         return work.each(
@@ -105,7 +120,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             document_id,
             "signed",
             staged,
-            lambda _row, path, target: make(level, path, target),
+            partial(make, level),
             file_id="file_id",
         )
 
@@ -126,7 +141,13 @@ def _complete(studio: Studio, job: JobRun, document_id: str) -> None:
 def put_files(
     studio: Studio, uow: UnitOfWork, row: Row, made: list[Row], form: str
 ) -> dict[str, Any]:
-    """List what a job made as the document's current files of `form`; return what history says."""
+    """List what a job made as the document's current files of `form`; return what history says.
+
+    What another person's signature made before is current no longer: the new files carry it too.
+    """
+    if form == "signed":
+        before = sa.and_(files.c.form == form, files.c.current)
+        uow.alter(files, row["id"], before, {"current": False})
     new = [
         {
             **_named(studio, uow, row, item),

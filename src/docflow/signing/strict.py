@@ -272,7 +272,10 @@ def _person_rules(one: SignatureReport, what: str, number: int) -> Iterable[_Rul
     yield one.revision == number, f"The {what} is not change {number} of the file."
     if number > 1:
         yield not one.certifies, f"The {what} must not be the certification."
-        yield one.permits is None, f"The {what} permits {one.permits}; that is the first one's to say."
+        yield (
+            one.permits is None,
+            f"The {what} permits {one.permits}; that is the first one's to say.",
+        )
         return
     yield one.certifies, f"The {what} does not certify the document."
     yield one.permits == "form-filling", f"The {what} permits {one.permits}."

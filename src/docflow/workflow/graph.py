@@ -25,7 +25,6 @@ from docflow.workflow.definition import TransitionDefinition, WorkflowDefinition
 from docflow.workflow.resolve import Complaint
 from docflow.workflow.vocabulary import HOLDINGS
 
-
 MOST_PERSONS = 8
 
 

@@ -10,11 +10,13 @@ Rules:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from transitions import EventData, Machine
 
 from docflow.workflow.definition import WorkflowDefinition
+from docflow.workflow.graph import Graph
 from docflow.workflow.rules import RULES, Case, Rule, Subject
 
 _Condition = str | Callable[..., bool | None]  # what `transitions` takes; ours are never text
