@@ -9,6 +9,7 @@ import pytest
 from docflow.audit.verify import verify_everything
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError, ForbiddenError, InvalidInputError
+from docflow.release import persons
 from docflow.signing.ades import levels_reached
 from docflow.signing.archive import renew, validate_renewed
 from docflow.signing.report import PASSED
@@ -114,9 +115,7 @@ def test_each_person_of_a_time_stamped_release_reaches_the_level_and_a_renewal_k
         office.run(office.fire(CLERK, document, "release"))
         path = stored(office, document, "released", tmp_path)
         require_good(office, path, THREE)
-        found = [
-            (one.field, one.level) for one in levels_reached(path, pki.roots, now=clock.now())
-        ]
+        found = [(one.field, one.level) for one in levels_reached(path, pki.roots, now=clock.now())]
         names = ("Person", "Person2", "Person3", "Seal")
         assert found == [(field, "B-LTA") for field in names]
         (released,) = office.rows("files", document_id=document, form="released")
@@ -132,14 +131,18 @@ def test_each_person_of_a_time_stamped_release_reaches_the_level_and_a_renewal_k
         office.close()
 
 
-def test_every_file_is_signed_by_everyone(office: Instance) -> None:
+def test_what_not_everyone_has_signed_is_not_sealed(office: Instance) -> None:
     document = approved(office, "outgoing-joint")
-    (main,) = office.rows("files", document_id=document, form="original")
-    assert main["role"] == "main"
     sign_all(office, document, HEAD_FIRST[:1])
     with pytest.raises(ConflictError) as caught:
         office.fire(CLERK, document, "release")
     assert caught.value.code == "not-from-this-state"
+    # and if the workflow let it: the job counts the signatures on the very file
+    known = persons.on_files(office.services.studio, document)
+    (carried,) = known.values()
+    with pytest.raises(ConflictError, match="carries 1 of 2 personal signatures") as caught:
+        persons.require_all(carried, persons.how_many(office.services.studio, document))
+    assert caught.value.code == "signature-missing"
 
 
 def test_one_person_does_not_sign_for_two(office: Instance) -> None:
@@ -152,9 +155,7 @@ def test_one_person_does_not_sign_for_two(office: Instance) -> None:
     assert office.row(document)["state"] == "second"
 
 
-def test_a_return_drops_every_signature_and_all_sign_anew(
-    office: Instance, tmp_path: Path
-) -> None:
+def test_a_return_drops_every_signature_and_all_sign_anew(office: Instance, tmp_path: Path) -> None:
     document = approved(office, "outgoing-joint")
     sign_all(office, document, HEAD_FIRST)
     office.fire(HEAD, document, "return", reason="Sửa nơi nhận")

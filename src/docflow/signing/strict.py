@@ -28,6 +28,7 @@ from docflow.signing.embedding import ARCHIVE_FIELD
 from docflow.signing.levels import Level, reaches
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
+from docflow.signing.room import certified_fields
 from docflow.signing.trust import TrustRoots, sha256_of
 from docflow.signing.validate import verify
 
@@ -121,6 +122,7 @@ def validate_release(
                 *_signature_rules(last, "seal", SEAL_FIELD, _fingerprint(seal)),
                 *_seal_rules(last, count + 1, stamps),
                 *_stamp_rules(stamps, seal_level, count + 1),
+                _room_rule(path, count),
             ]
         )
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
@@ -187,6 +189,7 @@ def validate_person_signed(
         reasons = _faults(
             [
                 *_persons_rules(report, persons, count - 1),
+                *((_room_rule(path, of),) if count > 1 else ()),
                 (
                     newest.coverage == "entire-file" and newest.changes_after == "none",
                     f"The {_what(count)} does not cover the file.",
@@ -244,6 +247,16 @@ def _signature_rules(
     yield one.intact and one.valid and one.trusted and one.ours, f"The {what} is not one of ours."
     yield one.padding_is_empty, f"Something hides in the room behind the {what}."
     yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
+
+
+def _room_rule(path: Path, persons: int) -> _Rule:
+    found = certified_fields(path)
+    expected = tuple(sorted([*person_fields(persons), SEAL_FIELD]))
+    return (
+        found == expected,
+        f"The fields were {', '.join(found) or 'none'} when the document was certified, and "
+        f"{', '.join(expected)} are expected: no field may come later.",
+    )
 
 
 def _what(number: int) -> str:
