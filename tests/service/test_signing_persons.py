@@ -51,7 +51,9 @@ def reasons(office: SigningOffice, path: Path, people: Sequence[SignerIdentity])
     return " ".join(caught.value.extra["reasons"])
 
 
-def validate(office: SigningOffice, path: Path, people: Sequence[SignerIdentity]) -> list[str]:
+def validate(
+    office: SigningOffice, path: Path, people: Sequence[SignerIdentity]
+) -> list[str | None]:
     first, *others = people
     proof = validate_release(
         path, office.roots, person=first.sha256, seal=office.organisation.sha256, now=NOW,

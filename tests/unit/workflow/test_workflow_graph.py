@@ -209,8 +209,8 @@ class TestSigning:
                 "second: {from: half, to: signed, by: head, sign: {as: person}}",
                 *TRANSITIONS[2:],
             ],
-            never=["half without sign"],
         )
+        data += b"never: [half without sign]\n"
         assert [one.partition(": ")[2] for one in told(data)] == [
             "transitions.first: breaks never: half without sign: "
             "draft -submit-> ready -first-> half"
