@@ -21,17 +21,19 @@ def test_a_batch_of_200_is_signed_whole_though_the_service_dies_in_the_middle(
     services, leader = instance.services, instance.actor(LEADER)
     wanted = [Wanted(one, instance.row(one)["version"], "sign", None) for one in ids]
     batch = batches.authorise(services.studio, leader, wanted)
-    job = JobRun(instance.job(f"{batches.KIND}-{batch}"), lambda _name, function: function())
+
+    def execution() -> JobRun:
+        return JobRun(instance.job(f"{batches.KIND}-{batch}"), lambda _name, function: function())
 
     started = time.perf_counter()
     # each document takes two commits: dead when the 101st was fired, and nobody noted that it was
     studio = _faulty(instance, Fault("commit", MOST_DOCUMENTS + 1, True, Crash))
     with pytest.raises(Crash):
-        batches.run(studio, services.authenticator, job)
+        batches.run(studio, services.authenticator, execution())
     studio.desk.database.dispose()
     states = [item["state"] for item in batches.show(services.studio, leader, batch).items]
     assert (states.count("signing"), states.count("waiting")) == (100, 100)
-    batches.run(services.studio, services.authenticator, job)
+    batches.run(services.studio, services.authenticator, execution())
     fired = time.perf_counter() - started
 
     items = batches.show(services.studio, leader, batch).items

@@ -80,7 +80,8 @@ def verify(office: Instance, document: str, signers: list[str]) -> None:
 
 
 _CARD_FAULTS = [
-    pytest.param(phase, where, nth, persisted, id=f"{phase}-{where}{nth}-{'after' if persisted else 'before'}")
+    pytest.param(phase, where, nth, persisted,
+                 id=f"{phase}-{where}{nth}-{'after' if persisted else 'before'}")
     for phase, where, nth in [
         ("card", "store", 1), ("card", "commit", 1), ("card", "commit", 2),
         ("embed", "store", 1), ("embed", "commit", 1), ("embed", "commit", 2),

@@ -6,6 +6,7 @@ the requester's personal signature on every file and checks it; `complete` fires
 the signed files as evidence. Each step's result is recorded before the next begins.
 """
 
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
+from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.pades import sign_person
 from docflow.signing.plan import StampPlan, plan_stamp
@@ -76,12 +78,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     if recorded := work.done(studio, job.job_id, "signed"):
         return len(recorded)
     now = studio.desk.database.clock.now()
-    signer = work.person(studio, job.payload["requested_by"])
-    identity = studio.signers.person(signer["login"], signer["name"], now)
-    with studio.desk.database.read() as connection:
-        requester = job.payload["requested_by"]
-        require_enrolled(connection, studio.desk.policy, requester, identity)
-    require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    identity = _identity(studio, job.payload["requested_by"], now)
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
     longterm = studio.desk.levels.longterm
@@ -126,6 +123,16 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
 
     made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, job.job_id, "signed", made))
+
+
+def _identity(studio: Studio, person_id: str, now: datetime) -> SignerIdentity:
+    """Return what a person signs with, if they may now."""
+    signer = work.person(studio, person_id)
+    identity = studio.signers.person(signer["login"], signer["name"], now)
+    with studio.desk.database.read() as connection:
+        require_enrolled(connection, studio.desk.policy, person_id, identity)
+    require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    return identity
 
 
 def _complete(studio: Studio, job: JobRun, document_id: str) -> None:

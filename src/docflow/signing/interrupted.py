@@ -202,22 +202,27 @@ def prepare_person(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
                 code="pdf-broken",
             ) from error
-        attributes = blocking(
-            signer.signed_attrs(
-                digest.document_digest,
-                signer.digest_name,
-                attr_settings=PdfCMSSignedAttributes(),
-                use_pades=True,
-            )
-        )
         return Prepared(
             digest.document_digest,
             digest.reserved_region_start,
             digest.reserved_region_end,
-            attributes.dump(),
+            _attributes(signer, digest.document_digest),
             signer.digest_name,
             _digest(output),
         )
+
+
+def _attributes(signer: IdentitySigner, document_digest: bytes) -> bytes:
+    """Return the DER of the attributes that a signature over the digest signs."""
+    attributes: cms.CMSAttributes = blocking(
+        signer.signed_attrs(
+            document_digest,
+            signer.digest_name,
+            attr_settings=PdfCMSSignedAttributes(),
+            use_pades=True,
+        )
+    )
+    return bytes(attributes.dump())
 
 
 def check_signature(identity: SignerIdentity, prepared: Prepared, signature: bytes) -> None:

@@ -111,20 +111,16 @@ def validate_release(
     """
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
     stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
-    persons = [Expected(person, person_level), *others]
-    count = len(persons)
+    persons, count = [Expected(person, person_level), *others], 1 + len(others)
     reasons = _faults(_common_rules(report, count + 1, count, stamps))
-    if not reasons:
-        last = report.signatures[count]
-        reasons = _faults(
-            [
-                *_persons_rules(report, persons, count),
-                *_signature_rules(last, "seal", SEAL_FIELD, _fingerprint(seal)),
-                *_seal_rules(last, count + 1, stamps),
-                *_stamp_rules(stamps, seal_level, count + 1),
-                _room_rule(path, count),
-            ]
-        )
+    reasons = reasons or _faults(
+        [
+            *_persons_rules(report, persons, count),
+            *_seal_rules(report.signatures[count], _fingerprint(seal), count + 1, stamps),
+            *_stamp_rules(stamps, seal_level, count + 1),
+            _room_rule(path, count),
+        ]
+    )
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
     if reasons or report.sha256 is None or report.size_bytes is None:
@@ -307,8 +303,9 @@ def _followed_rules(one: SignatureReport, what: str, after: Sequence[str]) -> It
 
 
 def _seal_rules(
-    last: SignatureReport, revision: int, stamps: Sequence[SignatureReport]
+    last: SignatureReport, fingerprint: str, revision: int, stamps: Sequence[SignatureReport]
 ) -> Iterable[_Rule]:
+    yield from _signature_rules(last, "seal", SEAL_FIELD, fingerprint)
     yield last.revision == revision, "The seal is not the last change of the file."
     whole = "entire-revision" if stamps else "entire-file"
     yield last.coverage == whole, f"The seal covers {last.coverage}, and not the whole file."
