@@ -167,6 +167,27 @@ def test_a_return_drops_every_signature_and_all_sign_anew(office: Instance, tmp_
     require_good(office, stored(office, document, "released", tmp_path), LEADER_FIRST)
 
 
+def test_two_people_sign_a_confidential_document_that_never_lies_in_the_clear(
+    office: Instance,
+) -> None:
+    office.clear(SPECIALIST, HEAD, LEADER)
+    document = office.sealed_draft(workflow="outgoing-joint")
+    office.fire(SPECIALIST, document, "submit")
+    office.fire(HEAD, document, "approve")
+    sign_all(office, document, LEADER_FIRST)
+    assert office.row(document)["state"] == "signed"
+    made = office.rows("files", document_id=document, form="signed")
+    assert len({file["data_key_id"] for file in made} - {None}) == len(LEADER_FIRST)
+    for file in made:
+        with office.services.store.open(file["storage_key"]) as stored_file:
+            assert b"%PDF" not in stored_file.read()
+    (known,) = [
+        whose for digest, whose in persons.on_files(office.services.studio, document).items()
+        if digest == next(file["sha256"] for file in made if file["current"])
+    ]  # fmt: skip
+    assert [one["certificate_sha256"] for one in known] == logins(office, LEADER_FIRST)
+
+
 def test_nothing_more_goes_on_a_page_that_is_signed(office: Instance) -> None:
     from docflow.documents.fire import fire
 
