@@ -51,6 +51,7 @@ def upgrade() -> None:
     op.create_index("ix_archive_stamps_state", "archive_stamps", ["state", "until", "id"])
     op.create_index("ix_archive_stamps_algorithms", "archive_stamps", ["state", "algorithms"])
     op.create_index("ix_archive_stamps_document_id", "archive_stamps", ["document_id"])
+    op.create_index("ix_archive_stamps_storage_key", "archive_stamps", ["storage_key"])
 
 
 def downgrade() -> None:

@@ -59,7 +59,8 @@ def test_urgencies_have_their_marks(shared_office: Office) -> None:
 def test_a_classification_that_is_offered_is_accepted_and_no_other(shared_office: Office) -> None:
     clerk = shared_office.login(CLERK)
     levels = clerk.read("/v1/classifications")
-    assert [item["code"] for item in levels if item["allowed"]] == ["public", "internal"]
+    allowed = [item["code"] for item in levels if item["allowed"]]
+    assert allowed == ["public", "internal", "confidential"]
     for number, level in enumerate(levels):
         answer = clerk.post(
             "/v1/documents",

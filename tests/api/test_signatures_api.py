@@ -56,7 +56,7 @@ def test_an_operator_sees_levels_certificates_and_archive_time_stamps(
 def test_the_command_shows_the_same_and_ends_with_1_if_something_needs_a_person(
     signing_office: Office, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
-    monkeypatch.setattr("docflow.bootstrap.SystemClock", lambda: clock)
+    monkeypatch.setattr("docflow.bootstrap.sources.SystemClock", lambda: clock)
     settings = signing_office.instance.settings
     for name in ("signers_file", "signing_services_file", "workflows_dir", "signature_level"):
         monkeypatch.setenv(f"DOCFLOW_{name.upper()}", str(getattr(settings, name)))

@@ -169,6 +169,7 @@ def test_a_worker_whose_connections_are_cut_goes_on(workers: Workers) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+    workers.database.engine.dispose()  # this process's own were cut as well
     workers.go()
     assert settled(workers.engine, "j").state == "done"
     assert workers.marks()["j two end"] == 1

@@ -19,6 +19,7 @@ from docflow.documents.content import ReceivedFile
 from docflow.documents.intake import for_change
 from docflow.documents.keyroom import KeyRoom
 from docflow.kernel.clock import ManualClock
+from docflow.kernel.text import normalise
 from docflow.storage.sealing import rewrap
 from tests.classified_support import marked_pdf
 from tests.conftest import START
@@ -81,7 +82,7 @@ class Walk:
         author = self.office.actor(SPECIALIST)
         version = self.row["version"]
         change.edit(self.desk, author, self.document, {"subject": text}, if_version=version)
-        self.subject = text
+        self.subject = normalise(text).strip()
 
     def annex(self, name: str) -> None:
         self.received(change.add_annex, f"{name}.pdf")
@@ -98,7 +99,7 @@ class Walk:
         receiving.write(content)
         received = ReceivedFile(name, receiving.finish())
         put(self.desk, author, intake, received, if_version=self.row["version"])
-        self.files.append((name, content))
+        self.files.append((normalise(name), content))
 
     def job(self, _: None) -> None:
         resealing.reseal(self.desk, self.document, "walk")

@@ -29,8 +29,9 @@ def check_contents(
     progress: Progress,
     vault: Vault | None = None,
 ) -> None:
-    """Hash the object of every file on file, and of every one encrypted to a recipient."""
-    for table in (files, load_metadata().tables["delivery_files"]):
+    """Hash the object of every file on file, encrypted to a recipient, or stamped for the archive."""
+    tables = load_metadata().tables
+    for table in (files, tables["delivery_files"], tables["archive_stamps"]):
         _check_table(connection, store, table, notebook, progress, vault)
 
 

@@ -11,7 +11,8 @@ from functools import partial
 
 from docflow.audit.proofs import Proofs
 from docflow.audit.sequencer import Sequencer
-from docflow.bootstrap.opening import (
+from docflow.bootstrap.parts import desk_of, engine_of, keeper_of, register_jobs, studio_of
+from docflow.bootstrap.sources import (
     log_key,
     log_key_path,
     office_of,
@@ -20,7 +21,6 @@ from docflow.bootstrap.opening import (
     open_store,
     open_vault,
 )
-from docflow.bootstrap.parts import desk_of, engine_of, keeper_of, register_jobs, studio_of
 from docflow.custody import notices, recovery
 from docflow.custody.model import Custody
 from docflow.db import Database, UnitOfWork, idempotency, migrate

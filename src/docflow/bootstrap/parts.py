@@ -4,7 +4,7 @@ import warnings
 from datetime import timedelta
 from functools import partial
 
-from docflow.bootstrap.opening import office_of, open_vault
+from docflow.bootstrap.sources import office_of, open_vault
 from docflow.db import Database
 from docflow.documents import resealing
 from docflow.documents.catalogue import Catalogue

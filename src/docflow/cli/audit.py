@@ -5,6 +5,7 @@ Exit codes: 0 everything holds, 1 something does not (or could not be checked), 
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from docflow.cli.instance import settings_for
 from docflow.cli.output import CONSOLE, fail
-from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 
 if TYPE_CHECKING:
     from docflow.audit.report import AuditReport, Progress
@@ -174,9 +175,11 @@ def _vault(settings: "Settings", database: "Database") -> "Vault | None":
     try:
         office = Catalogue(bootstrap.office_of(settings))
         staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
-        return bootstrap.open_vault(
-            settings, database, bootstrap.open_store(settings), staging, office
-        )
+        with warnings.catch_warnings():  # nothing is sealed here, only opened
+            warnings.simplefilter("ignore", DevelopmentModeWarning)
+            return bootstrap.open_vault(
+                settings, database, bootstrap.open_store(settings), staging, office
+            )
     except (ConfigurationError, UnavailableError) as error:
         CONSOLE.print(f"Sealed items are checked without opening them: {error.detail}")
         return None

@@ -95,11 +95,16 @@ def _downloaded(recipient: Player, document: dict[str, Any], folder: Path) -> Pa
 
 def _opened(recipient: Player, envelope: Path, code: str, data_dir: Path) -> None:
     """Open the envelope as its recipient does: another program, a private key, no service."""
-    keys, opened = data_dir / "pki" / "recipients", envelope.with_suffix("")
+    keys, opened = data_dir / "pki" / "recipients" / code.lower(), envelope.with_suffix("")
     started = time.perf_counter()
     command = [
         *(sys.executable, "-m", "docflow", "open", str(envelope), "--out", str(opened)),
-        *("--key", str(keys / f"{code.lower()}.p12"), "--passphrase-file", str(keys / f"{code.lower()}.pass")),
+        *(
+            "--key",
+            str(keys / f"{code.lower()}.p12"),
+            "--passphrase-file",
+            str(keys / f"{code.lower()}.pass"),
+        ),
         *("--verify", str(data_dir / "pki" / "root.pem"), "--force"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -42,7 +42,7 @@ _ASSIGNABLE = Prepared(
     )
     .limit(1)
 )
-_PLACED = ("number", "date", "qr", "capacity")
+_PLACED = ("number", "date", "qr", "capacity", "signature")
 
 
 @dataclass(slots=True)

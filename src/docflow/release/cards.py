@@ -28,6 +28,7 @@ from docflow.release import persons, sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import no_earlier
+from docflow.release.looking import looks_of
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
 from docflow.signing.identity import SignerIdentity
@@ -87,10 +88,13 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
 
+    signer = work.person(studio, job.payload["requested_by"])
+
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
         slot = persons.slot_of(studio, document_id, source)
+        looks = looks_of(studio, job, source, signer, now)
         prepared = prepare_person(
-            path, target, identity, now=now, reason=reason, location=place, slot=slot
+            path, target, identity, now=now, reason=reason, location=place, looks=looks, slot=slot
         )
         return prepared.to_json() | {"persons": persons.earlier(source)}
 

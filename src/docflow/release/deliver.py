@@ -23,6 +23,7 @@ from docflow.release import archive, persons
 from docflow.release import studio as work
 from docflow.release.encrypt import encrypt_all, recorded, require_same, require_whole
 from docflow.release.levels import at_level, evidence_of, no_earlier
+from docflow.release.looking import seal_look
 from docflow.release.sign import put_files
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries
@@ -66,6 +67,7 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
     place = studio.desk.catalogue.seed.organisation.place
     signed_by = persons.on_files(studio, document_id)
     of = persons.how_many(studio, document_id)
+    document = work.document_row(studio, document_id)
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
         sealed = seal(
             path, target, identity, now=now, location=place,
             level=level, longterm=studio.desk.levels.longterm,
+            look=seal_look(studio, document, source, now),
         )  # fmt: skip
         return {
             "signer": identity.name,

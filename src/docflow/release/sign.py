@@ -25,6 +25,7 @@ from docflow.release import persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
+from docflow.release.looking import looks_of
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
 from docflow.signing.identity import SignerIdentity
@@ -78,7 +79,8 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     if recorded := work.done(studio, job.job_id, "signed"):
         return len(recorded)
     now = studio.desk.database.clock.now()
-    identity = _identity(studio, job.payload["requested_by"], now)
+    signer = work.person(studio, job.payload["requested_by"])
+    identity = _identity(studio, job.payload["requested_by"], signer, now)
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
     longterm = studio.desk.levels.longterm
@@ -96,6 +98,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             level=level,
             longterm=longterm,
             slot=slot,
+            looks=looks_of(studio, job, source, signer, now),
         )
         evidence = evidence_of(signed)
         validate_person_signed(
@@ -113,21 +116,15 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
 
     def all_at(level: Level) -> list[work.Made]:
         return work.each(
-            studio,
-            document_id,
-            "signed",
-            staged,
-            partial(make, level),
-            file_id="file_id",
+            studio, document_id, "signed", staged, partial(make, level), file_id="file_id"
         )
 
     made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, job.job_id, "signed", made))
 
 
-def _identity(studio: Studio, person_id: str, now: datetime) -> SignerIdentity:
+def _identity(studio: Studio, person_id: str, signer: Row, now: datetime) -> SignerIdentity:
     """Return what a person signs with, if they may now."""
-    signer = work.person(studio, person_id)
     identity = studio.signers.person(signer["login"], signer["name"], now)
     with studio.desk.database.read() as connection:
         require_enrolled(connection, studio.desk.policy, person_id, identity)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from docflow.db import Row, all_rows, one_row
-from docflow.documents import rows
+from docflow.documents import reading, rows
 from docflow.documents.desk import Desk
 from docflow.documents.tables import documents, files
 from docflow.kernel.actor import Actor
@@ -137,13 +137,15 @@ def stamps(
 def stamped_file(desk: Desk, actor: Actor, stamp_id: str) -> dict[str, Any]:
     """Return the stored file of an archive time stamp as a row that can be sent.
 
+    Of a sealed document, that it is read is history before this returns.
+
     Raises:
         NotFoundError: if there is none that the actor may read.
     """
     with desk.database.read() as connection:
         found = one_row(
             connection,
-            sa.select(archive_stamps, files.c.name, files.c.media_type)
+            sa.select(archive_stamps, files.c.name, files.c.sealed_name, files.c.media_type)
             .join(files, files.c.id == archive_stamps.c.file_id)
             .where(archive_stamps.c.id == stamp_id),
         )
@@ -152,8 +154,11 @@ def stamped_file(desk: Desk, actor: Actor, stamp_id: str) -> dict[str, Any]:
                 "There is no such archive time stamp.", code="archive-stamp-not-found"
             )
         row = rows.read(connection, found["document_id"])
-        rows.require(actor, access.Permission.DOCUMENT_READ, row)
-    return dict(found)
+        rows.require(actor, access.Permission.DOCUMENT_OPEN, row)
+    told = {"what": "file", "file": found["file_id"], "sha256": found["sha256"]}
+    reading.recorded(desk, actor, row, access.Permission.DOCUMENT_OPEN, **told)
+    (named,) = desk.vault.with_names(row, [{**found, "id": found["file_id"]}])
+    return named
 
 
 def _count(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:

@@ -96,5 +96,6 @@ archive_stamps = sa.Table(
     sa.Index("ix_archive_stamps_state", "state", "until", "id"),
     sa.Index("ix_archive_stamps_algorithms", "state", "algorithms"),
     sa.Index("ix_archive_stamps_document_id", "document_id"),
+    sa.Index("ix_archive_stamps_storage_key", "storage_key"),
     info=part_of("document", "document_id"),
 )

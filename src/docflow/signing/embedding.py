@@ -26,6 +26,7 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_signer import PdfTimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
+from pyhanko.stamp import BaseStampStyle
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.signing.blocking import blocking
@@ -71,8 +72,9 @@ def sign_into(
     now: datetime,
     level: Level,
     longterm: LongTerm | None,
+    style: BaseStampStyle | None = None,
 ) -> Embedded:
-    """Write `source`, signed, to `target`.
+    """Write `source`, signed, to `target`; `style` draws what a visible field shows.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
@@ -80,13 +82,13 @@ def sign_into(
         ConflictError: code `level-unavailable` or `signer-revoked`; and what `prepare` raises.
     """
     if level == "B-B":
-        return _once(source, target, identity, metadata, prepare, now, level, None)
+        return _once(source, target, identity, metadata, prepare, now, level, None, style)
     if longterm is None:
         raise ValueError(f"a signature at {level} needs time-stamp authorities")
     return longterm.work(
         level,
         now,
-        lambda bench: _once(source, target, identity, metadata, prepare, now, level, bench),
+        lambda bench: _once(source, target, identity, metadata, prepare, now, level, bench, style),
     )
 
 
@@ -99,6 +101,7 @@ def _once(
     now: datetime,
     level: Level,
     bench: Bench | None,
+    style: BaseStampStyle | None,
 ) -> Embedded:
     with source.open("rb") as original:
         try:
@@ -106,7 +109,7 @@ def _once(
             prepare(writer)
             with target.open("w+b") as output:
                 try:
-                    _embed(writer, identity, metadata, output, now, level, bench)
+                    _embed(writer, identity, metadata, output, now, level, bench, style)
                     sha256, size = digest_of(output)
                 except BaseException:
                     output.truncate(0)
@@ -132,6 +135,7 @@ def _embed(
     now: datetime,
     level: Level,
     bench: Bench | None,
+    style: BaseStampStyle | None,
 ) -> None:
     signer = identity.signer
     digits = signer.reserved_digits
@@ -142,9 +146,9 @@ def _embed(
         if reaches(level, "B-LT"):
             ours = [signer.signing_cert, *signer.cert_registry]
             add_evidence(writer, bench.evidence([ours, *chains_in(writer.prev)]))
-    session = PdfSigner(metadata, signer=signer, timestamper=stamper).init_signing_session(
-        writer, existing_fields_only=True
-    )
+    session = PdfSigner(
+        metadata, signer=signer, timestamper=stamper, stamp_style=style
+    ).init_signing_session(writer, existing_fields_only=True)
     session.system_time = now
     document = session.prepare_tbs_document(validation_info=None, bytes_reserved=digits)
     prepared, _ = document.digest_tbs_document(output=output, chunk_size=CHUNK_BYTES)

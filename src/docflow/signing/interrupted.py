@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from asn1crypto import cms
 from cryptography import x509
@@ -32,6 +32,7 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_signer import PdfTBSDocument
 
 from docflow.kernel.errors import IntegrityError, InvalidInputError
+from docflow.signing.appearance import Looks
 from docflow.signing.blocking import blocking
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
@@ -43,7 +44,14 @@ from docflow.signing.keysigner import (
     signature_bytes,
     verifies,
 )
-from docflow.signing.pades import ONLY, PersonSigned, Slot, make_room, person_metadata
+from docflow.signing.pades import (
+    ONLY,
+    PersonSigned,
+    Slot,
+    make_room,
+    person_metadata,
+    person_style,
+)
 from docflow.signing.trust import TrustRoots
 
 _CHUNK_BYTES = 1 << 20
@@ -174,6 +182,7 @@ def prepare_person(
     reason: str | None = None,
     location: str | None = None,
     slot: Slot = ONLY,
+    looks: Looks | None = None,
 ) -> Prepared:
     """Write `source` to `target` with room for a personal signature, and tell what to sign.
 
@@ -188,15 +197,13 @@ def prepare_person(
     with source.open("rb") as original, target.open("w+b") as output:
         try:
             writer = IncrementalPdfFileWriter(original)
-            make_room(writer, slot=slot)
-            session = PdfSigner(
-                person_metadata(identity, reason, location, slot), signer=signer
-            ).init_signing_session(writer, existing_fields_only=True)
-            session.system_time = now
-            document = session.prepare_tbs_document(
-                validation_info=None, bytes_reserved=signer.reserved_digits
+            make_room(writer, looks, slot=slot)
+            pdf_signer = PdfSigner(
+                person_metadata(identity, reason, location, slot),
+                signer=signer,
+                stamp_style=person_style(looks),
             )
-            digest, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
+            digest = _with_room(writer, pdf_signer, output, now)
         except (PdfError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInputError(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
@@ -223,6 +230,18 @@ def _attributes(signer: IdentitySigner, document_digest: bytes) -> bytes:
         )
     )
     return bytes(attributes.dump())
+
+
+def _with_room(
+    writer: IncrementalPdfFileWriter, pdf_signer: PdfSigner, output: BinaryIO, now: datetime
+) -> PreparedByteRangeDigest:
+    """Write the file with room for the signature, and return the digest over the rest of it."""
+    session = pdf_signer.init_signing_session(writer, existing_fields_only=True)
+    session.system_time = now
+    reserved = cast(IdentitySigner, pdf_signer.signer).reserved_digits
+    document = session.prepare_tbs_document(validation_info=None, bytes_reserved=reserved)
+    digest, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
+    return digest
 
 
 def check_signature(identity: SignerIdentity, prepared: Prepared, signature: bytes) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import (
@@ -34,6 +35,7 @@ from pyhanko.sign.fields import (
 from pyhanko.sign.signers import PdfSignatureMetadata
 
 from docflow.kernel.errors import ConflictError
+from docflow.signing.appearance import Drawn, Look, Looks, Spot, spots
 from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
@@ -123,12 +125,16 @@ def sign_person(
     location: str | None = None,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
+    looks: Looks | None = None,
     slot: Slot = ONLY,
 ) -> PersonSigned:
-    """Write `source`, signed by a person, to `target`; `slot` says which person of how many.
+    """Write `source`, signed by a person, to `target`.
+
+    `slot` says which person of how many; `looks` is what the first one's signature and the seal will show.
 
     Raises:
-        InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
+        InvalidInputError: code `pdf-broken` if the file cannot be signed as it is; `stamp-anchor` or
+            `stamp-text` for looks that cannot be put there.
         ConflictError: code `already-signed` or `not-signed` if it does not carry exactly the signatures
             that come before; and as `sign_into`.
         ValueError: if `identity` is not a person's, `now` has no offset, or the level is B-LTA.
@@ -138,7 +144,8 @@ def sign_person(
         raise ValueError("the archive time stamp comes after the seal, not before it")
     made = sign_into(
         source, target, identity, person_metadata(identity, reason, location, slot),
-        prepare=partial(make_room, slot=slot), now=now, level=level, longterm=longterm,
+        prepare=partial(make_room, looks=looks, slot=slot),
+        now=now, level=level, longterm=longterm, style=person_style(looks),
     )  # fmt: skip
     return PersonSigned(target, *_facts(made, identity, now))
 
@@ -153,8 +160,11 @@ def seal(
     location: str | None = None,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
+    look: Look | None = None,
 ) -> Sealed:
     """Write `source`, which every person signed here, to `target` with the organisation's seal on it.
+
+    `look` is what the seal shows, where the person's update has given it a place.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be sealed as it is.
@@ -163,19 +173,6 @@ def seal(
         ValueError: if `identity` is not an organisation's, or `now` has no offset.
     """
     _require(identity, "organisation", now)
-
-    def prepare(writer: IncrementalPdfFileWriter) -> None:
-        fields = _filled(writer)
-        persons = len(fields) - 1
-        if persons and fields == dict.fromkeys(person_fields(persons), True) | {SEAL_FIELD: False}:
-            return
-        if fields.get(SEAL_FIELD):
-            raise ConflictError("The file already carries the seal.", code="already-sealed")
-        raise ConflictError(
-            "Only a file with every personal signature made here can be sealed; this one has "
-            f"{_told(fields)}.",
-            code="not-signed",
-        )
 
     metadata = PdfSignatureMetadata(
         field_name=SEAL_FIELD,
@@ -188,9 +185,24 @@ def seal(
     )
     made = sign_into(
         source, target, identity, metadata,
-        prepare=prepare, now=now, level=level, longterm=longterm,
+        prepare=_require_sealable, now=now, level=level, longterm=longterm, style=Drawn(look=look),
     )  # fmt: skip
     return Sealed(target, *_facts(made, identity, now))
+
+
+def _require_sealable(writer: IncrementalPdfFileWriter) -> None:
+    """Refuse to seal anything but a file that every person has signed here, and nobody sealed."""
+    fields = _filled(writer)
+    persons = len(fields) - 1
+    if persons and fields == dict.fromkeys(person_fields(persons), True) | {SEAL_FIELD: False}:
+        return
+    if fields.get(SEAL_FIELD):
+        raise ConflictError("The file already carries the seal.", code="already-sealed")
+    raise ConflictError(
+        "Only a file with every personal signature made here can be sealed; this one has "
+        f"{_told(fields)}.",
+        code="not-signed",
+    )
 
 
 def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
@@ -223,16 +235,26 @@ def person_metadata(
     )
 
 
-def make_room(writer: IncrementalPdfFileWriter, *, slot: Slot = ONLY) -> None:
+def person_style(looks: Looks | None) -> Drawn:
+    """Return what draws a personal signature's field, if it is visible."""
+    return Drawn(look=looks.person if looks else None)
+
+
+def make_room(
+    writer: IncrementalPdfFileWriter, looks: Looks | None = None, *, slot: Slot = ONLY
+) -> None:
     """Prepare a file for one personal signature: the first one's update adds the fields of all.
+
+    `looks` gives the first one's field and the seal's their places; later persons' are not seen.
 
     Raises:
         ConflictError: code `already-signed` if a first signature meets any field, or the slot is
             filled; `not-signed` if the file does not carry exactly the signatures before the slot.
+        InvalidInputError: code `stamp-anchor` or `stamp-text` for looks that cannot be put there.
     """
     fields = _filled(writer)
     if slot.number == 1 and not fields:
-        _add_fields(writer, slot.of)
+        _add_fields(writer, slot.of, looks)
         return
     if slot.number == 1:
         raise ConflictError(
@@ -261,15 +283,26 @@ def _told(fields: dict[str, bool]) -> str:
     return ", ".join(said) or "no signature field"
 
 
-def _add_fields(writer: IncrementalPdfFileWriter, persons: int) -> None:
-    for name in person_fields(persons):
+def _add_fields(writer: IncrementalPdfFileWriter, persons: int, looks: Looks | None) -> None:
+    person, seal_ = spots(writer.prev, looks)
+    append_signature_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
+    for name in person_fields(persons)[1:]:
         append_signature_field(writer, SigFieldSpec(name))
     lock = FieldMDPSpec(FieldMDPAction.ALL)
     append_signature_field(
         writer,
         # without field_mdp_spec pyHanko silently leaves the lock out
-        SigFieldSpec(SEAL_FIELD, field_mdp_spec=lock, doc_mdp_update_value=MDPPerm.NO_CHANGES),
+        SigFieldSpec(
+            SEAL_FIELD,
+            field_mdp_spec=lock,
+            doc_mdp_update_value=MDPPerm.NO_CHANGES,
+            **_placed(seal_),
+        ),
     )
+
+
+def _placed(spot: Spot | None) -> dict[str, Any]:
+    return {} if spot is None else {"on_page": spot.page, "box": spot.box}
 
 
 def _require(identity: SignerIdentity, kind: Kind, now: datetime) -> None:

@@ -43,6 +43,7 @@ _NAMED: dict[str, Place] = {
     "number": Place(57.0, 38.0, "centre"),
     "date": Place(143.0, 38.0, "centre"),
     "qr": Place(196.0, 293.5, "right", stands=True),
+    "signature": Place(143.0, 255.0, "centre", stands=True),
     "top-left": Place(20.0, 10.0, "left"),
     "top-centre": Place(105.0, 10.0, "centre"),
     "top-right": Place(195.0, 10.0, "right"),
@@ -51,6 +52,7 @@ _NAMED: dict[str, Place] = {
     "bottom-right": Place(196.0, 293.5, "right", stands=True),
 }
 ANCHOR_NAMES = tuple(_NAMED)
+_ON_THE_LAST_PAGE = {"signature"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,11 @@ def parse_anchor(value: object, default: str) -> Anchor:
         InvalidInputError: code `stamp-anchor`, with what would be right.
     """
     if value is None:
-        return Anchor(name=default)
+        return _named(default)
     if isinstance(value, Anchor):
         return value
     if isinstance(value, str):
-        return Anchor(name=_known(value))
+        return _named(_known(value))
     if not isinstance(value, Mapping):
         raise _bad_anchor("write a place's name, or an object with page, x and y.")
     unknown = sorted(set(value) - {"name", "page", "x", "y", "align"})
@@ -182,6 +184,10 @@ def parse_anchor(value: object, default: str) -> Anchor:
     if align not in ("left", "centre", "right"):
         raise _bad_anchor("align is left, centre or right.")
     return Anchor(page=page, x_mm=float(x), y_mm=float(y), align=align)
+
+
+def _named(name: str) -> Anchor:
+    return Anchor(name=name, page=-1 if name in _ON_THE_LAST_PAGE else 1)
 
 
 def _known(name: str) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from docflow.kernel.errors import ConflictError
+from docflow.signing.devpictures import development_pictures
 from docflow.signing.devpki import Credential, ensure_devpki
 from docflow.signing.identity import SignerIdentity
+from docflow.signing.pictures import Pictures
 from docflow.signing.trust import TrustRoots
 
 
@@ -28,6 +30,7 @@ class Signers:
         own_roots: TrustRoots,
         roots: TrustRoots,
         issue: Callable[[str, str], SignerIdentity] | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         """Hold the identities.
 
@@ -37,12 +40,14 @@ class Signers:
             own_roots: what our own certificates lead to.
             roots: further roots that verifications trust.
             issue: makes an identity for a login and a name; development only.
+            pictures: what visible signatures show; None for text alone.
         """
         self._seal = seal
         self._people = dict(people)
         self.own_roots = own_roots
         self.roots = roots
         self._issue = issue
+        self.pictures = pictures or Pictures()
         self._lock = threading.Lock()
 
     def seal(self, now: datetime) -> SignerIdentity:
@@ -120,4 +125,5 @@ def development_signers(
         own_roots=own,
         roots=TrustRoots(()),
         issue=issue,
+        pictures=development_pictures(folder),
     )

@@ -8,6 +8,9 @@ Each signer is of one kind, told by its first key:
 - `csc`: the address of a remote signing service, with `credential`, `token_file`, and perhaps `pin_file`,
   `ca_file` and `certificates` (with it, the service is not asked at the start).
 
+What visible signatures show is in `appearances` (`pictures.py`): `seal` and, by login, `people`, also
+those with cards, each with `image` (a transparent PNG) and perhaps `width_mm`.
+
 Rule: secrets are in files of their own, never in this one. A person whose key is on a card of their own
 is not named here: the certificate is enrolled through the API.
 """
@@ -26,11 +29,12 @@ from docflow.kernel.errors import ConfigurationError
 from docflow.signing.csc import RemoteCredential, RemoteOptions, RemoteSigner
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
+from docflow.signing.pictures import pictures_from
 from docflow.signing.signers import Signers
 from docflow.signing.token import SigningToken, TokenSigner, secret_from_file
 from docflow.signing.trust import TrustRoots, sha256_of
 
-_KEYS = {"roots", "trust", "seal", "people"}
+_KEYS = {"roots", "trust", "seal", "people", "appearances"}
 KINDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "pkcs12": (frozenset({"pkcs12", "passphrase_file"}), frozenset()),
     "pkcs11": (frozenset({"pkcs11", "token", "key", "pin_file"}), frozenset({"certificates"})),
@@ -46,7 +50,8 @@ def signers_from_file(path: Path, *, now: datetime) -> Signers:
     """Return the signers that an operator's YAML file names; paths in it are relative to it.
 
     The file holds `roots` (PEM files our certificates lead to), `seal` and, by login, `people`, each
-    with the keys of one kind of `KINDS`; and may hold `trust` (PEM files of others' roots).
+    with the keys of one kind of `KINDS`; and may hold `trust` (PEM files of others' roots) and
+    `appearances`.
 
     Raises:
         ConfigurationError: naming the file and what would be right.
@@ -68,6 +73,7 @@ def signers_from_file(path: Path, *, now: datetime) -> Signers:
         },
         own_roots=own,
         roots=TrustRoots.from_files([base / str(item) for item in _list(path, data, "trust")]),
+        pictures=pictures_from(path, data.get("appearances")),
     )
 
 

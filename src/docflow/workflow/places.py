@@ -1,4 +1,4 @@
-"""Where number, date and QR code go on the page before a personal signature.
+"""Where number, date, QR code and the personal signature itself go on the page.
 
 Rules:
 1. A place is `standard`, a corner of the first page, or a page and a point in millimetres from
@@ -24,7 +24,8 @@ _KEYS: Final = ("page", "x", "y")
 class Anchor:
     """One place: a `corner`, or a point `x_mm`, `y_mm` on `page`.
 
-    `corner` is a corner of the first page, or "number", "date" or "qr": the standard place of each.
+    `corner` is a corner of the first page, or "number", "date", "qr" or "signature": the standard
+    place of each.
     `page` counts from 1; -1 is the last page.
     """
 
@@ -112,15 +113,29 @@ _CodePlace = Annotated[
     Anchor, PlainValidator(partial(_read_anchor, item="qr")), WithJsonSchema(_SCHEMA)
 ]
 
+_SignaturePlace = Annotated[
+    Anchor, PlainValidator(partial(_read_anchor, item="signature")), WithJsonSchema(_SCHEMA)
+]
+
 
 class SignPlace(Definition):
-    """What is put on the page before a personal signature, and where; what is None is left out."""
+    """What is put on the page with a personal signature, and where; what is None is left out."""
 
     number: _NumberPlace | None = Field(None, description="where the number goes")
     date: _DatePlace | None = Field(None, description="where the date of the number goes")
     qr: _CodePlace | None = Field(None, description="where the QR code for verification goes")
+    signature: _SignaturePlace | None = Field(
+        None,
+        description="where the personal signature is seen, with the seal to its left; left out, "
+        "both signatures are invisible",
+    )
 
     def as_plain(self) -> dict[str, str | dict[str, int | float]]:
         """Return the places by item, JSON-able; what is left out is left out."""
-        placed = {"number": self.number, "date": self.date, "qr": self.qr}
+        placed = {
+            "number": self.number,
+            "date": self.date,
+            "qr": self.qr,
+            "signature": self.signature,
+        }
         return {item: anchor.as_plain() for item, anchor in placed.items() if anchor is not None}

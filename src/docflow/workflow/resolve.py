@@ -216,8 +216,8 @@ def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
                 "the seal is the last signature and adds nothing to the page; place belongs to the "
                 "personal signature before it",
             )
-        elif not (sign.place.number or sign.place.date or sign.place.qr):
-            yield place, "places nothing; name number, date or qr, or leave it out"
+        elif not sign.place.as_plain():
+            yield place, "places nothing; name number, date, qr or signature, or leave it out"
 
 
 def _levels(path: Path, sign: SignDefinition) -> Iterator[Complaint]:

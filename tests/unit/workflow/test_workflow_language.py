@@ -304,7 +304,8 @@ ONE_SLIP = [
     (
         "by: clerk}",
         "by: clerk, sign: {as: person, place: {}}}",
-        "12: transitions.go.sign.place: places nothing; name number, date or qr, or leave it out",
+        "12: transitions.go.sign.place: places nothing; name number, date, qr or signature, or "
+        "leave it out",
     ),
     (
         "by: clerk}",

@@ -80,7 +80,8 @@ class TransitionIn(Input):
     asked: InputObject = Field(default_factory=dict, description="Values for what it asks.")
     place: InputObject | None = Field(
         None,
-        description="Where `number`, `date`, `qr` and `capacity` go on the page: a place's name, or "
+        description="Where `number`, `date`, `qr`, `capacity` and the visible `signature` go on the "
+        "page: a place's name, or "
         "`{page, x, y}` in millimetres from the top-left corner.",
     )
     mandate: Name | None = Field(

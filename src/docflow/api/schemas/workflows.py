@@ -77,7 +77,9 @@ class SignOut(Output):
     fallback: str | None = Field(
         description="Lower level made instead when what the level needs stays away."
     )
-    place: JsonObject = Field(description="Where number, date and QR code go on the page.")
+    place: JsonObject = Field(
+        description="Where number, date, QR code and signature go on the page."
+    )
 
 
 class TransitionShown(Output):
