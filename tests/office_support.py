@@ -242,7 +242,11 @@ class Instance:
     def run(self, outcome: Outcome, done: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the job of an outcome to its end; `done` are results of steps that succeeded."""
         assert outcome.job_id is not None
-        job = self.job(outcome.job_id)
+        return self.run_job(outcome.job_id, done)
+
+    def run_job(self, job_id: str, done: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run a job to its end, as `run` does."""
+        job = self.job(job_id)
         remembered = {} if done is None else done
 
         def step(name: str, function: Callable[[], Any]) -> Any:

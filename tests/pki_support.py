@@ -8,7 +8,7 @@ or to talk without end. Its clock is the test's: answers carry the time that `Li
 | `root` | itself | the organisation's root |
 | `authority` | root | issues people and seals; revocation by OCSP and CRL |
 | `tsa-authority` | root | issues time-stamp authorities; revocation by OCSP and CRL |
-| `person`, `seal` | authority | good until the end of 2028 |
+| `person`, `person-second`, `person-third`, `seal` | authority | good until the end of 2028 |
 | `revoked` | authority | revoked on 2026-02-01 |
 | `expired` | authority | valid in 2024 only |
 | `expiring` | authority | valid until 2026-03-20 |
@@ -80,6 +80,8 @@ _ENTITIES: dict[str, dict[str, str]] = {
     "ocsp": {"common-name": "OCSP"},
     "tsa-ocsp": {"common-name": "OCSP của CA dấu thời gian"},
     "person": {"common-name": "Nguyễn Hồng Sơn", "surname": "Nguyễn"},
+    "person-second": {"common-name": "Bùi Thanh Mai", "surname": "Bùi"},
+    "person-third": {"common-name": "Trần Quốc Dũng", "surname": "Trần"},
     "seal": {"common-name": "Sở Nội vụ tỉnh Lam Giang", "organization-identifier": "NTRVN-1"},
     "revoked": {"common-name": "Đã bị thu hồi", "surname": "Trần"},
     "expired": {"common-name": "Đã hết hạn", "surname": "Lê"},
@@ -143,6 +145,8 @@ def _configuration(port: int, years: int) -> dict[str, Any]:
         "ocsp": _cert("authority", "2020-01-01", "2045-01-01", profiles=["ocsp-responder"]),
         "tsa-ocsp": _cert("tsa-authority", "2020-01-01", "2045-01-01", profiles=["ocsp-responder"]),
         "person": _signer("authority", "2025-01-01", "2029-01-01"),
+        "person-second": _signer("authority", "2025-01-01", "2029-01-01"),
+        "person-third": _signer("authority", "2025-01-01", "2029-01-01"),
         "seal": _signer("authority", "2025-01-01", "2029-01-01"),
         "revoked": _signer("authority", "2025-01-01", "2029-01-01", revocation=_REVOKED),
         "expired": _signer("authority", "2024-01-01", "2025-01-01"),

@@ -95,6 +95,7 @@ def apply_effects(
                 placed = effect.place.as_plain() if effect.place else {}
                 chosen = _signer(desk, uow, effect, facts.actor_id)
                 _require_openers(desk, uow, row, decision.trigger)
+                _require_free_page(row, effect, place)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
                 pending |= _capacity(uow, effect, facts.actor_id, mandate)
                 _wait_for(desk, uow, row, applied, pending, placed | check_place(place or {}))
@@ -155,6 +156,18 @@ def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None
         return {}
     line = capacity_line(uow.connection, person_id, mandate, uow.now)
     return {"mandate": mandate, "capacity": line}
+
+
+def _require_free_page(row: Row, effect: Sign, place: Mapping[str, Any] | None) -> None:
+    """Refuse to place anything on a page that another person has signed already."""
+    if place and _is_personal(effect) and row["signed_person"]:
+        raise InvalidInputError(
+            "Another person has signed the page; nothing more goes on it.",
+            code="stamp-anchor",
+            fields=[
+                FieldProblem("/place", "leave it out: the first signature's request places all")
+            ],
+        )
 
 
 def _require_openers(desk: Desk, uow: UnitOfWork, row: Row, trigger: str) -> None:

@@ -10,6 +10,7 @@ Rule: both work under the id of the firing that asked for the signature, which i
 """
 
 import base64
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from docflow.documents.signer_choice import revoked
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError, InvalidInputError
 from docflow.people.signer_certificates import certificate_row
-from docflow.release import sign
+from docflow.release import persons, sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
+from docflow.release.levels import no_earlier
 from docflow.release.looking import looks_of
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
@@ -89,11 +91,12 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     signer = work.person(studio, job.payload["requested_by"])
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        slot = persons.slot_of(studio, document_id, source)
         looks = looks_of(studio, job, source, signer, now)
         prepared = prepare_person(
-            path, target, identity, now=now, reason=reason, location=place, looks=looks
+            path, target, identity, now=now, reason=reason, location=place, looks=looks, slot=slot
         )
-        return prepared.to_json()
+        return prepared.to_json() | {"persons": persons.earlier(source)}
 
     staged = work.done(studio, job.job_id, "staged")
     made = work.each(studio, document_id, "prepared", staged, make, file_id="file_id")
@@ -156,14 +159,27 @@ def _embed(studio: Studio, session_id: str, document_id: str) -> int:
         prepared = Prepared.from_json(source["evidence"])
         signature = base64.b64decode(session["signatures"][source["file_id"]])
         finish_person(path, target, identity, prepared, signature, now=session["signing_time"])
+        before = persons.earlier(source)
         validate_person_signed(
-            target, studio.signers.own_roots, person=identity.certificate, now=now
+            target,
+            studio.signers.own_roots,
+            person=identity.certificate,
+            now=no_earlier(now, _newest_stamp(before)),
+            timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
+            earlier=persons.expected(before),
+            of=of,
         )
-        return {"signer": identity.name, "certificate_sha256": identity.sha256}
+        made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
+        return made_by | {"persons": before}
 
+    of = persons.how_many(studio, document_id)
     ready = work.done(studio, session_id, "prepared")
     made = work.each(studio, document_id, "signed", ready, make, file_id="file_id")
     return len(work.record(studio, document_id, session_id, "signed", made))
+
+
+def _newest_stamp(before: Sequence[persons.Signature]) -> str | None:
+    return max((one["stamped_at"] for one in before if one.get("stamped_at")), default=None)
 
 
 def _complete(studio: Studio, session_id: str, document_id: str) -> None:

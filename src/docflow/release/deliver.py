@@ -12,23 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
-from docflow.db import Row, UnitOfWork, all_rows
+from docflow.db import Row, UnitOfWork
 from docflow.documents import rows
 from docflow.documents.fire import complete
 from docflow.jobs.model import JobRun
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
-from docflow.release import archive
+from docflow.release import archive, persons
 from docflow.release import studio as work
 from docflow.release.encrypt import encrypt_all, recorded, require_same, require_whole
 from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.looking import seal_look
 from docflow.release.sign import put_files
 from docflow.release.studio import Studio
-from docflow.release.tables import deliveries, signature_steps
+from docflow.release.tables import deliveries
 from docflow.signing.levels import Level, level_named
 from docflow.signing.pades import seal
 from docflow.signing.strict import SignedFile, validate_release
@@ -67,22 +65,25 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
     now = studio.desk.database.clock.now()
     identity = studio.signers.seal(now)
     place = studio.desk.catalogue.seed.organisation.place
-    persons = _person_evidence(studio, document_id)
+    signed_by = persons.on_files(studio, document_id)
+    of = persons.how_many(studio, document_id)
     document = work.document_row(studio, document_id)
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
+        first, *others = persons.carried(signed_by, source)
+        persons.require_all((first, *others), of)
         sealed = seal(
             path, target, identity, now=now, location=place,
             level=level, longterm=studio.desk.levels.longterm,
             look=seal_look(studio, document, source, now),
         )  # fmt: skip
-        person = persons[source["sha256"]]
         return {
             "signer": identity.name,
             "seal_sha256": identity.sha256,
-            "person_sha256": person["certificate_sha256"],
-            "person_level": person.get("level", "B-B"),
+            "person_sha256": first["certificate_sha256"],
+            "person_level": first.get("level", "B-B"),
+            "others": others,
             **evidence_of(sealed),
         }
 
@@ -93,19 +94,6 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
 
     made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, job.job_id, "sealed", made))
-
-
-def _person_evidence(studio: Studio, document_id: str) -> dict[str, dict[str, Any]]:
-    """Return, by digest of a signed file, what the sign job recorded of its signature."""
-    table = signature_steps
-    with studio.desk.database.read() as connection:
-        found = all_rows(
-            connection,
-            sa.select(table.c.sha256, table.c.evidence).where(
-                table.c.document_id == document_id, table.c.step == "signed"
-            ),
-        )
-    return {row["sha256"]: row["evidence"] for row in found}
 
 
 def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
@@ -124,6 +112,7 @@ def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
                     person_level=level_named(row["evidence"].get("person_level", "B-B")),
                     seal_level=level_named(row["evidence"].get("level", "B-B")),
                     timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
+                    others=persons.expected(row["evidence"].get("others", ())),
                 )
             )
     return judged
@@ -136,6 +125,7 @@ def _validate(studio: Studio, job: JobRun, document_id: str, validated: list[Sig
         {
             "validated_at": rfc3339(file.validated_at),
             "person": file.person.signer,
+            "others": [one.signer for one in file.others],
             "seal": file.seal.signer,
             "indication": file.seal.indication,
             "level": file.seal_level,

@@ -29,6 +29,7 @@ from docflow.kernel.actor import Actor
 from docflow.kernel.errors import InvalidInputError
 from docflow.people import access
 from docflow.people.tables import recipients
+from docflow.release.persons import earlier
 from docflow.release.studio import Studio
 from docflow.release.tables import deliveries, signature_steps
 
@@ -201,7 +202,7 @@ def _day(catalogue: Catalogue, moment: datetime | None) -> date | None:
 
 
 def _signers(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Return, by document, who signed the main file that counts, as its certificate names them."""
+    """Return, by document, who signed the main file that counts, as their certificates name them."""
     statement = (
         sa.select(files.c.document_id, signature_steps.c.evidence)
         .join(
@@ -221,7 +222,8 @@ def _signers(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
         )
     )
     return {
-        row["document_id"]: row["evidence"]["signer"] for row in all_rows(connection, statement)
+        row["document_id"]: ", ".join(one["signer"] for one in (*earlier(row), row["evidence"]))
+        for row in all_rows(connection, statement)
     }
 
 

@@ -1,13 +1,17 @@
 """The `sign` job: staged → signed → the transition completes.
 
-Steps: `staged` puts number, date and code on the main file (annexes stay as they are); `signed` puts
+Steps: `staged` puts number, date and code on the main file (annexes stay as they are), or takes the
+files as they are if another person has signed them already; `signed` puts
 the requester's personal signature on every file and checks it; `complete` fires the transition with
 the signed files as evidence. Each step's result is recorded before the next begins.
 """
 
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from docflow.db import Row, UnitOfWork
 from docflow.documents.create import entry_of
@@ -17,12 +21,14 @@ from docflow.documents.tables import files
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
+from docflow.release import persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.looking import looks_of
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
+from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.pades import sign_person
 from docflow.signing.plan import StampPlan, plan_stamp
@@ -41,9 +47,14 @@ def run(studio: Studio, job: JobRun) -> None:
 
 
 def stage(studio: Studio, job: JobRun, document_id: str) -> int:
-    """Put number, date, code and capacity on the main file; return how many files were staged."""
+    """Put number, date, code and capacity on the main file; return how many files were staged.
+
+    Nothing is put on a page that a person has signed: the next one signs it as it is.
+    """
     if recorded := work.done(studio, job.job_id, "staged"):
         return len(recorded)
+    if signed := work.current_files(studio, document_id, "signed"):
+        return persons.stage_signed(studio, document_id, job.job_id, signed)
     row = work.document_row(studio, document_id)
     sources = work.current_files(studio, document_id, "original")
     if not sources:
@@ -69,17 +80,14 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
         return len(recorded)
     now = studio.desk.database.clock.now()
     signer = work.person(studio, job.payload["requested_by"])
-    identity = studio.signers.person(signer["login"], signer["name"], now)
-    with studio.desk.database.read() as connection:
-        requester = job.payload["requested_by"]
-        require_enrolled(connection, studio.desk.policy, requester, identity)
-    require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    identity = _identity(studio, job.payload["requested_by"], signer, now)
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
     longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
+        slot, before = persons.slot_of(studio, document_id, source), persons.earlier(source)
         signed = sign_person(
             path,
             target,
@@ -89,6 +97,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             location=place,
             level=level,
             longterm=longterm,
+            slot=slot,
             looks=looks_of(studio, job, source, signer, now),
         )
         evidence = evidence_of(signed)
@@ -99,8 +108,11 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             now=no_earlier(now, evidence["stamped_at"]),
             level=level,
             timestamp_roots=longterm.timestamp_roots,
+            earlier=persons.expected(before),
+            of=slot.of,
         )
-        return {"signer": identity.name, "certificate_sha256": identity.sha256, **evidence}
+        made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
+        return made_by | evidence | {"persons": before}
 
     def all_at(level: Level) -> list[work.Made]:
         return work.each(
@@ -109,6 +121,15 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
 
     made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, job.job_id, "signed", made))
+
+
+def _identity(studio: Studio, person_id: str, signer: Row, now: datetime) -> SignerIdentity:
+    """Return what a person signs with, if they may now."""
+    identity = studio.signers.person(signer["login"], signer["name"], now)
+    with studio.desk.database.read() as connection:
+        require_enrolled(connection, studio.desk.policy, person_id, identity)
+    require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    return identity
 
 
 def _complete(studio: Studio, job: JobRun, document_id: str) -> None:
@@ -124,7 +145,13 @@ def _complete(studio: Studio, job: JobRun, document_id: str) -> None:
 def put_files(
     studio: Studio, uow: UnitOfWork, row: Row, made: list[Row], form: str
 ) -> dict[str, Any]:
-    """List what a job made as the document's current files of `form`; return what history says."""
+    """List what a job made as the document's current files of `form`; return what history says.
+
+    What another person's signature made before is current no longer: the new files carry it too.
+    """
+    if form == "signed":
+        before = sa.and_(files.c.form == form, files.c.current)
+        uow.alter(files, row["id"], before, {"current": False})
     new = [
         {
             **_named(studio, uow, row, item),

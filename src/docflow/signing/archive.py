@@ -30,7 +30,7 @@ from docflow.signing.embedding import (
 )
 from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.outside.timestamps import TimestampFault
-from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
+from docflow.signing.pades import SEAL_FIELD, person_fields
 from docflow.signing.report import VerificationReport
 from docflow.signing.stampfacts import StampFacts
 from docflow.signing.trust import TrustRoots
@@ -160,11 +160,13 @@ def validate_renewed(
 
 def _faults(report: VerificationReport, number: int) -> list[str]:
     archive = [f"{ARCHIVE_FIELD}{n}" for n in range(1, number + 1)]
-    fields = tuple(sorted([PERSON_FIELD, SEAL_FIELD, *archive]))
+    # how many persons signed was judged when it was released; all that may differ is a stamp
+    persons = max(1, len(report.field_names) - 1 - number)
+    fields = tuple(sorted([*person_fields(persons), SEAL_FIELD, *archive]))
     by_field = {one.field: one for one in report.signatures}
     newest, sealed = by_field.get(archive[-1]), by_field.get(SEAL_FIELD)
     rules = (
-        (report.revisions == number + 3, f"It has {report.revisions} versions."),
+        (report.revisions == number + 2 + persons, f"It has {report.revisions} versions."),
         (report.field_names == fields, f"Its fields are {', '.join(report.field_names)}."),
         (
             newest is not None

@@ -44,7 +44,14 @@ from docflow.signing.keysigner import (
     signature_bytes,
     verifies,
 )
-from docflow.signing.pades import PersonSigned, add_fields, person_metadata, person_style
+from docflow.signing.pades import (
+    ONLY,
+    PersonSigned,
+    Slot,
+    make_room,
+    person_metadata,
+    person_style,
+)
 from docflow.signing.trust import TrustRoots
 
 _CHUNK_BYTES = 1 << 20
@@ -174,21 +181,25 @@ def prepare_person(
     now: datetime,
     reason: str | None = None,
     location: str | None = None,
+    slot: Slot = ONLY,
     looks: Looks | None = None,
 ) -> Prepared:
     """Write `source` to `target` with room for a personal signature, and tell what to sign.
 
+    `slot` says which person of how many.
+
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
-        ConflictError: code `already-signed` if it carries signature fields.
+        ConflictError: code `already-signed` or `not-signed` if it does not carry exactly the signatures
+            that come before.
     """
     signer = identity.signer
     with source.open("rb") as original, target.open("w+b") as output:
         try:
             writer = IncrementalPdfFileWriter(original)
-            add_fields(writer, looks)
+            make_room(writer, looks, slot=slot)
             pdf_signer = PdfSigner(
-                person_metadata(identity, reason, location),
+                person_metadata(identity, reason, location, slot),
                 signer=signer,
                 stamp_style=person_style(looks),
             )
@@ -198,22 +209,27 @@ def prepare_person(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
                 code="pdf-broken",
             ) from error
-        attributes = blocking(
-            signer.signed_attrs(
-                digest.document_digest,
-                signer.digest_name,
-                attr_settings=PdfCMSSignedAttributes(),
-                use_pades=True,
-            )
-        )
         return Prepared(
             digest.document_digest,
             digest.reserved_region_start,
             digest.reserved_region_end,
-            attributes.dump(),
+            _attributes(signer, digest.document_digest),
             signer.digest_name,
             _digest(output),
         )
+
+
+def _attributes(signer: IdentitySigner, document_digest: bytes) -> bytes:
+    """Return the DER of the attributes that a signature over the digest signs."""
+    attributes: cms.CMSAttributes = blocking(
+        signer.signed_attrs(
+            document_digest,
+            signer.digest_name,
+            attr_settings=PdfCMSSignedAttributes(),
+            use_pades=True,
+        )
+    )
+    return bytes(attributes.dump())
 
 
 def _with_room(

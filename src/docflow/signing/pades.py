@@ -1,13 +1,16 @@
-"""Sign a PDF as a person, then seal it as the organisation: PAdES baseline B-B to B-LTA.
+"""Sign a PDF as one or more persons, then seal it as the organisation: PAdES baseline B-B to B-LTA.
 
 Rules, in this order and no other:
-1. The personal signature comes first. Its update adds both signature fields, `Person` and `Seal`; the
-   seal's field carries the lock (all fields, no changes) that its signature will put in force. The
-   personal signature certifies the document and admits form filling: the seal.
-2. The seal comes last and covers every byte. After it nothing may change but archive time stamps.
-3. What comes out here is not yet released: `strict.validate_release` judges it first.
+1. The first personal signature's update adds every signature field: `Person`, one more for each person
+   who signs after (`Person2`, `Person3`, …), and `Seal`; the seal's field carries the lock (all fields,
+   no changes) that its signature will put in force. The first signature certifies the document and
+   admits form filling: the fields that are there. A certified file admits no field added later.
+2. Later persons fill the next field, in order, with approval signatures.
+3. The seal comes last, when every person has signed, and covers every byte. After it nothing may change
+   but archive time stamps.
+4. What comes out here is not yet released: `strict.validate_release` judges it first.
 
-Both are incremental updates, so the signed bytes of the person stay as they were. Files of 100 MB pass
+All are incremental updates, so what a person signed stays as it was. Files of 100 MB pass
 through in bounded memory.
 
 Source: ISO 32000-2, 12.8; ETSI EN 319 142-1 (B-B: no signing-time attribute, the time is /M).
@@ -15,6 +18,7 @@ Source: ISO 32000-2, 12.8; ETSI EN 319 142-1 (B-B: no signing-time attribute, th
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +44,48 @@ from docflow.signing.stampfacts import StampFacts
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
+MOST_PERSONS = 8
 _Facts = tuple[str, int, str, str, datetime, Level, str | None, datetime | None, StampFacts | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """Which of the personal signatures of a file one is: the `number`-th of `of`, both from 1."""
+
+    number: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no file has.
+
+        Raises:
+            ValueError: if it is not within its own bound, or that is over `MOST_PERSONS`.
+        """
+        if not 1 <= self.number <= self.of <= MOST_PERSONS:
+            raise ValueError(f"no file has a personal signature {self.number} of {self.of}")
+
+    @property
+    def field(self) -> str:
+        """The name of its field."""
+        return person_field(self.number)
+
+
+ONLY = Slot()
+
+
+def person_field(number: int) -> str:
+    """Return the name of the field of the `number`-th personal signature: `Person`, `Person2`, …."""
+    return PERSON_FIELD if number == 1 else f"{PERSON_FIELD}{number}"
+
+
+def person_fields(count: int) -> list[str]:
+    """Return the names of the fields of `count` personal signatures, in the order of signing."""
+    return [person_field(number) for number in range(1, count + 1)]
+
+
+@dataclass(frozen=True, slots=True)
 class PersonSigned:
-    """A file with the personal signature on it, not yet sealed; `stamped_at` is what `authority` says."""
+    """A file with a personal signature on it, not yet sealed; `stamped_at` is what `authority` says."""
 
     path: Path
     sha256: str
@@ -61,7 +101,7 @@ class PersonSigned:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A file with both signatures on it, not yet judged; `stamped_at` is what `authority` says."""
+    """A file with all signatures on it, not yet judged; `stamped_at` is what `authority` says."""
 
     path: Path
     sha256: str
@@ -86,22 +126,26 @@ def sign_person(
     level: Level = "B-B",
     longterm: LongTerm | None = None,
     looks: Looks | None = None,
+    slot: Slot = ONLY,
 ) -> PersonSigned:
-    """Write `source`, signed by a person, to `target`; `looks` is what both signatures will show.
+    """Write `source`, signed by a person, to `target`.
+
+    `slot` says which person of how many; `looks` is what the first one's signature and the seal will show.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is; `stamp-anchor` or
             `stamp-text` for looks that cannot be put there.
-        ConflictError: code `already-signed` if it carries signature fields; and as `sign_into`.
+        ConflictError: code `already-signed` or `not-signed` if it does not carry exactly the signatures
+            that come before; and as `sign_into`.
         ValueError: if `identity` is not a person's, `now` has no offset, or the level is B-LTA.
     """
     _require(identity, "person", now)
     if level == "B-LTA":
         raise ValueError("the archive time stamp comes after the seal, not before it")
     made = sign_into(
-        source, target, identity, person_metadata(identity, reason, location),
-        prepare=lambda writer: add_fields(writer, looks), now=now, level=level, longterm=longterm,
-        style=person_style(looks),
+        source, target, identity, person_metadata(identity, reason, location, slot),
+        prepare=partial(make_room, looks=looks, slot=slot),
+        now=now, level=level, longterm=longterm, style=person_style(looks),
     )  # fmt: skip
     return PersonSigned(target, *_facts(made, identity, now))
 
@@ -118,29 +162,17 @@ def seal(
     longterm: LongTerm | None = None,
     look: Look | None = None,
 ) -> Sealed:
-    """Write `source`, which a person signed here, to `target` with the organisation's seal on it.
+    """Write `source`, which every person signed here, to `target` with the organisation's seal on it.
 
     `look` is what the seal shows, where the person's update has given it a place.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be sealed as it is.
-        ConflictError: code `not-signed` if the personal signature or the seal's field is missing,
+        ConflictError: code `not-signed` if a personal signature or the seal's field is missing,
             `already-sealed` if the seal is there; and as `sign_into`.
         ValueError: if `identity` is not an organisation's, or `now` has no offset.
     """
     _require(identity, "organisation", now)
-
-    def prepare(writer: IncrementalPdfFileWriter) -> None:
-        fields = {name: value is not None for name, value, _ in enumerate_sig_fields(writer.prev)}
-        if fields == {PERSON_FIELD: True, SEAL_FIELD: False}:
-            return
-        if fields.get(SEAL_FIELD):
-            raise ConflictError("The file already carries the seal.", code="already-sealed")
-        raise ConflictError(
-            "Only a file with one personal signature made here can be sealed; this one has "
-            f"{', '.join(sorted(fields)) or 'no signature field'}.",
-            code="not-signed",
-        )
 
     metadata = PdfSignatureMetadata(
         field_name=SEAL_FIELD,
@@ -153,9 +185,24 @@ def seal(
     )
     made = sign_into(
         source, target, identity, metadata,
-        prepare=prepare, now=now, level=level, longterm=longterm, style=Drawn(look=look),
+        prepare=_require_sealable, now=now, level=level, longterm=longterm, style=Drawn(look=look),
     )  # fmt: skip
     return Sealed(target, *_facts(made, identity, now))
+
+
+def _require_sealable(writer: IncrementalPdfFileWriter) -> None:
+    """Refuse to seal anything but a file that every person has signed here, and nobody sealed."""
+    fields = _filled(writer)
+    persons = len(fields) - 1
+    if persons and fields == dict.fromkeys(person_fields(persons), True) | {SEAL_FIELD: False}:
+        return
+    if fields.get(SEAL_FIELD):
+        raise ConflictError("The file already carries the seal.", code="already-sealed")
+    raise ConflictError(
+        "Only a file with every personal signature made here can be sealed; this one has "
+        f"{_told(fields)}.",
+        code="not-signed",
+    )
 
 
 def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
@@ -173,14 +220,14 @@ def _facts(made: Embedded, identity: SignerIdentity, now: datetime) -> _Facts:
 
 
 def person_metadata(
-    identity: SignerIdentity, reason: str | None, location: str | None
+    identity: SignerIdentity, reason: str | None, location: str | None, slot: Slot = ONLY
 ) -> PdfSignatureMetadata:
-    """Return what a personal signature says of itself: it certifies, and admits form filling."""
+    """Return what a personal signature says of itself: the first certifies, and admits form filling."""
     return PdfSignatureMetadata(
-        field_name=PERSON_FIELD,
+        field_name=slot.field,
         md_algorithm=identity.signer.digest_name,
         subfilter=SigSeedSubFilter.PADES,
-        certify=True,
+        certify=slot.number == 1,
         docmdp_permissions=MDPPerm.FILL_FORMS,
         reason=reason,
         location=location,
@@ -189,24 +236,58 @@ def person_metadata(
 
 
 def person_style(looks: Looks | None) -> Drawn:
-    """Return what draws the personal signature's field, if it is visible."""
+    """Return what draws a personal signature's field, if it is visible."""
     return Drawn(look=looks.person if looks else None)
 
 
-def add_fields(writer: IncrementalPdfFileWriter, looks: Looks | None = None) -> None:
-    """Add the fields of both signatures to a file that has none; `looks` gives them their places.
+def make_room(
+    writer: IncrementalPdfFileWriter, looks: Looks | None = None, *, slot: Slot = ONLY
+) -> None:
+    """Prepare a file for one personal signature: the first one's update adds the fields of all.
+
+    `looks` gives the first one's field and the seal's their places; later persons' are not seen.
 
     Raises:
-        ConflictError: code `already-signed` if it has any.
+        ConflictError: code `already-signed` if a first signature meets any field, or the slot is
+            filled; `not-signed` if the file does not carry exactly the signatures before the slot.
         InvalidInputError: code `stamp-anchor` or `stamp-text` for looks that cannot be put there.
     """
-    if any(True for _ in enumerate_sig_fields(writer.prev)):
+    fields = _filled(writer)
+    if slot.number == 1 and not fields:
+        _add_fields(writer, slot.of, looks)
+        return
+    if slot.number == 1:
         raise ConflictError(
             "The file already has signature fields; the personal signature must be the first.",
             code="already-signed",
         )
+    before = {person_field(number): number < slot.number for number in range(1, slot.of + 1)}
+    if fields == before | {SEAL_FIELD: False}:
+        return
+    if fields.get(slot.field):
+        raise ConflictError(f"The file's field {slot.field} is signed.", code="already-signed")
+    raise ConflictError(
+        f"Personal signature {slot.number} of {slot.of} goes on a file with exactly those before it, "
+        f"made here; this one has {_told(fields)}.",
+        code="not-signed",
+    )
+
+
+def _filled(writer: IncrementalPdfFileWriter) -> dict[str, bool]:
+    """Return every signature field of a file, and whether it is signed."""
+    return {name: value is not None for name, value, _ in enumerate_sig_fields(writer.prev)}
+
+
+def _told(fields: dict[str, bool]) -> str:
+    said = [f"{name} {'signed' if fields[name] else 'empty'}" for name in sorted(fields)]
+    return ", ".join(said) or "no signature field"
+
+
+def _add_fields(writer: IncrementalPdfFileWriter, persons: int, looks: Looks | None) -> None:
     person, seal_ = spots(writer.prev, looks)
     append_signature_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
+    for name in person_fields(persons)[1:]:
+        append_signature_field(writer, SigFieldSpec(name))
     lock = FieldMDPSpec(FieldMDPAction.ALL)
     append_signature_field(
         writer,

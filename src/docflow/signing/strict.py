@@ -2,15 +2,16 @@
 
 Rules:
 - `SignedFile` is the only thing delivery accepts, and `validate_release` the only thing that makes it.
-- Two signatures, by exactly the two certificates expected: first the person, who certifies and admits
-  form filling; last the seal, which covers every byte and admits nothing. The person's version is
-  followed by the seal's update and by nothing else.
+- Exactly the signatures expected, in their order, by exactly their certificates: first a person, who
+  certifies and admits form filling; then the other persons; last the seal, which covers every byte and
+  admits nothing. Each person's version is followed by the updates of the signatures after it, which
+  fill the fields that were there, and by nothing else.
 - After the seal come archive time stamps, if its level is B-LTA, and nothing else: each an update of
   its own, of known authorities, the last over the whole file.
 - Each signature reaches the level expected of it, by the validation of that level, offline.
 - Anything else fails, and the error carries every reason.
 
-Judge a release by its seal: a personal signature alone stays good when a third one is added.
+Judge a release by its seal: a personal signature alone stays good when another one is added.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +26,9 @@ from docflow.kernel.errors import IntegrityError
 from docflow.signing.ades import levels_reached
 from docflow.signing.embedding import ARCHIVE_FIELD
 from docflow.signing.levels import Level, reaches
-from docflow.signing.pades import PERSON_FIELD, SEAL_FIELD
+from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
+from docflow.signing.room import certified_fields
 from docflow.signing.trust import TrustRoots, sha256_of
 from docflow.signing.validate import verify
 
@@ -38,8 +40,19 @@ _Rule = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """A personal signature that a file must carry: its certificate, or its SHA-256, and its level."""
+
+    certificate: x509.Certificate | str
+    level: Level = "B-B"
+
+
+@dataclass(frozen=True, slots=True)
 class SignedFile:
-    """A file that passed `validate_release`: its place then, and what it is for ever."""
+    """A file that passed `validate_release`: its place then, and what it is for ever.
+
+    `person` signed first, `others` after, in that order.
+    """
 
     path: Path
     sha256: str
@@ -50,6 +63,7 @@ class SignedFile:
     person_level: Level
     seal_level: Level
     archive_stamps: tuple[SignatureReport, ...]
+    others: tuple[SignatureReport, ...]
     key: InitVar[object]
 
     def __post_init__(self, key: object) -> None:
@@ -76,18 +90,20 @@ def validate_release(
     person_level: Level = "B-B",
     seal_level: Level = "B-B",
     timestamp_roots: TrustRoots = _NONE,
+    others: Sequence[Expected] = (),
 ) -> SignedFile:
     """Return the proof that the file at `path` may be released.
 
     Args:
         path: the file, signed and sealed.
         roots: the organisation's own roots.
-        person: the certificate expected on the personal signature, or its SHA-256.
+        person: the certificate expected on the first personal signature, or its SHA-256.
         seal: the certificate expected on the seal, or its SHA-256.
         now: the validation time.
-        person_level: what the personal signature must reach.
+        person_level: what the first personal signature must reach.
         seal_level: what the seal must reach; archive time stamps are there at B-LTA only.
         timestamp_roots: roots of time-stamp authorities, beside our own.
+        others: the further personal signatures, in the order in which they were made.
 
     Raises:
         IntegrityError: code `release-not-valid`, with every reason in `extra["reasons"]`.
@@ -95,25 +111,24 @@ def validate_release(
     """
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
     stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
-    reasons = _faults(_common_rules(report, 2, stamps))
-    if not reasons:
-        first, last, *_ = report.signatures
-        reasons = _faults(
-            [
-                *_signature_rules(first, "personal signature", PERSON_FIELD, _fingerprint(person)),
-                *_signature_rules(last, "seal", SEAL_FIELD, _fingerprint(seal)),
-                *_sealed_rules(first, last, stamps),
-                *_stamp_rules(stamps, seal_level),
-            ]
-        )
-    reached = {PERSON_FIELD: person_level, SEAL_FIELD: seal_level}
+    persons, count = [Expected(person, person_level), *others], 1 + len(others)
+    reasons = _faults(_common_rules(report, count + 1, count, stamps))
+    reasons = reasons or _faults(
+        [
+            *_persons_rules(report, persons, count),
+            *_seal_rules(report.signatures[count], _fingerprint(seal), count + 1, stamps),
+            *_stamp_rules(stamps, seal_level, count + 1),
+            _room_rule(path, count),
+        ]
+    )
+    reached = _levels(persons) | {SEAL_FIELD: seal_level}
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
     if reasons or report.sha256 is None or report.size_bytes is None:
         _refuse("The file may not be released", "release-not-valid", reasons)
-    first, last, *_ = report.signatures
+    first, *rest = report.signatures[: count + 1]
     return SignedFile(
-        path, report.sha256, report.size_bytes, first, last, now,
-        person_level, seal_level, stamps, key=_KEY,
+        path, report.sha256, report.size_bytes, first, rest[-1], now,
+        person_level, seal_level, stamps, tuple(rest[:-1]), key=_KEY,
     )  # fmt: skip
 
 
@@ -142,37 +157,57 @@ def validate_person_signed(
     now: datetime,
     level: Level = "B-B",
     timestamp_roots: TrustRoots = _NONE,
+    earlier: Sequence[Expected] = (),
+    of: int = 1,
 ) -> VerificationReport:
-    """Return the report on a file that carries exactly the personal signature expected.
+    """Return the report on a file that carries exactly the personal signatures expected, no seal.
+
+    Args:
+        path: the file, signed.
+        roots: the organisation's own roots.
+        person: the certificate expected on the newest signature, or its SHA-256.
+        now: the validation time.
+        level: what the newest signature must reach.
+        timestamp_roots: roots of time-stamp authorities, beside our own.
+        earlier: the personal signatures before it, in the order in which they were made.
+        of: how many personal signatures there will be; the fields of those to come are empty.
 
     Raises:
         IntegrityError: code `signature-not-valid`, with every reason in `extra["reasons"]`.
         FileNotFoundError: if there is no file.
     """
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
-    reasons = _faults(_common_rules(report, 1))
+    persons = [*earlier, Expected(person, level)]
+    count = len(persons)
+    reasons = _faults(_common_rules(report, count, of))
     if not reasons:
-        (only,) = report.signatures
+        newest = report.signatures[count - 1]
         reasons = _faults(
             [
-                *_signature_rules(only, "personal signature", PERSON_FIELD, _fingerprint(person)),
-                *_person_rules(only),
-                (only.coverage == "entire-file", "The personal signature does not cover the file."),
+                *_persons_rules(report, persons, count - 1),
+                *((_room_rule(path, of),) if count > 1 else ()),
+                (
+                    newest.coverage == "entire-file" and newest.changes_after == "none",
+                    f"The {_what(count)} does not cover the file.",
+                ),
             ]
         )
-    reasons = reasons or level_faults(path, roots + timestamp_roots, now, {PERSON_FIELD: level})
+    reasons = reasons or level_faults(path, roots + timestamp_roots, now, _levels(persons))
     if reasons:
         _refuse("The personally signed file is not valid", "signature-not-valid", reasons)
     return report
 
 
 def _common_rules(
-    report: VerificationReport, signatures: int, stamps: Sequence[SignatureReport] = ()
+    report: VerificationReport,
+    signatures: int,
+    persons: int,
+    stamps: Sequence[SignatureReport] = (),
 ) -> Iterable[_Rule]:
     found = len(report.signatures) - len(stamps)
     revisions = 1 + signatures + len(stamps)
     archive = [f"{ARCHIVE_FIELD}{number}" for number in range(1, len(stamps) + 1)]
-    expected = tuple(sorted([PERSON_FIELD, SEAL_FIELD, *archive]))
+    expected = tuple(sorted([*person_fields(persons), SEAL_FIELD, *archive]))
     yield not report.reasons or found > 0, " ".join(report.reasons)
     yield found == signatures, f"The file has {found} signatures, and {signatures} are expected."
     yield (
@@ -210,26 +245,68 @@ def _signature_rules(
     yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
 
 
-def _person_rules(first: SignatureReport) -> Iterable[_Rule]:
-    yield first.revision == 1, "The personal signature is not the first change of the file."
-    yield first.certifies, "The personal signature does not certify the document."
-    yield first.permits == "form-filling", f"The personal signature permits {first.permits}."
+def _room_rule(path: Path, persons: int) -> _Rule:
+    found = certified_fields(path)
+    expected = tuple(sorted([*person_fields(persons), SEAL_FIELD]))
+    return (
+        found == expected,
+        f"The fields were {', '.join(found) or 'none'} when the document was certified, and "
+        f"{', '.join(expected)} are expected: no field may come later.",
+    )
 
 
-def _sealed_rules(
-    first: SignatureReport, last: SignatureReport, stamps: Sequence[SignatureReport]
+def _what(number: int) -> str:
+    return "personal signature" if number == 1 else f"personal signature {number}"
+
+
+def _levels(persons: Sequence[Expected]) -> dict[str, Level]:
+    return {person_field(number): one.level for number, one in enumerate(persons, 1)}
+
+
+def _persons_rules(
+    report: VerificationReport, persons: Sequence[Expected], followed: int
 ) -> Iterable[_Rule]:
-    yield from _person_rules(first)
+    """Yield what must hold of the personal signatures, of which the first `followed` are followed."""
+    signed = [one.field for one in report.signatures if one.kind == "signature"]
+    for number, expected in enumerate(persons, 1):
+        one, what = report.signatures[number - 1], _what(number)
+        fingerprint = _fingerprint(expected.certificate)
+        yield from _signature_rules(one, what, person_field(number), fingerprint)
+        yield from _person_rules(one, what, number)
+        if number <= followed:
+            yield from _followed_rules(one, what, signed[number:])
+
+
+def _person_rules(one: SignatureReport, what: str, number: int) -> Iterable[_Rule]:
+    yield one.revision == number, f"The {what} is not change {number} of the file."
+    if number > 1:
+        yield not one.certifies, f"The {what} must not be the certification."
+        yield (
+            one.permits is None,
+            f"The {what} permits {one.permits}; that is the first one's to say.",
+        )
+        return
+    yield one.certifies, f"The {what} does not certify the document."
+    yield one.permits == "form-filling", f"The {what} permits {one.permits}."
+
+
+def _followed_rules(one: SignatureReport, what: str, after: Sequence[str]) -> Iterable[_Rule]:
     yield (
-        first.coverage == "entire-revision",
-        f"The personal signature covers {first.coverage}, and not its whole version.",
+        one.coverage == "entire-revision",
+        f"The {what} covers {one.coverage}, and not its whole version.",
     )
     yield (
-        first.changes_after == "form-filling" and first.changed_fields == (SEAL_FIELD,),
-        f"After the personal signature came {first.changes_after} "
-        f"({', '.join(first.changed_fields) or 'no field'}), and only the seal may.",
+        one.changes_after == "form-filling" and one.changed_fields == tuple(sorted(after)),
+        f"After the {what} came {one.changes_after} "
+        f"({', '.join(one.changed_fields) or 'no field'}), and only {', '.join(after)} may.",
     )
-    yield last.revision == 2, "The seal is not the last change of the file."  # noqa: PLR2004
+
+
+def _seal_rules(
+    last: SignatureReport, fingerprint: str, revision: int, stamps: Sequence[SignatureReport]
+) -> Iterable[_Rule]:
+    yield from _signature_rules(last, "seal", SEAL_FIELD, fingerprint)
+    yield last.revision == revision, "The seal is not the last change of the file."
     whole = "entire-revision" if stamps else "entire-file"
     yield last.coverage == whole, f"The seal covers {last.coverage}, and not the whole file."
     changes = "long-term-validation" if stamps else "none"
@@ -242,7 +319,9 @@ def _sealed_rules(
     yield not last.certifies, "The seal must not be the certification."
 
 
-def _stamp_rules(stamps: Sequence[SignatureReport], level: Level) -> Iterable[_Rule]:
+def _stamp_rules(
+    stamps: Sequence[SignatureReport], level: Level, signatures: int
+) -> Iterable[_Rule]:
     yield (
         bool(stamps) == (level == "B-LTA"),
         f"The file has {len(stamps)} archive time stamps, and its seal's level is {level}.",
@@ -251,7 +330,7 @@ def _stamp_rules(stamps: Sequence[SignatureReport], level: Level) -> Iterable[_R
         what = f"archive time stamp {number}"
         newest = number == len(stamps)
         yield (
-            one.field == f"{ARCHIVE_FIELD}{number}" and one.revision == number + 2,
+            one.field == f"{ARCHIVE_FIELD}{number}" and one.revision == number + signatures,
             f"The {what} is not where it belongs.",
         )
         yield one.format == _RFC3161, f"The {what} has the format {one.format}."

@@ -224,6 +224,10 @@ class TransitionDefinition(Definition):
         """Tell whether `effect` is among what the transition does."""
         return any(item.effect == effect for item in self.do)
 
+    def signs_as(self, who: Literal["person", "organisation"]) -> bool:
+        """Tell whether the transition signs as `who`."""
+        return self.sign is not None and self.sign.as_ == who
+
 
 class NeverRule(Definition):
     """`STATE without sign|seal|number`: no path may enter the state lacking that."""

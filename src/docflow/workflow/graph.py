@@ -1,15 +1,16 @@
 """What must hold on every path through a workflow; each violation prints a path that breaks it.
 
 A document's way is explored exactly: each node is a state together with what the document holds
-there (number, personal signature, seal, delivered). Guards that only those things decide are
+there (number, personal signatures, seal, delivered). Guards that only those things decide are
 respected; other guards are taken as passable.
 
 Properties:
 1. Every state can be reached, and every transition can fire somewhere.
 2. From everywhere a document can get, a final state can be reached.
-3. Nothing is delivered without number, personal signature and seal.
-4. The page is signed once: no second personal signature on one file, nothing after the seal, and
-   what the signature puts on the page (number, date) exists by then.
+3. Nothing is delivered without number, every personal signature and seal: each way to the seal makes
+   as many personal signatures as any other, since the first one's update makes room for all.
+4. At most `MOST_PERSONS` personal signatures are on one file, and nothing after the seal. What goes
+   on the page (number, date) exists by then, and goes there before the first signature.
 5. What was delivered never becomes editable again.
 6. In an outgoing workflow, a document that ends undelivered has its number voided.
 7. No one approves what they wrote: every `separate_from` leaves someone who could fire.
@@ -24,14 +25,16 @@ from docflow.workflow.definition import TransitionDefinition, WorkflowDefinition
 from docflow.workflow.resolve import Complaint
 from docflow.workflow.vocabulary import HOLDINGS
 
+MOST_PERSONS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a document is and what it holds."""
+    """Where a document is and what it holds; `sign` counts personal signatures, to one too many."""
 
     state: str
     number: bool = False
-    sign: bool = False
+    sign: int = 0
     seal: bool = False
     delivered: bool = False
 
@@ -50,11 +53,15 @@ class Step:
     after: Standing
 
 
+_NOWHERE = Standing("")
+_NO_STEP = Step("", _NOWHERE, _NOWHERE, _NOWHERE)
+
+
 class Graph:
     """Every standing that documents of one workflow can get to, with a shortest way to each."""
 
     def __init__(self, definition: WorkflowDefinition) -> None:
-        """Explore the workflow; at most 16 standings a state."""
+        """Explore the workflow; at most 80 standings a state."""
         self.definition = definition
         self.start = Standing(definition.initial)
         self.steps: dict[Standing, list[Step]] = {}
@@ -67,6 +74,13 @@ class Graph:
                 if step.after not in self._came_by:
                     self._came_by[step.after] = step
                     queue.append(step.after)
+        self.persons = max(step.signed.sign for step in (*self.all_steps(), _NO_STEP))
+
+    def holds(self, standing: Standing, holding: str) -> bool:
+        """Tell whether a document holds `number`, `seal`, or with `sign` every personal signature."""
+        if holding == "sign":
+            return standing.sign >= max(1, self.persons)
+        return bool(getattr(standing, holding))
 
     def _leaving(self, standing: Standing) -> Iterator[Step]:
         for trigger in self.definition.leaving(standing.state):
@@ -82,7 +96,7 @@ class Graph:
                 delivered=signed.delivered or transition.does("deliver"),
             )
             if self.definition.states[transition.to].is_editable:
-                after = replace(after, sign=False, seal=False)
+                after = replace(after, sign=0, seal=False)
             yield Step(trigger, standing, signed, after)
 
     def all_steps(self) -> Iterator[Step]:
@@ -108,9 +122,8 @@ def _apply(transition: TransitionDefinition, standing: Standing) -> Standing:
         standing,
         number=(standing.number or transition.number is not None)
         and not transition.does("void_number"),
-        sign=standing.sign or (transition.sign is not None and transition.sign.as_ == "person"),
-        seal=standing.seal
-        or (transition.sign is not None and transition.sign.as_ == "organisation"),
+        sign=min(standing.sign + transition.signs_as("person"), MOST_PERSONS + 1),
+        seal=standing.seal or transition.signs_as("organisation"),
     )
 
 
@@ -219,14 +232,14 @@ def _judge(graph: Graph, step: Step) -> Iterator[tuple[str, Complaint]]:
     way = graph.path(step.before, step)
     if transition.does("deliver"):
         for holding, words in HOLDINGS.items():
-            if not getattr(step.signed, holding):
+            if not (step.signed.sign if holding == "sign" else graph.holds(step.signed, holding)):
                 yield f"deliver {holding}", (path, f"delivers without {words}: {way}")
     if transition.sign is not None:
-        for complaint in _signing(transition, step):
+        for complaint in _signing(graph, transition, step):
             yield complaint, ((*path, "sign"), f"{complaint}: {way}")
     yield from _ending(definition, step, way)
     for rule in definition.never:
-        if rule.state == step.after.state and not getattr(step.after, rule.without):
+        if rule.state == step.after.state and not graph.holds(step.after, rule.without):
             yield (
                 f"never {rule.state} {rule.without}",
                 (path, f"breaks never: {rule.state} without {rule.without}: {way}"),
@@ -256,13 +269,20 @@ def _ending(
         )
 
 
-def _signing(transition: TransitionDefinition, step: Step) -> Iterator[str]:
+def _signing(graph: Graph, transition: TransitionDefinition, step: Step) -> Iterator[str]:
     sign = transition.sign
     if sign is None:
         return
     if step.before.seal:
         yield "signs after the seal, and the seal is the last signature"
-    elif sign.as_ == "person" and step.before.sign:
-        yield "puts a second personal signature on one file, which this version cannot tell apart"
-    if sign.place and (sign.place.number or sign.place.date) and not step.signed.number:
+    elif sign.as_ == "person" and step.before.sign >= MOST_PERSONS:
+        yield f"puts more than {MOST_PERSONS} personal signatures on one file"
+    elif sign.as_ == "organisation" and 0 < step.before.sign < graph.persons <= MOST_PERSONS:
+        yield (
+            f"seals with {step.before.sign} of {graph.persons} personal signatures; every way to the "
+            "seal has to make as many"
+        )
+    if sign.as_ == "person" and sign.place and step.before.sign:
+        yield "places something on a page that is signed already"
+    elif sign.place and (sign.place.number or sign.place.date) and not step.signed.number:
         yield "places a number or date on the page while the document may have no number"

@@ -10,11 +10,13 @@ Rules:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from transitions import EventData, Machine
 
 from docflow.workflow.definition import WorkflowDefinition
+from docflow.workflow.graph import Graph
 from docflow.workflow.rules import RULES, Case, Rule, Subject
 
 _Condition = str | Callable[..., bool | None]  # what `transitions` takes; ours are never text
@@ -73,6 +75,11 @@ class CompiledWorkflow:
     def name(self) -> str:
         """Return the workflow's name."""
         return self.definition.workflow
+
+    @cached_property
+    def persons(self) -> int:
+        """Return how many personal signatures a file carries when it is sealed."""
+        return Graph(self.definition).persons
 
     @property
     def version(self) -> int:

@@ -170,11 +170,66 @@ class TestDelivering:
 
 
 class TestSigning:
-    def test_a_second_personal_signature_on_one_file(self) -> None:
+    def test_a_second_personal_signature_on_every_way_is_sound(self) -> None:
+        data = source(
+            [*STATES, "half: {}"],
+            [
+                TRANSITIONS[0],
+                "first: {from: ready, to: half, by: leader, sign: {as: person}}",
+                "second: {from: half, to: signed, by: head, sign: {as: person}}",
+                *TRANSITIONS[2:],
+            ],
+        )
+        assert load_source(data, "letter.yaml").persons == 2
+
+    def test_personal_signatures_without_end(self) -> None:
         data = with_extra("cosign: {from: signed, to: signed, by: leader, sign: {as: person}}")
         assert told(data) == [
-            "16: transitions.cosign.sign: puts a second personal signature on one file, which this "
-            "version cannot tell apart: draft -submit-> ready -sign-> signed -cosign-> signed"
+            "16: transitions.cosign.sign: puts more than 8 personal signatures on one file: "
+            "draft -submit-> ready -sign-> signed" + " -cosign-> signed" * 8
+        ]
+
+    def test_a_way_to_the_seal_without_the_second_personal_signature(self) -> None:
+        data = with_extra(
+            "cosign: {from: signed, to: twice, by: head, sign: {as: person}}",
+            "send_both: {from: twice, to: out, by: clerk, sign: {as: organisation}, do: [deliver]}",
+            states=("twice: {}",),
+        )
+        assert told(data) == [
+            "15: transitions.send.sign: seals with 1 of 2 personal signatures; every way to the "
+            "seal has to make as many: draft -submit-> ready -sign-> signed -send-> out"
+        ]
+
+    def test_without_sign_means_without_every_personal_signature(self) -> None:
+        data = source(
+            [*STATES, "half: {}"],
+            [
+                TRANSITIONS[0],
+                "first: {from: ready, to: half, by: leader, sign: {as: person}}",
+                "second: {from: half, to: signed, by: head, sign: {as: person}}",
+                *TRANSITIONS[2:],
+            ],
+        )
+        data += b"never: [half without sign]\n"
+        assert [one.partition(": ")[2] for one in told(data)] == [
+            "transitions.first: breaks never: half without sign: "
+            "draft -submit-> ready -first-> half"
+        ]
+
+    def test_a_place_on_a_page_that_is_signed_already(self) -> None:
+        data = source(
+            [*STATES, "half: {}"],
+            [
+                TRANSITIONS[0],
+                "first: {from: ready, to: half, by: leader, sign: {as: person}}",
+                "second: {from: half, to: signed, by: head, "
+                "sign: {as: person, place: {qr: standard}}}",
+                *TRANSITIONS[2:],
+            ],
+        )
+        assert [one.partition(": ")[2] for one in told(data)] == [
+            "transitions.second.sign: places something on a page that is signed already: "
+            "draft -submit-> ready -first-> half -second-> signed"
         ]
 
     def test_a_signature_after_the_seal(self) -> None:

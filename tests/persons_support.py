@@ -1,0 +1,90 @@
+"""An instance with workflows in which several persons sign one PDF, each with a signature of their own."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from docflow.kernel.clock import ManualClock
+from docflow.kernel.resources import bundled
+from docflow.signing.report import VerificationReport
+from docflow.signing.validate import verify
+from tests.levels_support import write_services
+from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
+from tests.pki_support import PASSPHRASE, LivePki
+
+SECOND_LEADER = "mai.bt"
+PROCEDURES = ("outgoing-joint.yaml", "outgoing-three.yaml")
+DATA = Path(__file__).parent / "data" / "workflows"
+HEAD_FIRST = ((HEAD, "sign_as_head"), (LEADER, "countersign_as_leader"))
+LEADER_FIRST = ((LEADER, "sign_as_leader"), (HEAD, "countersign_as_head"))
+THREE = ((LEADER, "sign"), (SECOND_LEADER, "countersign"), (HEAD, "attest"))
+
+
+def persons_office(
+    folder: Path, prepared: Path, clock: ManualClock, *, level: str = "B-B", **settings: Any
+) -> Instance:
+    """Return an instance with those workflows, persons signing at `level`."""
+    copy_instance(prepared, folder / "var")
+    workflows = folder / "workflows"
+    shutil.copytree(bundled("workflows"), workflows)
+    for name in PROCEDURES:
+        text = (DATA / name).read_text("utf-8")
+        text = text.replace("{as: person, level: B-B", f"{{as: person, level: {level}")
+        if level != "B-B":
+            text = text.replace("{as: organisation, level: B-B", "{as: organisation, level: B-LTA")
+        (workflows / name).write_text(text, "utf-8")
+    url = f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}"
+    return Instance(folder / "var", url, clock, workflows_dir=workflows, **settings)
+
+
+def persons_at(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Instance:
+    """Return the same at B-T, sealed at B-LTA, with the identities and services of the living PKI."""
+    pki.now = clock.now
+    (folder / "passphrase").write_bytes(PASSPHRASE)
+
+    def named(label: str) -> dict[str, str]:
+        return {"pkcs12": str(pki.pkcs12(label)), "passphrase_file": str(folder / "passphrase")}
+
+    labels = {LEADER: "person", SECOND_LEADER: "person-second", HEAD: "person-third"}
+    signers = {
+        "roots": [str(pki.pem("root"))],
+        "seal": named("seal"),
+        "people": {login: named(label) for login, label in labels.items()},
+    }
+    (folder / "signers.yaml").write_text(yaml.safe_dump(signers))
+    return persons_office(
+        folder, prepared, clock, level="B-T", signers_file=folder / "signers.yaml",
+        signing_services_file=write_services(folder, pki),
+    )  # fmt: skip
+
+
+def approved(office: Instance, workflow: str, **values: Any) -> str:
+    document_id = office.draft(workflow=workflow, **values)
+    office.fire(SPECIALIST, document_id, "submit")
+    office.fire(HEAD, document_id, "approve")
+    return document_id
+
+
+def sign_all(office: Instance, document_id: str, order: Sequence[tuple[str, str]]) -> None:
+    for login, trigger in order:
+        office.run(office.fire(login, document_id, trigger))
+
+
+def stored(office: Instance, document_id: str, form: str, folder: Path) -> Path:
+    """Copy the document's current file of one form to a folder."""
+    (row,) = office.rows("files", document_id=document_id, form=form, current=True)
+    path = folder / f"{form}.pdf"
+    with office.services.store.open(row["storage_key"]) as file:
+        path.write_bytes(file.read())
+    return path
+
+
+def report_on(office: Instance, path: Path) -> VerificationReport:
+    studio = office.services.studio
+    return verify(
+        path, studio.desk.levels.longterm.timestamp_roots, now=office.services.clock.now(),
+        own_roots=studio.signers.own_roots,
+    )  # fmt: skip
