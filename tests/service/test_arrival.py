@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from docflow.api.schemas.documents import SignatureCheckOut, document_of
 from docflow.audit.verify import verify_everything
-from docflow.documents import change
+from docflow.documents import change, reclassify
 from docflow.documents.create import NewDocument, create
 from docflow.documents.intake import for_change
 from docflow.jobs.model import JobRun
@@ -213,6 +213,28 @@ def test_of_a_classified_document_the_verdict_is_kept_and_no_name(
     shown = SignatureCheckOut.of(row)
     assert (shown.signers[0].indication, shown.signers[0].signer) == ("TOTAL-PASSED", None)
     assert "verify the file itself" in shown.reasons[0]
+
+
+def test_a_report_is_sealed_and_opened_with_its_document(office: Instance, maker: Maker) -> None:
+    document = post(office, maker.pdf("B-B"))
+    run_jobs(office, document)
+    office.clear(CLERK)
+    before = office.show(CLERK, document).signatures
+    (kept,) = office.rows("signature_checks")
+    assert "signatures" in kept["report"]
+    level, _ = reclassify.raise_classification(
+        office.services.desk, office.actor(CLERK), document, "confidential",
+        reason="có nội dung mật", if_version=office.row(document)["version"],
+    )  # fmt: skip
+    assert level == "confidential"
+    (sealed,) = office.rows("signature_checks")
+    assert sealed["report"].keys() == {"sealed"}
+    assert sealed["indication"] == kept["indication"]
+    assert office.show(CLERK, document).signatures == before
+    services = office.services
+    services.sequencer.run()
+    report = verify_everything(services.database, services.store, services.log_key.verifier)
+    assert report.findings == ()
 
 
 class TestGuard:

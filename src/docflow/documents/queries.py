@@ -187,7 +187,7 @@ def show(desk: Desk, actor: Actor, document_id: str) -> Shown:
             given,
             _available(desk, connection, actor, full),
             desk.catalogue.remind_at(definition.calendar, row["due_at"], remind),
-            signature_checks.of_document(connection, document_id)
+            signature_checks.opened(desk, connection, row)
             if row["direction"] == "incoming"
             else (),
         )

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork, all_rows
 from docflow.db.ledger import seal_existing
-from docflow.documents import resealing, rows
+from docflow.documents import resealing, rows, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.sealed_rows import details_place, pending_place, reason_place
 from docflow.documents.tables import data_keys, documents, files, register_entries
@@ -126,7 +126,7 @@ def _sealed(desk: Desk, uow: UnitOfWork, row: Row) -> dict[str, Any]:
         place = pending_place(row["id"])
         asked = vault.seal_json(row, place, row["pending"]["asked"], uow.connection)
         values["pending"] = {**row["pending"], "asked": asked}
-    for texts in desk.elsewhere:
+    for texts in (signature_checks.reseal_reports, *desk.elsewhere):
         texts(desk, uow, row, sealing=True)
     return values
 
@@ -151,7 +151,7 @@ def _opened(desk: Desk, uow: UnitOfWork, row: Row) -> dict[str, Any]:
         place = pending_place(row["id"])
         asked = vault.open_json(row, place, row["pending"]["asked"], uow.connection)
         values["pending"] = {**row["pending"], "asked": asked}
-    for elsewhere in desk.elsewhere:
+    for elsewhere in (signature_checks.reseal_reports, *desk.elsewhere):
         elsewhere(desk, uow, row, sealing=False)
     return values
 

@@ -53,6 +53,11 @@ def pending_place(document_id: str) -> TextPlace:
     return TextPlace("documents", "pending", document_id)
 
 
+def report_place(file_id: str) -> TextPlace:
+    """Return the place of the report on the signatures of a received file."""
+    return TextPlace("signature_checks", "report", file_id)
+
+
 def reason_place(document_id: str) -> TextPlace:
     """Return the place of the reasons for which a document's numbers were voided."""
     return TextPlace("register_entries", "void_reason", document_id)

@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from docflow.db import Prepared, Row, UnitOfWork
+from docflow.db import Prepared, Row, UnitOfWork, all_rows
 from docflow.documents.content import CheckedFile
 from docflow.documents.desk import Desk
+from docflow.documents.sealed_rows import report_place
 from docflow.documents.tables import files, signature_checks
 from docflow.signing.report import NOT_SIGNED, PASSED
 from docflow.workflow.facts import SignatureState
@@ -72,6 +73,34 @@ def of_document(connection: sa.Connection, document_id: str) -> list[Row]:
     return _OF_DOCUMENT.rows(connection, {"document_id": document_id})
 
 
+def opened(desk: Desk, connection: sa.Connection, document: Row) -> list[Row]:
+    """Return the checks of a document's current files, with reports that were sealed opened."""
+    return [
+        row
+        if row["report"] is None
+        else {
+            **row,
+            "report": desk.vault.open_json(
+                document, report_place(row["file_id"]), row["report"], connection
+            ),
+        }
+        for row in of_document(connection, document["id"])
+    ]
+
+
+def reseal_reports(desk: Desk, uow: UnitOfWork, row: Row, /, *, sealing: bool) -> None:
+    """Seal or open what reports say of signers, of a document whose classification changes."""
+    table = signature_checks
+    statement = sa.select(table).where(
+        table.c.document_id == row["id"], table.c.report.is_not(None)
+    )
+    turn = desk.vault.seal_json if sealing else desk.vault.open_json
+    for check in all_rows(uow.connection, statement):
+        place = report_place(check["file_id"])
+        report = turn(row, place, check["report"], uow.connection)
+        uow.alter(table, row["id"], table.c.file_id == check["file_id"], {"report": report})
+
+
 def state_of(connection: sa.Connection, document_id: str) -> SignatureState:
     """Tell what the signatures of a document's current files are worth together.
 
@@ -89,4 +118,4 @@ def state_of(connection: sa.Connection, document_id: str) -> SignatureState:
     return "valid" if main["id"] in signed else "unsigned"
 
 
-__all__ = ["KIND", "of_document", "request", "state_of"]
+__all__ = ["KIND", "of_document", "opened", "request", "reseal_reports", "state_of"]
