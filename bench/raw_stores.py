@@ -1,6 +1,7 @@
 """The bare stores: what a program does that wants its bytes durable and nothing more.
 
-Neither hashes for itself, seals, asks whether the object is there, nor compares what it reads.
+Neither seals, asks whether the object is there, keeps its digest, nor compares what it reads. The folder
+hashes nothing; the client hashes what it sends (SHA-256 over plain HTTP, MD5 over TLS).
 """
 
 import os
