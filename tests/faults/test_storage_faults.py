@@ -228,6 +228,18 @@ def test_a_download_that_keeps_breaking_off_fails_and_never_seems_whole(
 # --- crashes -----------------------------------------------------------------------------------
 
 
+def reads_when_up(store: S3Store, key: str, seconds: float = 60.0) -> bytes:
+    """Read an object, trying again while a service that has just started still gathers its volumes."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return reads(store, key)
+        except UnavailableError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
 def test_what_was_answered_with_success_survives_the_kill_of_the_service(
     staging: Staging,
 ) -> None:
@@ -245,8 +257,9 @@ def test_what_was_answered_with_success_survives_the_kill_of_the_service(
         with pytest.raises(UnavailableError):
             store.put(half, staged)
         server.start()
+        reads_when_up(store, "log/checkpoint")
         for key, data in stored.items():
-            assert reads(store, key) == data
+            assert reads_when_up(store, key) == data
         assert reads(store, "log/checkpoint") == b"signed"
         assert store.size(half) is None
         store.put(half, staged)
