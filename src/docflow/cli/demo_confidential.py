@@ -99,12 +99,7 @@ def _opened(recipient: Player, envelope: Path, code: str, data_dir: Path) -> Non
     started = time.perf_counter()
     command = [
         *(sys.executable, "-m", "docflow", "open", str(envelope), "--out", str(opened)),
-        *(
-            "--key",
-            str(keys / f"{code.lower()}.p12"),
-            "--passphrase-file",
-            str(keys / f"{code.lower()}.pass"),
-        ),
+        *("--key", f"{keys}.p12", "--passphrase-file", f"{keys}.pass"),
         *("--verify", str(data_dir / "pki" / "root.pem"), "--force"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
