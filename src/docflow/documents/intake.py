@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from docflow.db import Row
 from docflow.documents import rows
 from docflow.documents.desk import Desk
+from docflow.documents.sealed_rows import UNKNOWN
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
@@ -84,8 +85,9 @@ def for_change(
 
 def file_id(staged: StagedFile) -> str:
     """Return the id of the row that a received file will have: what it is bound to if it is sealed."""
-    known = isinstance(staged, SealedFile) and staged.context.document != "staging"
-    return staged.context.file if known and isinstance(staged, SealedFile) else new_id()
+    if isinstance(staged, SealedFile) and staged.context.document != UNKNOWN:
+        return staged.context.file
+    return new_id()
 
 
 def require_same(desk: Desk, staged: StagedFile, document_id: str, classification: str) -> None:

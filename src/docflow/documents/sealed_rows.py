@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from docflow.storage.sealing import Envelope, SealContext, TextPlace
 from docflow.storage.sealing.format import KEY_BYTES
+
+UNKNOWN: Final = "unknown"
+"""Stands for the document and the file of bytes of which is not known yet whose they are."""
 
 
 def new_data_key() -> bytes:

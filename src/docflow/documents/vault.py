@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from docflow.db import Database, Prepared, Row, UnitOfWork
 from docflow.documents.catalogue import Catalogue
 from docflow.documents.sealed_rows import (
+    UNKNOWN,
     content_place,
     context_of,
     details_place,
@@ -137,7 +138,7 @@ class Vault:
         """
         if self._keyring is None:
             return self._staging.begin(max_bytes)
-        context = self._context("staging", "unknown", self._catalogue.seed.classification.ceiling)
+        context = self._context(UNKNOWN, UNKNOWN, self._catalogue.seed.classification.ceiling)
         nowhere = Envelope("memory", context.key_id, 1, b"")
         return SealedStagingFile(
             self._staging.new_path(),
