@@ -62,8 +62,6 @@ class Person(Door):
 class Service:
     """`docflow serve` over a prepared folder and database; may be killed and started again."""
 
-    module = "docflow"
-
     def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
         self.folder = folder
         self.database_url = database_url
@@ -96,7 +94,7 @@ class Service:
         self._starts += 1
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module, "serve", "--port", "0"],
+                [sys.executable, "-m", "docflow", "serve", "--port", "0"],
                 env=self.environment,
                 stdout=output,
                 stderr=output,

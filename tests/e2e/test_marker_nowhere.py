@@ -21,7 +21,6 @@ from docflow.db import Database
 from docflow.kernel.clock import SystemClock
 from tests.api_support import answered, if_match, refused
 from tests.classified_support import (
-    CLEARED,
     has_marker,
     in_folder,
     in_tables,
@@ -47,27 +46,21 @@ LARGE = 64 * MIB
 OTHER_CLERK = "linh.pn"
 
 
-class ClearedService(Service):
-    """A served office in which some people are cleared."""
+class WatchedService(Service):
+    """A served office whose temporary files lie where they can be looked at."""
 
-    module = "tests.e2e.cleared_serve"
-
-    def __init__(self, folder: Path, url: str, cleared: list[str], **settings: str) -> None:
+    def __init__(self, folder: Path, url: str, **settings: str) -> None:
         super().__init__(folder, url, **settings)
         self.server: PostgresServer | None = None
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
-        self.environment |= {
-            "CLEARED_IDS": " ".join(cleared),
-            "TMPDIR": str(self.temporary),
-            "PYTHONPATH": os.pathsep.join(["src", str(Path(__file__).parents[2])]),
-        }
+        self.environment |= {"TMPDIR": str(self.temporary)}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def service(
     request: pytest.FixtureRequest, served_template: Path, tmp_path: Path
-) -> Iterator[ClearedService]:
+) -> Iterator[WatchedService]:
     folder = tmp_path / "var"
     copy_instance(served_template, folder)
     server: PostgresServer | None = None
@@ -77,10 +70,7 @@ def service(
         assert server is not None
         url = server.create("marker")
         Instance.prepare(folder, url, SystemClock())
-    instance = Instance(folder, url, SystemClock())
-    cleared = [instance.actor(login).id for login in CLEARED]
-    instance.close()
-    service = ClearedService(folder, url, cleared, job_attempts="2")
+    service = WatchedService(folder, url, job_attempts="2")
     service.server = server
     try:
         yield service.start()
@@ -128,7 +118,7 @@ class Watch:
 class Work:
     """What people do with confidential documents that carry a marker."""
 
-    def __init__(self, service: ClearedService, marker: str) -> None:
+    def __init__(self, service: WatchedService, marker: str) -> None:
         self.service = service
         self.marker = marker
         self.text = f"Nội dung mật {marker}"
@@ -207,7 +197,7 @@ class Work:
         return [p for p in (self.service.folder / "store/files").rglob("*") if p.is_file()]
 
 
-def at_rest(service: ClearedService) -> Iterator[tuple[str, bytes]]:
+def at_rest(service: WatchedService) -> Iterator[tuple[str, bytes]]:
     """Everything that the service left: its folder, its database's tables, and the files of those."""
     database = Database(service.database_url, SystemClock())
     try:
@@ -219,12 +209,12 @@ def at_rest(service: ClearedService) -> Iterator[tuple[str, bytes]]:
         yield f"database/{path.parent.name}/{path.name}", path.read_bytes()
 
 
-def places(service: ClearedService, text: bytes) -> list[str]:
+def places(service: WatchedService, text: bytes) -> list[str]:
     """Where a text lies, in a form that gives it away."""
     return [name for name, data in at_rest(service) if has_marker(data, text)]
 
 
-def test_the_marker_lies_nowhere(service: ClearedService) -> None:
+def test_the_marker_lies_nowhere(service: WatchedService) -> None:
     marker = f"m4rk{uuid.uuid4().hex[:8]}"
     work = Work(service, marker)
     with Watch(marker.encode(), service.folder / "staging", service.temporary) as watch:
@@ -256,7 +246,7 @@ def test_the_marker_lies_nowhere(service: ClearedService) -> None:
     assert list((service.folder / "staging").iterdir()) == []
 
 
-def test_a_large_sealed_upload_and_download_cost_no_memory(service: ClearedService) -> None:
+def test_a_large_sealed_upload_and_download_cost_no_memory(service: WatchedService) -> None:
     values = {
         "direction": "incoming", "type": "CV", "subject": "x", "issuer": "Sở Nội vụ",
         "issuer_symbol": "9/SNV", "classification": "confidential",
@@ -286,7 +276,7 @@ def test_a_large_sealed_upload_and_download_cost_no_memory(service: ClearedServi
     assert service.memory() - before < GROWTH
 
 
-def test_a_client_that_goes_away_is_forgotten(service: ClearedService) -> None:
+def test_a_client_that_goes_away_is_forgotten(service: WatchedService) -> None:
     marker = f"m4rk{uuid.uuid4().hex[:8]}".encode()
     author = service.login(SPECIALIST)
     host, port = service.address.removeprefix("http://").split(":")
