@@ -35,10 +35,10 @@ def test_openssl_verifies_a_detached_signature_and_finds_a_changed_file(
     content.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 5000)
     signature = tmp_path / "s.p7s"
     signer = pki.identity("seal", "organisation")
-    digest = sign_detached(
+    made = sign_detached(
         content, signature, signer, now=pki.now(), level=level, longterm=longterm(pki)
     )
-    assert digest == hashlib.sha256(signature.read_bytes()).hexdigest()
+    assert made.sha256 == hashlib.sha256(signature.read_bytes()).hexdigest()
     assert "CAdES Verification successful" in verify(pki, signature, content)
     shown = run("openssl", "cms", "-cmsout", "-print", "-inform", "DER", "-in", signature)
     assert "Mar  2 01:30:00 2026" in shown

@@ -306,6 +306,7 @@ ACTIONS: Mapping[str, Handler] = {
     "document.prepared": _step,
     "document.reseal-failed": _nothing,
     "document.resealed": _nothing,
+    "document.contained": _step,
     "document.sealed": _step,
     "document.session-answered": _nothing,
     "document.session-ended": _nothing,

@@ -197,9 +197,8 @@ def _stored(
         _require_editable(desk, actor, row, if_version)
     level = intake.level_of(row)
     require_same(desk, received.staged, row["id"], level)
-    checked = check_file(
-        desk, received, role=role, direction=row["direction"], classification=level
-    )
+    workflow = rows.pinned(desk, row).compiled
+    checked = check_file(desk, received, role=role, workflow=workflow, classification=level)
     return store_file(desk, checked, level)
 
 

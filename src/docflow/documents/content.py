@@ -10,6 +10,7 @@ from docflow.kernel.text import normalise
 from docflow.signing.inspection import PdfFacts, inspect_pdf, require_signable
 from docflow.signing.sniff import is_cms, sniff
 from docflow.storage import StagedFile
+from docflow.workflow.machine import CompiledWorkflow
 
 PDF = "application/pdf"
 _CONTAINER = "application/vnd.etsi.asic"
@@ -40,35 +41,36 @@ class CheckedFile:
 
 
 def check_file(
-    desk: Desk, received: ReceivedFile, *, role: str, direction: str, classification: str
+    desk: Desk,
+    received: ReceivedFile,
+    *,
+    role: str,
+    workflow: CompiledWorkflow,
+    classification: str,
 ) -> CheckedFile:
     """Check a received file.
 
     A main file is a PDF. Every PDF is opened: a broken, encrypted or scripted one is refused. What
     will be released must be signable, so an outgoing document's files are all unsigned flat PDFs, or
     become so: an office file where there is a converter, a PDF to be cleaned where that is the policy.
+    Where the workflow releases in a container, annexes that are no PDF are kept as they came.
 
     Raises:
         UnsupportedContentError: if the type is not accepted here (also: no converter).
         ConflictError: if an office file is classified too high to be converted.
         InvalidInputError: if the file is empty or its content is refused (`pdf-…`, `office-…`).
     """
-    staged = received.staged
+    staged, direction = received.staged, workflow.definition.direction
+    as_it_came = role == "annex" and (direction == "incoming" or workflow.container)
     if staged.size == 0:
         raise InvalidInputError(f"The file {received.name!r} is empty.", code="file-empty")
     media_type = sniff(staged.head)
     name = normalise(received.name)[:_MAX_NAME]
-    if direction == "outgoing" and media_type in OFFICE_TYPES:
+    if direction == "outgoing" and media_type in OFFICE_TYPES and not as_it_came:
         _require_converter(desk, received, media_type, classification)
         return CheckedFile(name, staged, media_type, None, making="convert")
-    if media_type != PDF and (role == "main" or direction == "outgoing"):
-        what = "The main file" if role == "main" else "An annex of an outgoing document"
-        raise UnsupportedContentError(
-            f"{what} must be a PDF; {received.name!r} looks like {media_type}.",
-            code="not-a-pdf",
-            rule="pdf-required",
-            satisfied_by="Save the document as PDF with the program that made it.",
-        )
+    if media_type != PDF and not as_it_came:
+        raise _not_a_pdf(received.name, role, media_type)
     pages: int | None = None
     making: Making | None = None
     may_be_signed = media_type.startswith(_CONTAINER) or is_cms(staged.head)
@@ -82,6 +84,19 @@ def check_file(
             require_signable(facts)
         pages, may_be_signed = facts.pages, facts.signed
     return CheckedFile(name, staged, media_type, pages, may_be_signed, making)
+
+
+def _not_a_pdf(name: str, role: str, media_type: str) -> UnsupportedContentError:
+    what, way_out = "The main file", ""
+    if role == "annex":
+        what = "An annex of an outgoing document"
+        way_out = " A workflow that releases in a container (ASiC-E) takes annexes of any kind."
+    return UnsupportedContentError(
+        f"{what} must be a PDF; {name!r} looks like {media_type}.",
+        code="not-a-pdf",
+        rule="pdf-required",
+        satisfied_by=f"Save the document as PDF with the program that made it.{way_out}",
+    )
 
 
 def needs_cleaning(facts: PdfFacts) -> bool:

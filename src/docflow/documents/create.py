@@ -94,7 +94,7 @@ def create(
     access.require_cleared(actor, new.classification)
     facts = duplicates.facts_for_access(row)
     access.require(actor, access.Permission.DOCUMENT_CREATE, facts)
-    checked = _check_files(desk, direction, main, annexes, new.classification)
+    checked = _check_files(desk, pinned, main, annexes, new.classification)
     row["main_sha256"] = main.staged.sha256 if main is not None else None
     if direction == "incoming":
         with desk.database.read() as connection:
@@ -210,7 +210,7 @@ def _row(
 
 def _check_files(
     desk: Desk,
-    direction: str,
+    pinned: Pinned,
     main: ReceivedFile | None,
     annexes: Sequence[ReceivedFile],
     classification: str,
@@ -224,7 +224,7 @@ def _check_files(
     received = [("main", main)] if main is not None else []
     received += [("annex", annex) for annex in annexes]
     return [
-        check_file(desk, item, role=role, direction=direction, classification=classification)
+        check_file(desk, item, role=role, workflow=pinned.compiled, classification=classification)
         for role, item in received
     ]
 

@@ -17,7 +17,11 @@ from docflow.people import access
 from docflow.release.signing_tables import certificate_uses
 from docflow.release.tables import deliveries
 
-_TOLD = {"signed": ("person", "certificate_sha256"), "sealed": ("seal", "seal_sha256")}
+_TOLD = {
+    "signed": ("person", "certificate_sha256"),
+    "sealed": ("seal", "seal_sha256"),
+    "contained": ("seal", "seal_sha256"),
+}
 _DIGEST_DIGITS = 64
 
 

@@ -1,7 +1,8 @@
-"""The `release` job: staged → sealed → validated → encrypted → delivered.
+"""The `release` job: staged → sealed → validated → contained → encrypted → delivered.
 
-Steps: `staged` takes the personally signed files; `sealed` puts the organisation's seal on each as
-the last signature; `validated` judges the sealed files strictly; `encrypted` encrypts those of a
+Steps: `staged` takes the personally signed files; `sealed` puts the organisation's seal on each PDF as
+the last signature; `validated` judges the sealed files strictly; `contained` puts them, and the annexes
+that are no PDF, into a container where the workflow has one; `encrypted` encrypts what leaves of a
 confidential document to each recipient, and does nothing for others; `delivered` fires the transition
 with the released files and one delivery per recipient, in one transaction. A file that fails the
 validation is never delivered: only `SignedFile`s are, and only strict validation makes those.
@@ -19,7 +20,7 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
-from docflow.release import archive, persons
+from docflow.release import annexes, archive, containers, persons
 from docflow.release import studio as work
 from docflow.release.encrypt import encrypt_all, recorded, require_same, require_whole
 from docflow.release.levels import at_level, evidence_of, no_earlier
@@ -41,6 +42,7 @@ def run(studio: Studio, job: JobRun) -> None:
     job.step("sealed", lambda: _seal(studio, job, document_id))
     validated: list[SignedFile] = []
     job.step("validated", lambda: _validate(studio, job, document_id, validated))
+    job.step("contained", lambda: _contain(studio, job, document_id, validated))
     job.step("encrypted", lambda: _encrypt(studio, job, document_id, validated))
     job.step("delivered", lambda: _deliver(studio, job, document_id, validated))
 
@@ -68,7 +70,7 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
     signed_by = persons.on_files(studio, document_id)
     of = persons.how_many(studio, document_id)
     document = work.document_row(studio, document_id)
-    staged = work.done(studio, job.job_id, "staged")
+    staged = [row for row in work.done(studio, job.job_id, "staged") if annexes.is_pdf(row)]
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         first, *others = persons.carried(signed_by, source)
@@ -142,24 +144,46 @@ def _validate(studio: Studio, job: JobRun, document_id: str, validated: list[Sig
     return len(validated)
 
 
+def _contain(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> int:
+    """Put the release into a container, if it has one; its proof joins the others."""
+    if not containers.wanted(studio, work.document_row(studio, document_id)):
+        return 0
+    sealed = work.done(studio, job.job_id, "sealed")
+    proven = validated or _judge(studio, sealed)
+    count = containers.contain(studio, job, document_id, sealed, proven)
+    validated.clear()  # what leaves is judged again, from the store
+    return count
+
+
+def _leaving(studio: Studio, job: JobRun, validated: list[SignedFile]) -> list[Row]:
+    """Return the records of all that leaves the house; `validated` has the proof of each, in order.
+
+    After a crash the proof is gone with the process; the bytes are judged again, never trusted.
+    """
+    sealed = work.done(studio, job.job_id, "sealed")
+    contained = containers.recorded_of(studio, job.job_id)
+    if not validated:
+        proven = _judge(studio, sealed)
+        proven += [containers.judge(studio, row, sealed, proven) for row in contained]
+        validated[:] = proven
+    return sealed + contained
+
+
 def _encrypt(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> int:
     row = work.document_row(studio, document_id)
     if not studio.desk.catalogue.is_sealed(row["classification"]):
         return 0
-    sealed = work.done(studio, job.job_id, "sealed")
-    validated[:] = validated or _judge(studio, sealed)  # after a crash the proof is gone
-    return encrypt_all(studio, document_id, job.job_id, sealed, validated)
+    leaving = _leaving(studio, job, validated)
+    return encrypt_all(studio, document_id, job.job_id, leaving, validated)
 
 
 def _deliver(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> None:
-    sealed = work.done(studio, job.job_id, "sealed")
-    # after a crash the proof is gone with the process; the bytes are judged again, never trusted
-    proven = validated or _judge(studio, sealed)
+    leaving = _leaving(studio, job, validated)
     complete(
         studio.desk,
         document_id,
         job.job_id,
-        lambda uow, row: _put_deliveries(studio, job.job_id, uow, row, sealed, proven),
+        lambda uow, row: _put_deliveries(studio, job.job_id, uow, row, leaving, validated),
     )
 
 
@@ -168,14 +192,14 @@ def _put_deliveries(
     job_id: str,
     uow: UnitOfWork,
     row: Row,
-    sealed: list[Row],
+    leaving: list[Row],
     proven: Sequence[SignedFile],
 ) -> dict[str, Any]:
-    require_same(sealed, proven)
+    require_same(leaving, proven)
     recipients = rows.recipient_ids(uow.connection, row["id"])
     ids = _delivery_ids(studio, job_id, uow, row, recipients, proven)
-    written = put_files(studio, uow, row, sealed, "released")
-    archive.first_stamps(uow, sealed, written["files"])
+    written = put_files(studio, uow, row, leaving, "released")
+    archive.first_stamps(uow, leaving, written["files"])
     main = written["files"][0]
     new = [
         {

@@ -33,6 +33,8 @@ from docflow.storage import StagedFile, content_key
 
 MEDIA_TYPE = "application/pkcs7-mime; smime-type=authEnveloped-data"
 STEP = "encrypted"
+CONTAINED = "contained"
+CONTAINER_EXTENSION = ".asice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def _columns(row: Row, made: _Made) -> dict[str, Any]:
         "file_id": made.source["file_id"],
         "role": made.source["role"],
         "position": made.source["position"],
-        "name": safe_name(row["symbol"], made.source["position"]),
+        "name": _name_of(row, made.source),
         "storage_key": content_key(encrypted.facts.sha256),
         "size": encrypted.facts.size,
         "sha256": encrypted.facts.sha256,
@@ -189,6 +191,12 @@ def _columns(row: Row, made: _Made) -> dict[str, Any]:
         "recovery_sha256": encrypted.recovery_sha256,
         "encryption": encrypted.facts.as_json(),
     }
+
+
+def _name_of(row: Row, source: Row) -> str:
+    if source["step"] == CONTAINED:
+        return safe_name(row["symbol"], 0, extension=CONTAINER_EXTENSION)
+    return safe_name(row["symbol"], source["position"])
 
 
 def _entry(common: Mapping[str, Any], made: Sequence[_Made]) -> Draft:
@@ -212,16 +220,20 @@ def _entry(common: Mapping[str, Any], made: Sequence[_Made]) -> Draft:
     return Draft("document.encrypted", told)
 
 
-def safe_name(symbol: str | None, position: int) -> str:
+def safe_name(symbol: str | None, position: int, *, extension: str = ".pdf") -> str:
     """Return what an encrypted file is called: `15-QD-VP.pdf.p7m`, an annex `15-QD-VP-1.pdf.p7m`.
 
-    It says the symbol, which a register shows, in letters that every file system takes; the names
-    of the files themselves are content.
+    It says the symbol, which a register shows; the names of the files themselves are content.
     """
+    stem = safe_stem(symbol)
+    return f"{stem}-{position}{extension}.p7m" if position else f"{stem}{extension}.p7m"
+
+
+def safe_stem(symbol: str | None) -> str:
+    """Return a symbol in letters that every file system takes: `15-QD-VP`."""
     text = unicodedata.normalize("NFKD", (symbol or "document").replace("đ", "d").replace("Đ", "D"))
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in text if not _is_mark(c))
-    stem = "-".join(part for part in plain.split("-") if part) or "document"
-    return f"{stem}-{position}.pdf.p7m" if position else f"{stem}.pdf.p7m"
+    return "-".join(part for part in plain.split("-") if part) or "document"
 
 
 def _is_mark(char: str) -> bool:

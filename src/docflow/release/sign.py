@@ -2,10 +2,11 @@
 
 Steps: `staged` puts number, date and code on the main file (annexes stay as they are), or takes the
 files as they are if another person has signed them already; `signed` puts
-the requester's personal signature on every file and checks it; `complete` fires the transition with
-the signed files as evidence. Each step's result is recorded before the next begins.
+the requester's personal signature on every PDF, or beside an annex that is none, and checks it; `complete`
+fires the transition with the signed files as evidence. Each step's result is recorded before the next.
 """
 
+import shutil
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from docflow.db import Row, UnitOfWork
+from docflow.documents.content import PDF
 from docflow.documents.create import entry_of
 from docflow.documents.fire import complete
 from docflow.documents.signer_choice import require_enrolled
@@ -21,7 +23,7 @@ from docflow.documents.tables import files
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError
 from docflow.kernel.ids import new_id
-from docflow.release import persons
+from docflow.release import annexes, persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
@@ -67,6 +69,9 @@ def stage(studio: Studio, job: JobRun, document_id: str) -> int:
         )
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        if not annexes.is_pdf(source):
+            shutil.copyfile(path, target)  # signed as it came
+            return {}
         plan = words if source["role"] == "main" else StampPlan()
         stamp(path, target, plan, studio.fonts)  # rewritten in one revision, even with no words
         return {"number": row["symbol"]} if plan is words else {}
@@ -88,6 +93,9 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         slot, before = persons.slot_of(studio, document_id, source), persons.earlier(source)
+        if not annexes.is_pdf(source):
+            told = annexes.sign(studio, source, path, target, identity, now=now, level=level)
+            return told | {"persons": before}
         signed = sign_person(
             path,
             target,
@@ -160,7 +168,7 @@ def put_files(
             "form": form,
             "origin_id": item["file_id"],
             "position": item["position"],
-            "media_type": "application/pdf",
+            "media_type": item["evidence"].get("media_type", PDF),
             "size": item["size"],
             "sha256": item["sha256"],
             "storage_key": item["storage_key"],
@@ -177,9 +185,10 @@ def put_files(
 
 
 def _named(studio: Studio, uow: UnitOfWork, document: Row, made: Row) -> dict[str, Any]:
-    """Return id and name of a made file: its original's name, sealed for its own row if it was."""
+    """Return id and name of a made file, sealed for its own row if it was: its original's, and a suffix."""
     vault = studio.desk.vault
     file_id = new_id()
     (original,) = vault.with_names(document, [{**made, "id": made["file_id"]}], uow.connection)
-    named = vault.name_columns(uow.connection, document, file_id, original["name"])
+    name = made["evidence"].get("name") or original["name"] + made["evidence"].get("suffix", "")
+    named = vault.name_columns(uow.connection, document, file_id, name)
     return {"id": file_id, **named}

@@ -76,6 +76,7 @@ def _recorded(connection: sa.Connection, job_id: str, step: str) -> list[Row]:
             files.c.name,
             files.c.sealed_name,
             files.c.pages,
+            files.c.media_type,  # of the original, as the others
         )
         .join(files, files.c.id == signature_steps.c.file_id)
         .where(signature_steps.c.job_id == job_id, signature_steps.c.step == step)
@@ -217,6 +218,15 @@ def current_files(studio: Studio, document_id: str, form: str) -> list[Row]:
             .where(files.c.document_id == document_id, files.c.form == form, files.c.current)
             .order_by(files.c.position, files.c.id),
         )
+
+
+def file_row(studio: Studio, file_id: str) -> Row:
+    """Return the row of one file."""
+    with studio.desk.database.read() as connection:
+        found = one_row(connection, sa.select(files).where(files.c.id == file_id))
+    if found is None:
+        raise IntegrityError(f"the file {file_id} is gone")
+    return found
 
 
 def person(studio: Studio, person_id: str) -> Row:

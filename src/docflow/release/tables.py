@@ -8,7 +8,9 @@ signature_steps = sa.Table(
     "signature_steps",
     METADATA,
     sa.Column("job_id", sa.String(64), primary_key=True),
-    sa.Column("step", sa.String(16), primary_key=True),  # staged | signed | sealed | validated
+    sa.Column(
+        "step", sa.String(16), primary_key=True
+    ),  # staged | signed | sealed | validated | contained
     sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), primary_key=True),
     sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
     sa.Column("storage_key", sa.String(200), nullable=False),
@@ -63,7 +65,7 @@ delivery_files = sa.Table(
     sa.Column("recovery_sha256", sa.String(64), nullable=True),
     sa.Column("encryption", JsonColumn, nullable=False),  # who opens it, and by which algorithm
     sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.UniqueConstraint("job_id", "recipient_id", "file_id"),
+    sa.UniqueConstraint("job_id", "recipient_id", "file_id", "role"),
     sa.CheckConstraint("role IN ('main', 'annex')", name="role"),
     sa.CheckConstraint("length(sha256) = 64", name="sha256"),
     sa.Index("ix_delivery_files_delivery_id", "delivery_id"),

@@ -22,9 +22,10 @@ from typing import BinaryIO
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
+from asn1crypto import cms
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
-from docflow.kernel.errors import InvalidInputError
+from docflow.kernel.errors import IntegrityError, InvalidInputError
 from docflow.signing.blocking import blocking
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
@@ -32,12 +33,27 @@ from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.timestamps import Timestamper
 
 CONTAINER_TYPE = "application/vnd.etsi.asic-e+zip"
-_SIGNATURE_TYPE = "application/pkcs7-signature"
-_MANIFEST = "META-INF/ASiCManifest001.xml"
-_SIGNATURE = "META-INF/signature001.p7s"
+SIGNATURE_TYPE = "application/pkcs7-signature"
+MIMETYPE = "mimetype"
+MANIFEST = "META-INF/ASiCManifest001.xml"
+SIGNATURE = "META-INF/signature001.p7s"
+OWN_NAMES = frozenset({MIMETYPE, MANIFEST, SIGNATURE})
+"""What a container holds beside its files."""
+
+RESERVED = frozenset({"mimetype", "meta-inf"})
 _CHUNK_BYTES = 1 << 20
-_MAX_NAME_CHARS = 200
-_BAD = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
+MAX_NAME_CHARS = 200
+BAD_CHARS = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A signature, or container, not judged yet; `stamped_at` is what `authority` says."""
+
+    sha256: str
+    level: Level
+    authority: str | None
+    stamped_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +73,33 @@ def sign_detached(
     now: datetime,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
-) -> str:
-    """Write a CAdES signature over `source`, whatever it is, to `target`; return its SHA-256.
+    beside: Path | None = None,
+) -> Detached:
+    """Write a CAdES signature over `source`, whatever it is, to `target`.
+
+    Args:
+        source: the file to sign.
+        target: takes the signature file (.p7s).
+        identity: who signs.
+        now: the signing time.
+        level: B-B or B-T.
+        longterm: asks the time-stamp authorities.
+        beside: a signature file of others over the same file, whose signers `target` shall hold too.
 
     Raises:
         ValueError: if the level is above B-T, or needs time-stamp authorities that are not given.
+        IntegrityError: code `signature-not-valid` if `beside` is no signature file.
         OutsideUnavailableError: code `tsa-unavailable`.
     """
     with source.open("rb") as file:
-        signature = _signature(file, identity, now, level, longterm)
+        signature, authority = _signature(file, identity, now, level, longterm)
+    stamped_at = _stamped_at(signature)
+    if beside is not None:
+        signature = _joined(beside.read_bytes(), signature)
     with target.open("w+b") as output:
         output.write(signature)
-    return hashlib.sha256(signature).hexdigest()
+    sha256 = hashlib.sha256(signature).hexdigest()
+    return Detached(sha256, level, authority, stamped_at)
 
 
 def write_container(
@@ -79,8 +110,8 @@ def write_container(
     now: datetime,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
-) -> str:
-    """Write an ASiC-E container with one signature over all of `members`; return its SHA-256.
+) -> Detached:
+    """Write an ASiC-E container with one signature over all of `members`.
 
     Raises:
         InvalidInputError: code `container-name` if there is no file, a name cannot be one of a file, or
@@ -92,14 +123,15 @@ def write_container(
     with target.open("w+b") as output:
         try:
             with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(_entry("mimetype", now), CONTAINER_TYPE)
+                archive.writestr(_entry(MIMETYPE, now), CONTAINER_TYPE)
                 digests = [_add(archive, member, now) for member in members]
                 manifest = _manifest(members, digests)
-                archive.writestr(_entry(_MANIFEST, now), manifest)
-                signature = _signature(manifest, identity, now, level, longterm)
-                archive.writestr(_entry(_SIGNATURE, now), signature)
+                archive.writestr(_entry(MANIFEST, now), manifest)
+                signature, authority = _signature(manifest, identity, now, level, longterm)
+                archive.writestr(_entry(SIGNATURE, now), signature)
             output.seek(0)
-            return hashlib.file_digest(output, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(output, "sha256").hexdigest()
+            return Detached(sha256, level, authority, _stamped_at(signature))
         except BaseException:
             output.truncate(0)
             raise
@@ -111,14 +143,17 @@ def _signature(
     now: datetime,
     level: Level,
     longterm: LongTerm | None,
-) -> bytes:
+) -> tuple[bytes, str | None]:
+    """Return the signature and who time-stamped it, if somebody did."""
     if level not in {"B-B", "B-T"}:
         raise ValueError(f"a file that is no PDF is signed at B-B or B-T, not {level}")
     if level == "B-B":
-        return _cms(content, identity, now, None)
+        return _cms(content, identity, now, None), None
     if longterm is None:
         raise ValueError("a signature at B-T needs time-stamp authorities")
-    return longterm.work(level, now, lambda bench: _cms(content, identity, now, bench.timestamper))
+    return longterm.work(
+        level, now, lambda bench: (_cms(content, identity, now, bench.timestamper), bench.authority)
+    )
 
 
 def _cms(
@@ -143,18 +178,50 @@ def _cms(
     return bytes(signed.dump())
 
 
+def _stamped_at(signature: bytes) -> datetime | None:
+    """Return the time in the newest signer's signature time stamp, if there is one."""
+    (signer,) = cms.ContentInfo.load(signature)["content"]["signer_infos"]
+    for attribute in signer["unsigned_attrs"] or ():
+        if attribute["type"].native == "signature_time_stamp_token":
+            token = attribute["values"][0]["content"]["encap_content_info"]["content"].parsed
+            at: datetime = token["gen_time"].native
+            return at
+    return None
+
+
+def _joined(others: bytes, own: bytes) -> bytes:
+    """Return one SignedData with the signers of both: each over the same file, none over another.
+
+    Source: RFC 5652, 5.1: the sets of signers, certificates and digest algorithms.
+    """
+    try:
+        whole = cms.ContentInfo.load(others, strict=True)
+        signers = list(whole["content"]["signer_infos"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            "The signature of the person before is not one.", code="signature-not-valid"
+        ) from error
+    added = cms.ContentInfo.load(own)["content"]
+    signed = whole["content"]
+    for name in ("digest_algorithms", "certificates"):
+        kept = {one.dump(): one for one in (*signed[name], *added[name])}
+        signed[name] = type(signed[name])(kept.values())
+    signed["signer_infos"] = cms.SignerInfos([*signers, *added["signer_infos"]])
+    return whole.dump(force=True)  # type: ignore[no-any-return]
+
+
 def _check_names(names: Sequence[str]) -> None:
     if not names:
         raise InvalidInputError("A container needs at least one file.", code="container-name")
     for name in names:
         if (
-            not 0 < len(name) <= _MAX_NAME_CHARS
-            or _BAD.search(name)
+            not 0 < len(name) <= MAX_NAME_CHARS
+            or BAD_CHARS.search(name)
             or name.strip(". ") != name.strip()
-            or name.casefold() in {"mimetype", "meta-inf"}
+            or name.casefold() in RESERVED
         ):
             raise InvalidInputError(
-                f"{name!r} cannot be the name of a file in a container: 1 to {_MAX_NAME_CHARS} "
+                f"{name!r} cannot be the name of a file in a container: 1 to {MAX_NAME_CHARS} "
                 "characters, no path and no control characters.",
                 code="container-name",
             )
@@ -195,6 +262,6 @@ def _manifest(members: Sequence[Member], digests: Sequence[bytes]) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" '
         'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">\n'
-        f'  <asic:SigReference URI="{_SIGNATURE}" MimeType="{_SIGNATURE_TYPE}"/>\n'
+        f'  <asic:SigReference URI="{SIGNATURE}" MimeType="{SIGNATURE_TYPE}"/>\n'
         f"{references}</asic:ASiCManifest>\n"
     ).encode()

@@ -1,7 +1,7 @@
 """The gate before release: exactly the signatures that docflow made, and nothing after them.
 
 Rules:
-- `SignedFile` is the only thing delivery accepts, and `validate_release` the only thing that makes it.
+- `SignedFile` is the only thing delivery accepts; of a PDF, only `validate_release` makes it.
 - Exactly the signatures expected, in their order, by exactly their certificates: first a person, who
   certifies and admits form filling; then the other persons; last the seal, which covers every byte and
   admits nothing. Each person's version is followed by the updates of the signatures after it, which
@@ -15,7 +15,6 @@ Judge a release by its seal: a personal signature alone stays good when another 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import InitVar, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -29,55 +28,16 @@ from docflow.signing.levels import Level, reaches
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.room import certified_fields
+from docflow.signing.signed import KEY, Expected, SignedFile
 from docflow.signing.trust import TrustRoots, sha256_of
 from docflow.signing.validate import verify
+
+__all__ = ["Expected", "SignedFile", "level_faults", "validate_person_signed", "validate_release"]
 
 _PADES = "ETSI.CAdES.detached"
 _RFC3161 = "ETSI.RFC3161"
 _NONE = TrustRoots(())
-_KEY = object()  # held by nobody else
 _Rule = tuple[bool, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A personal signature that a file must carry: its certificate, or its SHA-256, and its level."""
-
-    certificate: x509.Certificate | str
-    level: Level = "B-B"
-
-
-@dataclass(frozen=True, slots=True)
-class SignedFile:
-    """A file that passed `validate_release`: its place then, and what it is for ever.
-
-    `person` signed first, `others` after, in that order.
-    """
-
-    path: Path
-    sha256: str
-    size_bytes: int
-    person: SignatureReport
-    seal: SignatureReport
-    validated_at: datetime
-    person_level: Level
-    seal_level: Level
-    archive_stamps: tuple[SignatureReport, ...]
-    others: tuple[SignatureReport, ...]
-    key: InitVar[object]
-
-    def __post_init__(self, key: object) -> None:
-        """Let nobody but `validate_release` in.
-
-        Raises:
-            TypeError: always, for everyone else.
-        """
-        if key is not _KEY:
-            raise TypeError("a SignedFile is made by validate_release only")
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: whoever reads it back has to validate the file again."""
-        raise TypeError("a SignedFile is not stored; validate the file again")
 
 
 def validate_release(
@@ -128,7 +88,7 @@ def validate_release(
     first, *rest = report.signatures[: count + 1]
     return SignedFile(
         path, report.sha256, report.size_bytes, first, rest[-1], now,
-        person_level, seal_level, stamps, tuple(rest[:-1]), key=_KEY,
+        person_level, seal_level, stamps, tuple(rest[:-1]), key=KEY,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from docflow.workflow.shapes import (
     OneOrManyRoles,
     RetainText,
     SignAs,
+    SignContainer,
     SignLevel,
     Titles,
     empty,
@@ -139,6 +140,10 @@ class SignDefinition(Definition):
     )
     place: SignPlace | None = Field(
         None, description="what is put on the page before a personal signature, and where"
+    )
+    container: SignContainer | None = Field(
+        None,
+        description="what the seal also makes of the whole release; annexes are then kept as they came",
     )
 
 

@@ -81,6 +81,12 @@ class CompiledWorkflow:
         """Return how many personal signatures a file carries when it is sealed."""
         return Graph(self.definition).persons
 
+    @cached_property
+    def container(self) -> bool:
+        """Tell whether the seal also puts the whole release into a container."""
+        signs = (transition.sign for transition in self.definition.transitions.values())
+        return any(sign is not None and sign.container is not None for sign in signs)
+
     @property
     def version(self) -> int:
         """Return the workflow's version."""

@@ -64,6 +64,7 @@ def resolve(parts: Parts) -> Iterator[Complaint]:
         yield from _names(path, transition, parts)
         yield from _asks(path, transition)
         yield from _signs(path, transition)
+    yield from _containers(parts)
     for index, rule in parts.never.items():
         if rule.state not in parts.state_names:
             yield ("never", index), unknown("state", rule.state, parts.state_names)
@@ -208,6 +209,11 @@ def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
     if "system" in transition.by:
         yield (*path, "by"), "a signature is asked for by a person; take system out of by"
     yield from _levels((*path, "sign"), sign)
+    if sign.container is not None and sign.as_ != "organisation":
+        yield (
+            (*path, "sign", "container"),
+            "the container is sealed by the organisation; write container with sign: {as: organisation}",
+        )
     if sign.place is not None:
         place: Path = (*path, "sign", "place")
         if sign.as_ != "person":
@@ -218,6 +224,25 @@ def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
             )
         elif not sign.place.as_plain():
             yield place, "places nothing; name number, date, qr or signature, or leave it out"
+
+
+def _containers(parts: Parts) -> Iterator[Complaint]:
+    """Complain where one way to the seal has a container and another has none."""
+    seals = {
+        name: one.sign
+        for name, one in parts.transitions.items()
+        if one.sign is not None and one.signs_as("organisation")
+    }
+    with_one = [name for name, sign in seals.items() if sign.container]
+    if not with_one:
+        return
+    for name, sign in seals.items():
+        if not sign.container:
+            yield (
+                ("transitions", name, "sign"),
+                f"seals without a container, and {with_one[0]} with one: which annexes a draft may have "
+                "would not be known; write the same for both",
+            )
 
 
 def _levels(path: Path, sign: SignDefinition) -> Iterator[Complaint]:

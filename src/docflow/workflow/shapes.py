@@ -32,6 +32,7 @@ from docflow.workflow.vocabulary import (
     REFUSED_ROLES,
     ROLES,
     SIGN_AS,
+    SIGN_CONTAINERS,
     SIGN_LEVELS,
     Word,
     unknown,
@@ -108,6 +109,11 @@ SignLevel = Annotated[
     str,
     AfterValidator(_known("signature level", SIGN_LEVELS)),
     WithJsonSchema({"type": "string", "anyOf": _words(SIGN_LEVELS)}),
+]
+SignContainer = Annotated[
+    str,
+    AfterValidator(_known("container", SIGN_CONTAINERS)),
+    WithJsonSchema({"type": "string", "anyOf": _words(SIGN_CONTAINERS)}),
 ]
 
 

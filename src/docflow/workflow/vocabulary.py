@@ -160,6 +160,13 @@ SIGN_LEVELS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The PAdES baseline levels (ETSI EN 319 142-1), lowest first."""
 
+SIGN_CONTAINERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ASiC-E": "one file with everything that is released, sealed as a whole; annexes need be no PDF",
+    }
+)
+"""What a release is put into, beside its sealed PDFs (ETSI EN 319 162-1)."""
+
 STANDARD_PLACE: Final = "standard"
 """Where Decree 30/2020/NĐ-CP, Annex I, has the number and the date; the QR code at the foot."""
 

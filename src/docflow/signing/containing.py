@@ -1,0 +1,239 @@
+"""Strict validation of what is no PDF: signature files beside annexes, and the container of a release.
+
+Rules:
+- A signature file carries exactly the signers expected, each over the very bytes of its annex.
+- A container holds exactly the files expected, by name and digest, with one signature, the seal's, over
+  all of them. Its PDFs were validated before, each as a release of its own; its annexes carry every
+  person's signature.
+- Anything else fails, and the error carries every reason.
+
+Source: ETSI EN 319 122-1 (CAdES), EN 319 162-1 (ASiC), RFC 5652.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from docflow.kernel.errors import IntegrityError
+from docflow.signing.detached import OWN_NAMES
+from docflow.signing.levels import Level, reaches
+from docflow.signing.report import PASSED, SignatureReport, VerificationReport
+from docflow.signing.signed import KEY, Expected, SignedFile
+from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying import cms
+from docflow.signing.verifying.asic import verify_asic
+from docflow.signing.verifying.containers import Container
+from docflow.signing.verifying.terms import Policy, Terms
+
+_NONE = TrustRoots(())
+_Rule = tuple[bool, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPart:
+    """A PDF of a container: its name there, and the proof that it may be released."""
+
+    name: str
+    proof: SignedFile
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAnnex:
+    """An annex of a container as it came, and the name of the signature file of those who signed it."""
+
+    name: str
+    sha256: str
+    signature: str
+    persons: tuple[Expected, ...]
+
+
+def validate_detached(
+    signature: Path,
+    data: Path,
+    roots: TrustRoots,
+    *,
+    persons: Sequence[Expected],
+    now: datetime,
+    timestamp_roots: TrustRoots = _NONE,
+) -> tuple[SignatureReport, ...]:
+    """Return the reports on a signature file that carries exactly the signatures expected over `data`.
+
+    Args:
+        signature: the signature file (.p7s).
+        data: what it signs.
+        roots: the organisation's own roots.
+        persons: whose signatures it must carry, and at which level.
+        now: the validation time.
+        timestamp_roots: roots of time-stamp authorities, beside our own.
+
+    Raises:
+        IntegrityError: code `signature-not-valid`, with every reason in `extra["reasons"]`.
+    """
+    terms = _terms(roots, timestamp_roots, now)
+    with data.open("rb") as file:
+        reports, reasons = _signers(
+            signature.read_bytes(), cms.digest_of_file(file), terms, persons, "signature file"
+        )
+    if reasons:
+        _refuse("The annex is not validly signed", "signature-not-valid", reasons)
+    return reports
+
+
+def validate_container(
+    path: Path,
+    roots: TrustRoots,
+    *,
+    parts: Sequence[SealedPart],
+    annexes: Sequence[SignedAnnex],
+    seal: str,
+    level: Level,
+    now: datetime,
+    timestamp_roots: TrustRoots = _NONE,
+) -> SignedFile:
+    """Return the proof that the container at `path` may be released.
+
+    Args:
+        path: the container.
+        roots: the organisation's own roots.
+        parts: the PDFs in it, the main file first.
+        annexes: the other files in it, each with its signature file.
+        seal: SHA-256 of the certificate that is expected to have sealed it.
+        level: what that seal must reach, B-B or B-T.
+        now: the validation time.
+        timestamp_roots: roots of time-stamp authorities, beside our own.
+
+    Raises:
+        IntegrityError: code `release-not-valid`, with every reason in `extra["reasons"]`.
+        ValueError: if there is no part: what is released has a main file.
+    """
+    if not parts:
+        raise ValueError("a container needs a main file")
+    terms = _terms(roots, timestamp_roots, now)
+    names = [one.name for one in parts]
+    for annex in annexes:
+        names += [annex.name, annex.signature]
+    with path.open("rb") as file:
+        report = verify_asic(file, terms)
+        reasons = _faults(_whole_rules(report, names, seal, level))
+        if not reasons:
+            reasons = _members(Container(file), parts, annexes, terms)
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.seek(0, 2)
+    if reasons:
+        _refuse("The container may not be released", "release-not-valid", reasons)
+    main = parts[0].proof
+    return SignedFile(
+        path, sha256, size, main.person, report.signatures[0], now,
+        main.person_level, level, (), main.others, key=KEY,
+    )  # fmt: skip
+
+
+def _terms(roots: TrustRoots, timestamp_roots: TrustRoots, now: datetime) -> Terms:
+    return Terms(timestamp_roots + roots, roots, now, Policy())
+
+
+def _whole_rules(
+    report: VerificationReport, names: Sequence[str], seal: str, level: Level
+) -> Iterable[_Rule]:
+    yield report.form == "asic-e", f"It is {report.form}, and asic-e is expected."
+    yield not report.reasons, " ".join(report.reasons)
+    yield (
+        len(report.signatures) == 1,
+        f"It has {len(report.signatures)} signatures, and the seal alone is expected.",
+    )
+    yield (
+        sorted(report.files) == sorted(names),
+        f"It holds {', '.join(sorted(report.files))}, and {', '.join(sorted(names))} are expected.",
+    )
+    for one in report.signatures:
+        yield from _signature_rules(one, "seal", level)
+        yield (
+            one.certificate_sha256 == seal,
+            f"The seal is by {one.signer} ({one.certificate_sha256}), and the certificate {seal} is "
+            "expected.",
+        )
+        yield sorted(one.covers) == sorted(names), "The seal does not cover every file."
+
+
+def _signature_rules(one: SignatureReport, what: str, level: Level) -> Iterable[_Rule]:
+    yield (
+        one.indication == PASSED,
+        f"The {what} is {one.indication} ({one.sub_indication}): {' '.join(one.reasons)}",
+    )
+    yield one.kind == "signature", f"The {what} is a timestamp."
+    yield one.format == "CAdES", f"The {what} has the format {one.format}, and CAdES is expected."
+    yield one.intact and one.valid and one.trusted and one.ours, f"The {what} is not one of ours."
+    yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
+    yield (
+        one.level != "none" and reaches(one.level, level),
+        f"The {what} reaches {one.level}, and {level} is expected.",
+    )
+
+
+def _members(
+    container: Container,
+    parts: Sequence[SealedPart],
+    annexes: Sequence[SignedAnnex],
+    terms: Terms,
+) -> list[str]:
+    """Say of every file of the container that is not the expected one why it is not."""
+    extra = set(container.names) - {part.name for part in parts} - OWN_NAMES
+    for annex in annexes:
+        extra -= {annex.name, annex.signature}
+    faults = [f"It holds {name!r}, which does not belong there." for name in sorted(extra)]
+    expected = [(part.name, part.proof.sha256) for part in parts]
+    expected += [(annex.name, annex.sha256) for annex in annexes]
+    faults += [
+        f"The file {name!r} in it is not the one that was signed."
+        for name, sha256 in expected
+        if container.digest(name, "sha256").hex() != sha256
+    ]
+    for annex in annexes:
+        _, wrong = _signers(
+            container.read(annex.signature, cms.MAX_CMS_BYTES),
+            lambda algorithm, name=annex.name: container.digest(name, algorithm),  # type: ignore[misc]
+            terms,
+            annex.persons,
+            f"signature file {annex.signature!r}",
+        )
+        faults += wrong
+    return faults
+
+
+def _signers(
+    content: bytes, digest: cms.Digest, terms: Terms, persons: Sequence[Expected], what: str
+) -> tuple[tuple[SignatureReport, ...], list[str]]:
+    """Judge a signature file over what `digest` hashes; return the reports and what is wrong."""
+    try:
+        signed = cms.load(content)
+        if cms.has_content(signed):
+            raise ValueError("it holds data of its own")
+        reports = tuple(cms.judge(signed, digest, terms))
+    except (ValueError, KeyError, TypeError) as error:
+        return (), [f"The {what} cannot be read: {error}."]
+    found = Counter(one.certificate_sha256 for one in reports)
+    if found != Counter(one.fingerprint for one in persons):
+        signers = ", ".join(str(one.signer) for one in reports) or "nobody"
+        return reports, [f"The {what} is by {signers}, and not by exactly those expected."]
+    levels = {one.fingerprint: one.level for one in persons}
+    rules = [
+        rule
+        for one in reports
+        for rule in _signature_rules(
+            one, f"signature of {one.signer}", levels[str(one.certificate_sha256)]
+        )
+    ]
+    return reports, _faults(rules)
+
+
+def _faults(rules: Iterable[_Rule]) -> list[str]:
+    return [sentence for holds, sentence in rules if not holds]
+
+
+def _refuse(what: str, code: str, reasons: list[str]) -> NoReturn:
+    raise IntegrityError(f"{what}: {' '.join(reasons)}", code=code, reasons=reasons)
