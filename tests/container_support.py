@@ -6,12 +6,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from docflow.documents.create import NewDocument, create
 from docflow.documents.intake import Intake
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.resources import bundled
-from tests.office_support import HEAD, SPECIALIST, Instance, copy_instance
+from tests.levels_support import write_services
+from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
 from tests.persons_support import DATA
+from tests.pki_support import PASSPHRASE, LivePki
 from tests.unit.signing.forge import make_pdf, run
 
 ALONE, JOINT = "outgoing-container", "outgoing-joint"
@@ -36,6 +40,26 @@ def container_office(
         (workflows / f"{name}.yaml").write_text(text, "utf-8")
     url = f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}"
     return Instance(folder / "var", url, clock, workflows_dir=workflows, **settings)
+
+
+def pki_office(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Instance:
+    """Return the same at B-LT, with identities and services of the living PKI."""
+    pki.now = clock.now
+    (folder / "passphrase").write_bytes(PASSPHRASE)
+    signers = {
+        "roots": [str(pki.pem("root"))],
+        "seal": _named(folder, pki, "seal"),
+        "people": {LEADER: _named(folder, pki, "person")},
+    }
+    (folder / "signers.yaml").write_text(yaml.safe_dump(signers))
+    return container_office(
+        folder, prepared, clock, level="B-LT", signers_file=folder / "signers.yaml",
+        signing_services_file=write_services(folder, pki),
+    )  # fmt: skip
+
+
+def _named(folder: Path, pki: LivePki, label: str) -> dict[str, str]:
+    return {"pkcs12": str(pki.pkcs12(label)), "passphrase_file": str(folder / "passphrase")}
 
 
 def with_annexes(

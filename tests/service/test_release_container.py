@@ -9,11 +9,10 @@ import pytest
 
 from docflow.audit.verify import verify_everything
 from docflow.kernel.clock import ManualClock
-from docflow.kernel.errors import IntegrityError, UnsupportedContentError
+from docflow.kernel.errors import IntegrityError, OutsideUnavailableError, UnsupportedContentError
 from docflow.signing.detached import CONTAINER_TYPE
 from docflow.signing.report import PASSED
 from tests.container_support import (
-    ALONE,
     JOINT,
     PICTURE,
     TABLE,
@@ -22,10 +21,12 @@ from tests.container_support import (
     opened,
     openssl_verifies,
     pdf_annex,
+    pki_office,
     with_annexes,
 )
 from tests.office_support import CLERK, HEAD, LEADER, Instance
-from tests.sealed_support import stored
+from tests.pki_support import LivePki
+from tests.sealed_support import give, opener, plaintext, sealed_office, stored
 from tests.unit.signing.forge import run
 
 SAFE_TABLE = "Bảng số liệu_ quý 4_.csv"
@@ -155,5 +156,59 @@ def test_an_annex_changed_in_the_store_is_never_delivered(office: Instance) -> N
 def test_the_shipped_procedure_has_no_container(office: Instance) -> None:
     document = office.to_released(office.draft(workflow="outgoing"))
     assert [row["media_type"] for row in released(office, document)] == ["application/pdf"]
-    assert office.rows("files", document_id=document, media_type=CONTAINER_TYPE) == []
-    assert ALONE != "outgoing"
+
+
+def test_a_confidential_release_encrypts_the_container_to_its_recipient(
+    tmp_path: Path, prepared: Path, clock: ManualClock
+) -> None:
+    office = container_office(tmp_path, prepared, clock, office_file=sealed_office(tmp_path))
+    try:
+        finance = opener(clock, "rsa")
+        give(office, "STC", finance)
+        document = approved(office, with_annexes(office, TABLE, pdf_annex()))
+        office.run(office.fire(LEADER, document, "sign"))
+        office.run(office.fire(CLERK, document, "release"))
+        encrypted = sorted(
+            office.rows("delivery_files", document_id=document), key=lambda row: row["position"]
+        )
+        assert [row["role"] for row in encrypted] == ["main", "annex", "annex"]
+        last = encrypted[-1]
+        assert last["name"].endswith(".asice.p7m")
+        container = plaintext(stored(office, last), finance)
+        assert container == stored(office, released(office, document)[-1])
+        assert opened(container, tmp_path)[SAFE_TABLE].read_bytes() == TABLE[1]
+        for path in (office.folder / "store").rglob("*"):
+            assert not path.is_file() or TABLE[1][:200] not in path.read_bytes()
+        steps = str(office.rows("signature_steps", document_id=document))
+        assert "Bảng" not in steps  # names of sealed files are content
+    finally:
+        office.close()
+
+
+def test_annex_and_container_are_time_stamped_where_the_pdfs_are(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> None:
+    office = pki_office(tmp_path, prepared, clock, pki)
+    try:
+        document = approved(office, with_annexes(office, TABLE))
+        with pki.fails("/tsa/", "away"), pytest.raises(OutsideUnavailableError):
+            office.run(office.fire(LEADER, document, "sign"))
+        (asked,) = [
+            row for row in office.rows("jobs", subject_id=document) if row["kind"] == "sign"
+        ]
+        office.run_job(asked["id"])
+        office.run(office.fire(CLERK, document, "release"))
+        steps = office.rows("signature_steps", document_id=document)
+        levels = sorted((one["step"], one["evidence"]["level"]) for one in steps
+                        if one["step"] in {"signed", "sealed", "contained"})  # fmt: skip
+        assert levels == [
+            ("contained", "B-T"), ("sealed", "B-LT"), ("signed", "B-LT"), ("signed", "B-T"),
+        ]  # fmt: skip
+        members = opened(stored(office, released(office, document)[-1]), tmp_path)
+        for name in (f"{SAFE_TABLE}.p7s", "META-INF/signature001.p7s"):
+            shown = run(
+                "openssl", "cms", "-cmsout", "-print", "-inform", "DER", "-in", members[name]
+            )
+            assert "id-smime-aa-timeStampToken" in shown
+    finally:
+        office.close()
