@@ -5,7 +5,7 @@ Rules:
 - From B-LT on, the evidence follows in an update of its own (`evidence_apart`). It is gathered now and
   not when the file was prepared: the card has minutes, an authority may be away for hours, and
   evidence of before would be old, or about another authority.
-- A target that failed is left empty; the prepared file stays as it was, for the next try.
+- A target that failed is left empty or not made; the prepared file stays as it was, for the next try.
 
 Source: RFC 5652, 5.4; RFC 3161; ETSI EN 319 142-1; ISO 32000-2, 12.8.4.3 (DSS).
 """
@@ -61,7 +61,7 @@ def finish_person(
 
     Args:
         source: what `prepare_person` wrote.
-        target: the signed file; empty if it failed.
+        target: the signed file; if it failed, empty or not there.
         identity: whose card signed.
         prepared: what `prepare_person` told.
         signature: DER for ECDSA, RSA-PSS otherwise.
