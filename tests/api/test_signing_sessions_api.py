@@ -258,6 +258,6 @@ def test_the_whole_trip_on_both_databases(any_office: Office) -> None:
     assert leader.read(f"/v1/signing-batches/{batch['id']}")["counts"] == {"signed": 2}
     address = f"/v1/certificates/{certificate['sha256']}/releases"
     uses = office.login(AUDITOR).read(address)["items"]
-    assert [use["document_id"] for use in uses][0] == alone
+    assert next(use["document_id"] for use in uses) == alone
     assert sorted(use["document_id"] for use in uses[1:]) == sorted([first, second])
     answered(leader.post("/v1/sessions/step-up", {"password": password_of(LEADER)}), 200)

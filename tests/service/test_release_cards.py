@@ -198,6 +198,25 @@ def test_a_session_is_prepared_while_every_authority_is_away(
     assert evidence(office, document_id)["level"] == "B-T"
 
 
+def test_a_stamp_that_does_not_fit_fails_the_job_and_the_next_request_has_room_for_it(
+    offices: Offices, pki: LivePki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("docflow.signing.longterm._LEAST_ROOM_BYTES", 16)
+    office = offices(pki, person="level: B-T")
+    with pki.fails("/tsa/", "away"):
+        document_id, session_id = asked(office)
+    with started(office.services.engine):
+        embed = answer_session(office, session_id, card_of(pki))
+        job = settled(office.services.engine, embed, "failed")
+        assert job.attempts == 1
+        assert "bytes more than the file has room for" in str(job.error)
+        assert session_of(office, session_id).state == "failed"
+        again = str(office.fire(LEADER, document_id, "sign").job_id)
+        settled(office.services.engine, again, "done")
+        settled(office.services.engine, answer_session(office, again, card_of(pki)), "done")
+    assert evidence(office, document_id)["level"] == "B-T"
+
+
 def test_a_card_that_its_authority_revoked_fails_the_session_for_good(
     offices: Offices, pki: LivePki
 ) -> None:

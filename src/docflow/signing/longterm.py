@@ -204,11 +204,12 @@ class LongTerm:
         return at is not None and now - at < _REST_AFTER_FAULT
 
     def _faulty(self, fault: TimestampFault, authority: str, now: datetime) -> None:
-        """Remember what an authority did; one whose token is good but large need not rest."""
+        """Remember what an authority did; one whose token is good but large answers, and need not rest."""
         if not isinstance(fault, TimestampTooLarge):
             self.failed(authority, now)
             return
         with self._lock:
+            self._faults.pop(authority, None)
             self._samples.pop(authority, None)  # it was of a smaller token
 
     def _bench(self, authority: TimestampAuthority, now: datetime) -> Bench:

@@ -15,7 +15,7 @@ Rules:
 Judge a release by its seal: a personal signature alone stays good when another one is added.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +24,9 @@ from typing import NoReturn
 from cryptography import x509
 
 from docflow.kernel.errors import IntegrityError
-from docflow.signing.ades import levels_reached
+from docflow.signing.ades import level_faults
 from docflow.signing.embedding import ARCHIVE_FIELD
-from docflow.signing.levels import Level, reaches
+from docflow.signing.levels import Level
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.room import adds_evidence_only, certified_fields
@@ -140,23 +140,6 @@ def validate_release(
         path, report.sha256, report.size_bytes, first, rest[-1], now,
         person_level, seal_level, stamps, tuple(rest[:-1]), key=_KEY,
     )  # fmt: skip
-
-
-def level_faults(
-    path: Path, roots: TrustRoots, now: datetime, expected: Mapping[str, Level]
-) -> list[str]:
-    """Say of every signature that does not reach the level expected of its field why it does not."""
-    if all(level == "B-B" for level in expected.values()):
-        return []  # judged already
-    faults = []
-    found = {one.field: one for one in levels_reached(path, roots, now=now)}
-    for field, level in expected.items():
-        one = found.get(field)
-        if one is None or one.level is None or not reaches(one.level, level):
-            reached = one.level if one and one.level else "no level"
-            why = f" ({one.why_not_more})" if one else ""
-            faults.append(f"The signature {field} reaches {reached}{why}, and {level} is expected.")
-    return faults
 
 
 def validate_person_signed(
