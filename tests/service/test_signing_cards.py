@@ -232,13 +232,13 @@ def test_the_gate_refuses_an_update_between_that_is_more_than_evidence(
         chain = x509.load_pem_x509_certificates(card_of(pki).pem.encode())
         add_evidence(writer, Evidence(tuple(map(to_asn1, chain)), (), (), LATER))
         with evidence.open("wb") as output:
-            writer.write(output)
+            writer.write(output)  # type: ignore[no-untyped-call]
         fields = [one.get_object() for one in writer.root["/AcroForm"]["/Fields"]]
         empty = next(one for one in fields if one["/T"] == "Person2")
         empty["/V"] = generic.NullObject()  # something else, which form filling admits
         writer.update_container(empty)
         with meddled.open("wb") as output:
-            writer.write(output)
+            writer.write(output)  # type: ignore[no-untyped-call]
     assert [adds_evidence_only(path, 2) for path in (evidence, meddled)] == [True, False]
     validate_person_signed(evidence, pki.roots, evidence_apart=True, **told)  # type: ignore[arg-type]
     for path, apart in ((evidence, False), (meddled, True), (meddled, False), (signed.path, True)):

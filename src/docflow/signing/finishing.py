@@ -129,7 +129,7 @@ def _lengthen(
     if evidence is not None:
         writer = IncrementalPdfFileWriter(output)
         add_evidence(writer, evidence)
-        writer.write_in_place()
+        writer.write_in_place()  # type: ignore[no-untyped-call]
 
 
 def _fill(

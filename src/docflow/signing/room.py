@@ -42,4 +42,4 @@ def adds_evidence_only(path: Path, revision: int) -> bool:
             found = DEFAULT_DIFF_POLICY.apply(before, after)
         except SuspiciousModification:
             return False
-    return found.modification_level <= ModificationLevel.LTA_UPDATES
+    return bool(found.modification_level <= ModificationLevel.LTA_UPDATES)
