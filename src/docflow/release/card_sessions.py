@@ -198,7 +198,7 @@ def answer(studio: Studio, actor: Actor, session_id: str, signatures: Mapping[st
             payload={
                 "document_id": row["id"],
                 "session": session_id,
-                **{name: row["pending"][name] for name in ("level", "fallback")},
+                **{name: row["pending"].get(name) for name in ("level", "fallback")},
             },
         )
     return show(studio, actor, session_id)

@@ -118,18 +118,11 @@ def validate_release(
     """
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
     stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
-    first_expected = Expected(person, person_level, person_evidence_apart)
-    persons, count = [first_expected, *others], 1 + len(others)
-    sealing = count + 1 + _apart(persons)  # which version of the file the seal makes
+    persons = [Expected(person, person_level, person_evidence_apart), *others]
+    count = len(persons)
     reasons = _faults(_common_rules(report, persons, count, sealed=True, stamps=stamps))
     reasons = reasons or _faults(
-        [
-            *_persons_rules(report, persons, count),
-            *_seal_rules(report.signatures[count], _fingerprint(seal), sealing, stamps),
-            *_stamp_rules(stamps, seal_level, sealing),
-            _room_rule(path, count),
-            *_evidence_rules(path, persons),
-        ]
+        _release_rules(path, report, persons, _fingerprint(seal), seal_level, stamps)
     )
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
@@ -221,6 +214,23 @@ def _common_rules(
             f"The signature {one.field} is {one.indication} "
             f"({one.sub_indication}): {' '.join(one.reasons)}",
         )
+
+
+def _release_rules(
+    path: Path,
+    report: VerificationReport,
+    persons: Sequence[Expected],
+    seal: str,
+    seal_level: Level,
+    stamps: Sequence[SignatureReport],
+) -> Iterable[_Rule]:
+    count = len(persons)
+    sealing = count + 1 + _apart(persons)  # which version of the file the seal makes
+    yield from _persons_rules(report, persons, count)
+    yield from _seal_rules(report.signatures[count], seal, sealing, stamps)
+    yield from _stamp_rules(stamps, seal_level, sealing)
+    yield _room_rule(path, count)
+    yield from _evidence_rules(path, persons)
 
 
 def _signature_rules(
