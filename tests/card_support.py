@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
+from docflow.release import card_sessions
 from docflow.signing.devpki import Algorithm, ensure_devpki
 from docflow.signing.keysigner import SigningKey, pss
 from tests.api_support import Door, answered
-from tests.office_support import development
+from tests.office_support import ADMINISTRATOR, LEADER, Instance, development
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,32 @@ def enrol(administrator: Door, person: Door, person_id: str, card: Card, **more:
     made = answered(administrator.post(address, body), 201)
     proof = {"signature": card.sign(made["challenge"].encode())}
     return answered(person.post(f"{address}/{made['id']}/proof", proof), 200)
+
+
+def give(instance: Instance, card: Card, login: str = LEADER) -> Card:
+    """Enrol a card for a person of an instance without HTTP."""
+    certificates, person = instance.services.signer_certificates, instance.actor(login)
+    administrator = instance.actor(ADMINISTRATOR)
+    proposed = certificates.enrol(administrator, person.id, card.pem, "card")
+    assert proposed.challenge is not None
+    proof = base64.b64decode(card.sign(proposed.challenge.encode()))
+    certificates.prove(person, person.id, proposed.id, proof)
+    return card
+
+
+def answer_session(instance: Instance, session_id: str, card: Card, login: str = LEADER) -> str:
+    """Have the card sign what a session gives, and answer it; return the id of the `embed` job."""
+    studio, person = instance.services.studio, instance.actor(login)
+    shown = card_sessions.show(studio, person, session_id)
+    given = {item.file_id: card.sign_digest(item.prepared.to_sign) for item in shown.files}
+    card_sessions.answer(studio, person, session_id, given)
+    return session_id.replace("card-", "embed-")
+
+
+def carry(
+    instance: Instance, document_id: str, trigger: str, card: Card, login: str = LEADER
+) -> None:
+    """Fire a transition, sign with the card, and run both jobs."""
+    session_id = str(instance.fire(login, document_id, trigger).job_id)
+    instance.run_job(session_id)
+    instance.run_job(answer_session(instance, session_id, card, login))

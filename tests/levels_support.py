@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.resources import bundled
@@ -12,6 +13,7 @@ from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.fetching import FetchLimits
 from docflow.signing.outside.services import SigningServices
 from docflow.signing.outside.timestamps import TimestampAuthority
+from tests.card_support import Card
 from tests.office_support import LEADER, Instance, copy_instance
 from tests.pki_support import PASSPHRASE, LivePki
 
@@ -29,6 +31,13 @@ def longterm(pki: LivePki, *tsas: str, **services: Any) -> LongTerm:
         "revocation_limits": QUICK,
     } | services
     return LongTerm(SigningServices(**options), pki.roots)
+
+
+def card_of(pki: LivePki, label: str = "person") -> Card:
+    """Return a card with one of the PKI's keys, its certificate and the authority above it."""
+    key = load_pem_private_key((pki.folder / f"{label}.pem").read_bytes(), None)
+    pem = "".join(pki.pem(one).read_text() for one in (label, "authority"))
+    return Card(key, pem)  # type: ignore[arg-type]  # the PKI makes no other
 
 
 def write_services(folder: Path, pki: LivePki, *tsas: str) -> Path:

@@ -40,8 +40,10 @@ def persons_office(
     return Instance(folder / "var", url, clock, workflows_dir=workflows, **settings)
 
 
-def persons_at(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Instance:
-    """Return the same at B-T, sealed at B-LTA, with the identities and services of the living PKI."""
+def persons_at(
+    folder: Path, prepared: Path, clock: ManualClock, pki: LivePki, level: str = "B-T"
+) -> Instance:
+    """Return the same at a level, sealed at B-LTA, with the identities and services of the living PKI."""
     pki.now = clock.now
     (folder / "passphrase").write_bytes(PASSPHRASE)
 
@@ -56,7 +58,7 @@ def persons_at(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -
     }
     (folder / "signers.yaml").write_text(yaml.safe_dump(signers))
     return persons_office(
-        folder, prepared, clock, level="B-T", signers_file=folder / "signers.yaml",
+        folder, prepared, clock, level=level, signers_file=folder / "signers.yaml",
         signing_services_file=write_services(folder, pki),
     )  # fmt: skip
 

@@ -4,20 +4,26 @@ Whatever dies when, the document ends with one number, one session that is done,
 card, and a whole history; see `test_release_faults` for how faults are injected.
 """
 
-import base64
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from docflow.db import Draft
 from docflow.documents import rows
 from docflow.kernel.actor import SERVICE
+from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import UnavailableError
 from docflow.release import card_sessions
+from docflow.signing.finishing import evidence_apart
+from docflow.signing.levels import Level
+from docflow.signing.outside.fetching import FetchError
 from docflow.signing.strict import validate_person_signed
-from tests.card_support import Card
+from tests.card_support import Card, answer_session, give
 from tests.crash.test_release_faults import Crash, Fault, _faulty, _run_through_fault
-from tests.office_support import ADMINISTRATOR, CLERK, LEADER, Instance
+from tests.levels_support import card_of, office_at
+from tests.office_support import CLERK, LEADER, Instance
+from tests.pki_support import LivePki
 
 _WRITES = {
     "card": [("store", 1), ("store", 2), ("commit", 1), ("commit", 2)],
@@ -39,16 +45,8 @@ _FAULTS = [
 
 def enrolled(instance: Instance) -> Card:
     """Give the leader a card."""
-    services = instance.services
-    card = Card.issue(instance.folder / "pki", "Nguyễn Hữu Sơn", services.clock.now())
-    leader = instance.actor(LEADER)
-    proposed = services.signer_certificates.enrol(
-        instance.actor(ADMINISTRATOR), leader.id, card.pem, "card"
-    )
-    assert proposed.challenge is not None
-    proof = base64.b64decode(card.sign(proposed.challenge.encode()))
-    services.signer_certificates.prove(leader, leader.id, proposed.id, proof)
-    return card
+    now = instance.services.clock.now()
+    return give(instance, Card.issue(instance.folder / "pki", "Nguyễn Hữu Sơn", now))
 
 
 def answer(instance: Instance, studio: Any, session_id: str, card: Card) -> dict[str, str]:
@@ -88,7 +86,72 @@ def test_a_fault_at_any_write_changes_nothing_in_the_end(
     assert instance.row(document)["state"] == "released"
 
 
-def verify(instance: Instance, document: str, session_id: str) -> None:
+# At B-LT `card` asks for a sample token. `embed`, cold, asks for another, then about the authority, the
+# card and the authorities above both (one CRL of the root's), then for the token: each a "request".
+_OUTSIDE: dict[str, list[tuple[str, int]]] = {
+    "card": [("request", 1), ("store", 1), ("store", 2), ("commit", 1), ("commit", 2)],
+    "embed": [*(("request", nth) for nth in range(1, 6)),
+              ("store", 1), ("commit", 1), ("commit", 2)],
+}  # fmt: skip
+_LEVEL_FAULTS = [
+    pytest.param(
+        phase, where, nth, persisted, error,
+        id=f"{phase}-{where}{nth}-{'after' if persisted else 'before'}-{error.__name__}",
+    )
+    for phase, steps in _OUTSIDE.items()
+    for where, nth in steps
+    for persisted in (False, True)
+    for error in ((Crash, FetchError) if where == "request" else (Crash, UnavailableError))
+]  # fmt: skip
+
+
+@pytest.fixture
+def office(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Instance]:
+    """An instance whose leader signs with a card at B-LT."""
+    made = office_at(tmp_path, prepared, clock, pki, person="level: B-LT")
+    give(made, card_of(pki))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("phase", "where", "nth", "persisted", "error"), _LEVEL_FAULTS)
+def test_a_fault_at_any_step_to_a_higher_level_changes_nothing_in_the_end(
+    office: Instance, pki: LivePki, phase: str, where: str, nth: int, persisted: bool,
+    error: type[BaseException],
+) -> None:  # fmt: skip
+    document = office.to_approved(office.draft())
+    session_id = str(office.fire(LEADER, document, "sign").job_id)
+    fault = Fault(where, nth, persisted, error)
+    none = Fault("nowhere", 1, False, error)
+    _run_through_fault(office, session_id, fault if phase == "card" else none)
+    embed = answer_session(office, session_id, card_of(pki))
+    _run_through_fault(office, embed, fault if phase == "embed" else none)
+    assert fault.fired
+    verify(office, document, session_id, level="B-LT")
+    assert pki.asked("/tsa/") >= 1
+    office.run(office.fire(CLERK, document, "release"))
+    assert office.row(document)["state"] == "released"
+
+
+def test_the_table_of_outside_steps_is_whole(office: Instance, pki: LivePki) -> None:
+    document = office.to_approved(office.draft())
+    session_id = str(office.fire(LEADER, document, "sign").job_id)
+    counted = {}
+    for phase in ("card", "embed"):
+        fault = Fault("request", 99, False, Crash)
+        job_id = session_id
+        if phase == "embed":
+            job_id = answer_session(office, session_id, card_of(pki))
+        assert not _run_through_fault(office, job_id, fault)
+        counted[phase] = fault.seen
+    listed = {
+        phase: max(nth for where, nth in steps if where == "request")
+        for phase, steps in _OUTSIDE.items()
+    }
+    assert counted == listed
+
+
+def verify(instance: Instance, document: str, session_id: str, level: Level = "B-B") -> None:
     row = instance.row(document)
     assert (row["state"], row["pending"], row["stage"]) == ("signed", None, None)
     assert [e["number"] for e in instance.rows("register_entries", document_id=document)] == [1]
@@ -105,6 +168,9 @@ def verify(instance: Instance, document: str, session_id: str) -> None:
         instance.services.studio.signers.own_roots,
         person=use["certificate_sha256"],
         now=instance.services.clock.now(),
+        level=level,
+        evidence_apart=evidence_apart(level),
+        timestamp_roots=instance.services.desk.levels.longterm.timestamp_roots,
     )
     entries = instance.rows("history_entries", subject_id=document)
     actions = [entry["action"] for entry in sorted(entries, key=lambda e: e["subject_seq"])]
@@ -141,20 +207,3 @@ def test_an_answer_that_cannot_be_embedded_fails_visibly_and_is_retried(instance
     _run_through_fault(instance, job.job_id, none)
     assert instance.row(document)["state"] == "signed"
     assert card_sessions.show(instance.services.studio, leader, session_id).state == "done"
-
-
-def test_a_card_is_not_asked_for_a_level_that_it_cannot_make(instance: Instance) -> None:
-    from docflow.kernel.errors import ConflictError
-
-    enrolled(instance)
-    document = instance.to_approved(instance.draft())
-    asked = instance.fire(LEADER, document, "sign")
-    table = instance.tables["documents"]
-    row = instance.row(document)
-    higher = {**row["pending"], "level": "B-T"}
-    with instance.database.unit_of_work(SERVICE) as uow:
-        uow.change(table, row, {"pending": higher}, Draft("document.edited", {"changed": []}))
-    with pytest.raises(ConflictError) as refused:
-        instance.run(asked)
-    assert refused.value.code == "card-level"
-    assert instance.rows("signing_sessions", document_id=document) == []

@@ -7,7 +7,7 @@ verified: one number, one signature of each kind, one delivery per recipient, a 
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -18,6 +18,10 @@ from docflow.db import Database, UnitOfWork
 from docflow.jobs.model import JobRun
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import UnavailableError
+from docflow.signing.choice import LevelPolicy
+from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.fetching import Fetcher
+from docflow.signing.outside.revocation import RevocationSource
 from docflow.signing.strict import validate_release
 from docflow.storage import ObjectStore, StagedFile, StoredObject
 from tests.office_support import CLERK, HANDLERS, LEADER, Instance
@@ -29,9 +33,9 @@ class Crash(BaseException):
 
 @dataclasses.dataclass
 class Fault:
-    """Fails the n-th write of a kind, once, before or after it persisted."""
+    """Fails the n-th write (or request) of a kind, once, before or after it persisted (was answered)."""
 
-    where: str  # "store" or "commit"
+    where: str  # "store", "commit" or "request"
     nth: int
     persisted: bool
     error: type[BaseException]
@@ -52,7 +56,7 @@ class Fault:
         self.fired = True
         if self.error is Crash:
             raise Crash
-        raise UnavailableError("injected")
+        raise self.error("injected")
 
 
 class FaultyStore:
@@ -83,6 +87,36 @@ class FaultyStore:
         self._inner.publish(key, data)
 
 
+class FaultyFetcher(Fetcher):
+    """The real way to authorities and responders, failing where told."""
+
+    def __init__(self, inner: Fetcher, fault: Fault) -> None:
+        self._inner = inner
+        self._fault = fault
+
+    def get(self, url: str) -> bytes:
+        return self._told(lambda: self._inner.get(url))
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        return self._told(lambda: self._inner.post(url, body, headers))
+
+    def _told(self, ask: Callable[[], bytes]) -> bytes:
+        self._fault.before("request")
+        answer = ask()
+        self._fault.after("request")
+        return answer
+
+
+def _faulty_levels(policy: LevelPolicy, fault: Fault) -> LevelPolicy:
+    """Return what makes the same levels, cold as after a start, over a faulty wire."""
+    before = policy.longterm
+    fresh = LongTerm(before._services, before._own_roots)
+    fresh._asking = FaultyFetcher(fresh._asking, fault)
+    wire = FaultyFetcher(fresh._revocation._fetcher, fault)
+    fresh._revocation = RevocationSource(wire, before._services.refresh)
+    return dataclasses.replace(policy, longterm=fresh)
+
+
 class FaultyDatabase(Database):
     """The real database, whose commits fail where told."""
 
@@ -104,7 +138,10 @@ def _faulty(instance: Instance, fault: Fault) -> Any:
     store = FaultyStore(studio.desk.store, fault)
     vault = studio.desk.vault.over(store)
     database.seal_details("document", vault.seal_details)
-    desk = dataclasses.replace(studio.desk, database=database, store=store, vault=vault)
+    levels = _faulty_levels(studio.desk.levels, fault)
+    desk = dataclasses.replace(
+        studio.desk, database=database, store=store, vault=vault, levels=levels
+    )
     return dataclasses.replace(studio, desk=desk)
 
 

@@ -1,35 +1,51 @@
 """A leader signs with a card of their own: a served office, `docflow sign-session`, a SoftHSM token."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from docflow.signing.ades import levels_reached
 from tests.api_support import answered, if_match
-from tests.card_support import Card
-from tests.e2e.served import Service, served
+from tests.card_support import Card, enrol
+from tests.e2e.served import Service, served, until
+from tests.levels_support import card_of, write_services, write_signers, write_workflows
 from tests.office_support import ADMINISTRATOR, AUDITOR, CLERK, LEADER, copy_instance, password_of
+from tests.pki_support import LivePki
 from tests.token_support import PIN, empty_tokens, make_token, module, put_key
 from tests.unit.signing.forge import run
 
 TOKEN, KEY = "son-card", "son"
 
 
+@contextmanager
+def card_office(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: str
+) -> Iterator[Service]:
+    """An office of its own; the token is in this process and in commands, not in the service."""
+    folder = tmp_path / "var"
+    copy_instance(template, folder)
+    url = f"sqlite:///{folder / 'docflow.sqlite3'}"
+    with served(folder, url, **settings) as service:
+        with empty_tokens(tmp_path / "softhsm", monkeypatch) as config:
+            make_token(TOKEN)
+            service.environment["SOFTHSM2_CONF"] = str(config)
+            (folder / "pin").write_text(PIN + "\n")
+            (folder / "password").write_text(password_of(LEADER) + "\n")
+            yield service
+
+
 @pytest.fixture
 def service(
     served_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
-    """An office of its own; the token is in this process and in commands, not in the service."""
-    copy_instance(served_template, tmp_path / "var")
-    folder = tmp_path / "var"
-    with served(folder, f"sqlite:///{folder / 'docflow.sqlite3'}") as service:
-        with empty_tokens(tmp_path / "softhsm", monkeypatch) as config:
-            make_token(TOKEN)
-            service.environment["SOFTHSM2_CONF"] = str(config)
-            (tmp_path / "var" / "pin").write_text(PIN + "\n")
-            (tmp_path / "var" / "password").write_text(password_of(LEADER) + "\n")
-            yield service
+    with card_office(served_template, tmp_path, monkeypatch) as service:
+        yield service
 
 
 def arguments(service: Service, *more: str) -> list[str]:
@@ -104,8 +120,6 @@ def test_the_client_refuses_a_certificate_that_is_not_the_cards(
     now = SystemClock().now()
     mine, other = (Card.issue(service.folder / "pki", name, now) for name in ("Sơn", "Khác"))
     put_key(tmp_path, TOKEN, KEY, other.key, x509.load_pem_x509_certificate(other.pem.encode()))
-    from tests.card_support import enrol
-
     administrator, leader = service.login(ADMINISTRATOR), service.login(LEADER)
     (person,) = administrator.read("/v1/people", login=LEADER)["items"]
     enrol(administrator, leader, person["id"], mine)
@@ -127,3 +141,71 @@ def test_the_client_refuses_a_certificate_that_is_not_the_cards(
         f"/v1/documents/{document_id}/signing-sessions", body, headers=if_match(version)
     )
     assert again.json()["code"] == "signing-in-progress"
+
+
+@pytest.mark.parametrize("algorithm", ["ec", "rsa"])
+def test_a_card_signs_at_b_lt_and_the_time_stamp_comes_when_its_authority_is_back(
+    served_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    from docflow.kernel.clock import SystemClock
+
+    now = SystemClock().now
+    keys = {}
+    if algorithm == "rsa":
+        made = rsa.generate_private_key(65_537, 3072)
+        keys["person"] = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pki = LivePki(tmp_path / "authorities", now().year - 2026, keys)
+    pki.now = now
+    try:
+        settings = {
+            "signers_file": write_signers(tmp_path, pki),
+            "signing_services_file": write_services(tmp_path, pki),
+            "workflows_dir": write_workflows(tmp_path, "level: B-LT", ", level: B-LTA"),
+        }
+        told = {name: str(path) for name, path in settings.items()}
+        with card_office(served_template, tmp_path, monkeypatch, **told) as service:
+            path = _signed_late(service, pki, tmp_path)
+        assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 2
+        reached = levels_reached(path, pki.roots, now=now())
+        assert [(one.field, one.level) for one in reached] == [
+            ("Person", "B-LTA"), ("Seal", "B-LTA"),
+        ]  # fmt: skip
+    finally:
+        pki.stop()
+
+
+def _signed_late(service: Service, pki: LivePki, folder: Path) -> Path:
+    """Have the leader's card sign while the authority is away, then mend it; return what is released."""
+    card = card_of(pki)
+    put_key(folder, TOKEN, KEY, card.key, *x509.load_pem_x509_certificates(card.pem.encode()))
+    administrator, leader = service.login(ADMINISTRATOR), service.login(LEADER)
+    (person,) = administrator.read("/v1/people", login=LEADER)["items"]
+    enrol(administrator, leader, person["id"], card)
+    document_id = service.approved()
+    pki.break_("/tsa/", "away")
+    with ThreadPoolExecutor(1) as pool:
+        signing = pool.submit(
+            service.command,
+            "sign-session",
+            *arguments(service, f"--document={document_id}", "--yes"),
+        )
+        until(
+            lambda: leader.read(f"/v1/documents/{document_id}")["stage"] == "waiting",
+            "the document to wait for the authority",
+            60,
+        )
+        pending = leader.read(f"/v1/documents/{document_id}")["pending"]
+        assert "gave no usable time stamp" in pending["error"]
+        session = leader.read(f"/v1/signing-sessions/{pending['job_id']}")
+        assert (session["state"], session["error"]) == ("answered", pending["error"])
+        pki.mend("/tsa/")
+        ended = signing.result()
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    assert leader.settled(document_id)["state"] == "signed"
+    released = service.login(CLERK).carry(document_id, "release")
+    assert released["state"] == "released"
+    (final,) = (file for file in released["files"] if file["form"] == "released")
+    path = folder / "released.pdf"
+    address = f"/v1/documents/{document_id}/files/{final['id']}/content"
+    path.write_bytes(leader.request("GET", address).content)
+    return path

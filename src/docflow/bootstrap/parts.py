@@ -26,7 +26,6 @@ from docflow.release import (
     deliver,
     failures,
     inbox,
-    levels,
     sign,
 )
 from docflow.release.studio import Studio
@@ -187,7 +186,7 @@ def register_jobs(engine: JobEngine, studio: Studio) -> None:
             kind,
             partial(run, studio),
             partial(failures.on_failed, desk),
-            partial(levels.on_waiting, desk),
+            partial(failures.on_waiting, desk),
         )
     signing = Authenticator(desk.database, desk.catalogue.seed.classification)
     engine.register(batches.KIND, partial(batches.run, studio, signing))

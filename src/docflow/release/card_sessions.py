@@ -195,7 +195,11 @@ def answer(studio: Studio, actor: Actor, session_id: str, signatures: Mapping[st
             kind=cards.EMBED,
             job_id=session_id.replace(cards.KIND, cards.EMBED, 1),
             subject_id=row["id"],
-            payload={"document_id": row["id"], "session": session_id},
+            payload={
+                "document_id": row["id"],
+                "session": session_id,
+                **{name: row["pending"].get(name) for name in ("level", "fallback")},
+            },
         )
     return show(studio, actor, session_id)
 

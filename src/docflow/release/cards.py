@@ -1,17 +1,21 @@
 """The `card` and `embed` jobs: a personal signature whose key is on the person's own card.
 
 `card`: `staged` puts number, date and code on the page, as for every personal signature; `prepared`
-leaves room for the signature, and opens the session from which the card takes what it signs. Then the
-document waits for the person. `embed`, asked for by the person's answer (`card_sessions.answer`):
-`signed` puts the card's signature into that room and checks it strictly; `complete` fires the transition
-with the signed files as evidence, exactly as the `sign` job does.
+leaves room for the signature and its time stamp, and opens the session from which the card takes what it
+signs. Then the document waits for the person. `embed`, asked for by the person's answer
+(`card_sessions.answer`): `signed` puts the card's signature into that room, at the level that the
+transition asks for, and checks it strictly; `complete` fires the transition with the signed files as
+evidence, exactly as the `sign` job does.
 
-Rule: both work under the id of the firing that asked for the signature, which is also the session's.
+Rules:
+- Both work under the id of the firing that asked for the signature, which is also the session's.
+- A card is asked once. What its level needs may be away afterwards for as long as any job may wait: an
+  answered session does not expire.
 """
 
 import base64
-from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +28,19 @@ from docflow.documents.signer_choice import revoked
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError, InvalidInputError
 from docflow.people.signer_certificates import certificate_row
-from docflow.release import persons, sign
+from docflow.release import annexes, persons, sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
-from docflow.release.levels import no_earlier
+from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.looking import looks_of
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
+from docflow.signing.finishing import evidence_apart, finish_person
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.interrupted import Prepared, card_identity, finish_person, prepare_person
+from docflow.signing.interrupted import Prepared, card_identity, prepare_person
+from docflow.signing.levels import Level
 from docflow.signing.strict import validate_person_signed
 
-_LEVEL = "B-B"
 KIND = "card"
 EMBED = "embed"
 
@@ -50,7 +55,7 @@ def run(studio: Studio, job: JobRun) -> None:
 def run_embed(studio: Studio, job: JobRun) -> None:
     """Embed what the card signed; called by the job engine, again after a crash."""
     session_id, document_id = job.payload["session"], job.subject_id
-    job.step("signed", lambda: _embed(studio, session_id, document_id))
+    job.step("signed", lambda: _embed(studio, job, session_id, document_id))
     job.step("complete", lambda: _complete(studio, session_id, document_id))
 
 
@@ -84,18 +89,20 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
         studio, job.payload["certificate_id"], person_id=job.payload["requested_by"]
     )
     require_below(studio.desk.database, identity.sha256, studio.most_signatures)
-    _require_basic(studio, document_id)
+    token_digits = _token_digits(studio, job, now)
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
 
     signer = work.person(studio, job.payload["requested_by"])
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
+        _require_pdf(source)
         slot = persons.slot_of(studio, document_id, source)
         looks = looks_of(studio, job, source, signer, now)
         prepared = prepare_person(
-            path, target, identity, now=now, reason=reason, location=place, looks=looks, slot=slot
-        )
+            path, target, identity, now=now, reason=reason, location=place, looks=looks, slot=slot,
+            token_digits=token_digits,
+        )  # fmt: skip
         return prepared.to_json() | {"persons": persons.earlier(source)}
 
     staged = work.done(studio, job.job_id, "staged")
@@ -121,21 +128,27 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     return len(recorded)
 
 
-def _require_basic(studio: Studio, document_id: str) -> None:
-    """Refuse a level that needs more than the card: nothing lower is made instead.
+def _require_pdf(source: Row) -> None:
+    """Refuse to sign on a card what is no PDF: the session shows and takes signatures of PDFs alone.
 
     Raises:
-        ConflictError: code `card-level`.
+        ConflictError: code `card-annex`.
     """
-    level = (work.document_row(studio, document_id)["pending"] or {}).get("level", _LEVEL)
-    if level != _LEVEL:
+    if not annexes.is_pdf(source):
         raise ConflictError(
-            f"A card signs at {_LEVEL} here, and this transition asks for {level}.",
-            code="card-level",
-            rule="signature-level",
-            satisfied_by="Have the certificate of the card replaced by one of the signers file, or the "
-            f"workflow ask for {_LEVEL}; the seal may be at any level.",
+            "The document has an annex that is no PDF, and a card signs PDFs only.",
+            code="card-annex",
+            rule="pdf-required",
+            satisfied_by="Return the document and give the annex as PDF, or let someone sign whose "
+            "certificate is in the signers file.",
         )
+
+
+def _token_digits(studio: Studio, job: JobRun, now: datetime) -> int:
+    """Return how much room the time stamp of the level asked for needs; a fallback needs no more."""
+    if (job.payload.get("level") or "B-B") == "B-B":
+        return 0
+    return studio.desk.levels.longterm.token_digits(now)
 
 
 def session_row(connection: sa.Connection, session_id: str) -> Row | None:
@@ -145,7 +158,7 @@ def session_row(connection: sa.Connection, session_id: str) -> Row | None:
     )
 
 
-def _embed(studio: Studio, session_id: str, document_id: str) -> int:
+def _embed(studio: Studio, job: JobRun, session_id: str, document_id: str) -> int:
     if recorded := work.done(studio, session_id, "signed"):
         return len(recorded)
     now = studio.desk.database.clock.now()
@@ -154,32 +167,58 @@ def _embed(studio: Studio, session_id: str, document_id: str) -> int:
     if session is None or session["state"] != "answered":
         raise InvalidInputError("The session has no answer of the card.")
     identity, _ = card_of(studio, session["certificate_id"], person_id=session["person_id"])
-
-    def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
-        prepared = Prepared.from_json(source["evidence"])
-        signature = base64.b64decode(session["signatures"][source["file_id"]])
-        finish_person(path, target, identity, prepared, signature, now=session["signing_time"])
-        before = persons.earlier(source)
-        validate_person_signed(
-            target,
-            studio.signers.own_roots,
-            person=identity.certificate,
-            now=no_earlier(now, _newest_stamp(before)),
-            timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
-            earlier=persons.expected(before),
-            of=of,
-        )
-        made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
-        return made_by | {"persons": before}
-
-    of = persons.how_many(studio, document_id)
+    make = partial(_finish, studio, session, identity, now, persons.how_many(studio, document_id))
     ready = work.done(studio, session_id, "prepared")
-    made = work.each(studio, document_id, "signed", ready, make, file_id="file_id")
+
+    def all_at(level: Level) -> list[work.Made]:
+        return work.each(
+            studio, document_id, "signed", ready, partial(make, level), file_id="file_id"
+        )
+
+    made = at_level(studio, job, all_at)
     return len(work.record(studio, document_id, session_id, "signed", made))
 
 
-def _newest_stamp(before: Sequence[persons.Signature]) -> str | None:
-    return max((one["stamped_at"] for one in before if one.get("stamped_at")), default=None)
+def _finish(
+    studio: Studio,
+    session: Row,
+    identity: SignerIdentity,
+    now: datetime,
+    of: int,
+    level: Level,
+    source: Row,
+    path: Path,
+    target: Path,
+) -> dict[str, Any]:
+    """Write one file with the card's signature at a level, and judge it; return what is kept of it."""
+    longterm = studio.desk.levels.longterm
+    signed = finish_person(
+        path,
+        target,
+        identity,
+        Prepared.from_json(source["evidence"]),
+        base64.b64decode(session["signatures"][source["file_id"]]),
+        signed_at=session["signing_time"],
+        now=now,
+        level=level,
+        longterm=longterm,
+    )
+    before, evidence = persons.earlier(source), evidence_of(signed)
+    stamps = [one["stamped_at"] for one in (*before, evidence) if one.get("stamped_at")]
+    apart = evidence_apart(level)
+    validate_person_signed(
+        target,
+        studio.signers.own_roots,
+        person=identity.certificate,
+        now=no_earlier(now, max(stamps, default=None)),
+        level=level,
+        evidence_apart=apart,
+        timestamp_roots=longterm.timestamp_roots,
+        earlier=persons.expected(before),
+        of=of,
+    )
+    made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
+    return made_by | evidence | {"evidence_apart": apart, "persons": before}
 
 
 def _complete(studio: Studio, session_id: str, document_id: str) -> None:

@@ -85,6 +85,7 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
             "seal_sha256": identity.sha256,
             "person_sha256": first["certificate_sha256"],
             "person_level": first.get("level", "B-B"),
+            "person_evidence_apart": first.get("evidence_apart", False),
             "others": others,
             **evidence_of(sealed),
         }
@@ -114,6 +115,7 @@ def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
                     person_level=level_named(row["evidence"].get("person_level", "B-B")),
                     seal_level=level_named(row["evidence"].get("level", "B-B")),
                     timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
+                    person_evidence_apart=row["evidence"].get("person_evidence_apart", False),
                     others=persons.expected(row["evidence"].get("others", ())),
                 )
             )

@@ -1,11 +1,13 @@
-"""What happens when a signing or release job fails for good, and how a person tries it again.
+"""What a document is told of its signing or release job that waits or fails; how a person retries it.
 
-A failed job leaves the document where it was, says so on the document, and no longer blocks other
-transitions: the document can be returned, withdrawn, or the job retried.
+A job that waits for something that is away says so on the document, once. A failed job leaves the
+document where it was, says so on the document, and no longer blocks other transitions: the document can
+be returned, withdrawn, or the job retried.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -16,12 +18,40 @@ from docflow.documents.tables import documents
 from docflow.jobs.engine import JobEngine
 from docflow.jobs.model import Job, JobRun
 from docflow.kernel.actor import SERVICE, Actor
+from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError
 from docflow.people import access
 from docflow.release import card_sessions, cards
 
 _KINDS = ("sign", "release", cards.KIND, cards.EMBED)
 _ABOUT_DOCUMENTS = (*_KINDS, signature_checks.KIND)
+
+
+def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
+    """Tell the document that its job waits for something that is away; the same again is not told."""
+    with desk.database.unit_of_work(SERVICE) as uow:
+        row = rows.lock(uow, job.subject_id)
+        pending: Row | None = row["pending"]
+        if not pending or pending["job_id"] != _waited_for(job.job_id) or pending["failed"]:
+            return
+        if row["stage"] == "waiting" and pending.get("error") == error:
+            return
+        _tell(uow, row, pending, job, error, next_at)
+
+
+def _tell(
+    uow: UnitOfWork, row: Row, pending: Row, job: JobRun, error: str, next_at: datetime
+) -> None:
+    uow.change(
+        documents,
+        row,
+        {"stage": "waiting", "pending": {**pending, "error": error}},
+        Draft(
+            "document.job-waiting",
+            {"job": job.job_id, "next_at": rfc3339(next_at)},
+            {"error": error},
+        ),
+    )
 
 
 def on_failed(desk: Desk, job: JobRun, error: str) -> None:

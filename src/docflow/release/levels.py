@@ -11,12 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import rows
-from docflow.documents.desk import Desk
-from docflow.documents.tables import documents
 from docflow.jobs.model import JobRun
-from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import parse_rfc3339, rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.release.studio import Made, Studio, document_row
@@ -65,30 +60,3 @@ def evidence_of(made: PersonSigned | Sealed) -> dict[str, Any]:
 def no_earlier(now: datetime, stamped_at: str | None) -> datetime:
     """Return the time at which a signature is judged: not before its own time stamp."""
     return max(now, parse_rfc3339(stamped_at)) if stamped_at else now
-
-
-def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
-    """Tell the document that its job waits for something that is away; the same again is not told."""
-    with desk.database.unit_of_work(SERVICE) as uow:
-        row = rows.lock(uow, job.subject_id)
-        pending: Row | None = row["pending"]
-        if not pending or pending["job_id"] != job.job_id or pending["failed"]:
-            return
-        if row["stage"] == "waiting" and pending.get("error") == error:
-            return
-        _tell(uow, row, pending, job, error, next_at)
-
-
-def _tell(
-    uow: UnitOfWork, row: Row, pending: Row, job: JobRun, error: str, next_at: datetime
-) -> None:
-    uow.change(
-        documents,
-        row,
-        {"stage": "waiting", "pending": {**pending, "error": error}},
-        Draft(
-            "document.job-waiting",
-            {"job": job.job_id, "next_at": rfc3339(next_at)},
-            {"error": error},
-        ),
-    )

@@ -22,7 +22,7 @@ from docflow.signing.levels import level_named
 from docflow.signing.pades import Slot
 from docflow.signing.strict import Expected
 
-_KEPT = ("signer", "certificate_sha256", "level", "stamped_at")
+_KEPT = ("signer", "certificate_sha256", "level", "stamped_at", "evidence_apart")
 _BASIC = "B-B"  # of signatures that were recorded before levels were
 
 Signature = Mapping[str, Any]
@@ -113,6 +113,10 @@ def require_all(persons: Sequence[Signature], of: int) -> None:
 def expected(persons: Sequence[Signature]) -> list[Expected]:
     """Return what the strict validation shall find of these signatures."""
     return [
-        Expected(one["certificate_sha256"], level_named(one.get("level", _BASIC)))
+        Expected(
+            one["certificate_sha256"],
+            level_named(one.get("level", _BASIC)),
+            one.get("evidence_apart", False),
+        )
         for one in persons
     ]

@@ -32,7 +32,8 @@ from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import MemoryFile, StagedFile
 
 _CHUNK = 2**18
-_TOLD = ("level", "level_asked", "fell_back_because")  # what history says of a signature's level
+# what history says of a signature's level
+_TOLD = ("level", "stamped_at", "level_asked", "fell_back_because")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ def record(
 def _told(made: Made) -> dict[str, Any]:
     """Return what history says of a file that a step made."""
     told = {"origin": made.file_id, "sha256": made.staged.sha256, "size": made.staged.size}
-    return told | {name: made.evidence[name] for name in _TOLD if name in made.evidence}
+    known = {name: made.evidence.get(name) for name in _TOLD}
+    return told | {name: value for name, value in known.items() if value is not None}
 
 
 def record_evidence(

@@ -16,6 +16,7 @@ Source: ETSI EN 319 102-1, 5.3, 5.5 and 5.6; EN 319 142-1, 6.
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +55,7 @@ from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from docflow.signing.blocking import blocking
-from docflow.signing.levels import LEVELS, Level
+from docflow.signing.levels import LEVELS, Level, reaches
 from docflow.signing.trust import TrustRoots
 
 _USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
@@ -105,6 +106,23 @@ def levels_reached(
         return tuple(judge.reached(one) for one in reader.embedded_regular_signatures)
     except PdfError as error:
         raise ValueError(f"the file cannot be read as PDF: {error}") from error
+
+
+def level_faults(
+    path: Path, roots: TrustRoots, now: datetime, expected: Mapping[str, Level]
+) -> list[str]:
+    """Say of every signature that does not reach the level expected of its field why it does not."""
+    if all(level == "B-B" for level in expected.values()):
+        return []  # judged already
+    faults = []
+    found = {one.field: one for one in levels_reached(path, roots, now=now)}
+    for field, level in expected.items():
+        one = found.get(field)
+        if one is None or one.level is None or not reaches(one.level, level):
+            reached = one.level if one and one.level else "no level"
+            why = f" ({one.why_not_more})" if one else ""
+            faults.append(f"The signature {field} reaches {reached}{why}, and {level} is expected.")
+    return faults
 
 
 class _Judge:

@@ -166,7 +166,10 @@ def _faults(report: VerificationReport, number: int) -> list[str]:
     by_field = {one.field: one for one in report.signatures}
     newest, sealed = by_field.get(archive[-1]), by_field.get(SEAL_FIELD)
     rules = (
-        (report.revisions == number + 2 + persons, f"It has {report.revisions} versions."),
+        (
+            sealed is not None and sealed.revision == report.revisions - 1 - number,
+            f"It has {report.revisions} versions.",
+        ),
         (report.field_names == fields, f"Its fields are {', '.join(report.field_names)}."),
         (
             newest is not None

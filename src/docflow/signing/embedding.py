@@ -2,7 +2,8 @@
 
 Rules:
 - Evidence (DSS) goes into the signature's own update, so that B-B, B-T and B-LT are one update of
-  the file and B-LTA two: the signature's, and the archive time stamp's.
+  the file and B-LTA two: the signature's, and the archive time stamp's. (A card's signature is the
+  exception, see `interrupted`.)
 - Only the paths given are opened, and nothing else is touched on the disk: for confidential files
   they are memory. A target that failed is left empty.
 - If an authority fails in the middle, everything is begun anew with the next one, since the evidence
@@ -120,6 +121,11 @@ def _once(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
                 code="pdf-broken",
             ) from error
+    return made_at(level, bench, sha256, size)
+
+
+def made_at(level: Level, bench: Bench | None, sha256: str, size: int) -> Embedded:
+    """Return what is known of a file whose newest signature was just made with `bench`, if any."""
     if bench is None:
         return Embedded(sha256, size, level, None, None, None)
     token = bench.timestamper.tokens[-1]

@@ -2,9 +2,11 @@
 
 1. `prepare_person` writes the file as it will be signed, with room for the signature, and tells what
    the card has to sign: the DER of the signed attributes.
-2. `finish_person` checks the signature that came back and puts it into that very room.
+2. `check_signature` judges the signature that came back, and `finishing.finish_person` puts it into that
+   very room.
 
 Rules:
+- The room for a time stamp is made before anyone knows who will give it: it fits every authority.
 - What goes between the steps are plain values (`Prepared.to_json`), never a pickle.
 - A signature that does not verify under the certificate is refused and embedded nowhere.
 - Both steps only open the paths that they are given.
@@ -29,11 +31,11 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.signers import PdfSigner
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
-from pyhanko.sign.signers.pdf_signer import PdfTBSDocument
 
 from docflow.kernel.errors import IntegrityError, InvalidInputError
 from docflow.signing.appearance import Looks
 from docflow.signing.blocking import blocking
+from docflow.signing.embedding import CHUNK_BYTES, digest_of
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.keysigner import (
@@ -46,15 +48,12 @@ from docflow.signing.keysigner import (
 )
 from docflow.signing.pades import (
     ONLY,
-    PersonSigned,
     Slot,
     make_room,
     person_metadata,
     person_style,
 )
 from docflow.signing.trust import TrustRoots
-
-_CHUNK_BYTES = 1 << 20
 
 
 class CardSigner(IdentitySigner):
@@ -183,10 +182,11 @@ def prepare_person(
     location: str | None = None,
     slot: Slot = ONLY,
     looks: Looks | None = None,
+    token_digits: int = 0,
 ) -> Prepared:
     """Write `source` to `target` with room for a personal signature, and tell what to sign.
 
-    `slot` says which person of how many.
+    `slot` says which person of how many; `token_digits` how much room a time stamp needs, none at B-B.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is.
@@ -203,7 +203,7 @@ def prepare_person(
                 signer=signer,
                 stamp_style=person_style(looks),
             )
-            digest = _with_room(writer, pdf_signer, output, now)
+            digest = _with_room(writer, pdf_signer, output, now, token_digits)
         except (PdfError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInputError(
                 f"The file cannot be signed as it is: {error}. Save it again as PDF.",
@@ -215,7 +215,7 @@ def prepare_person(
             digest.reserved_region_end,
             _attributes(signer, digest.document_digest),
             signer.digest_name,
-            _digest(output),
+            digest_of(output)[0],
         )
 
 
@@ -233,14 +233,18 @@ def _attributes(signer: IdentitySigner, document_digest: bytes) -> bytes:
 
 
 def _with_room(
-    writer: IncrementalPdfFileWriter, pdf_signer: PdfSigner, output: BinaryIO, now: datetime
+    writer: IncrementalPdfFileWriter,
+    pdf_signer: PdfSigner,
+    output: BinaryIO,
+    now: datetime,
+    token_digits: int,
 ) -> PreparedByteRangeDigest:
     """Write the file with room for the signature, and return the digest over the rest of it."""
     session = pdf_signer.init_signing_session(writer, existing_fields_only=True)
     session.system_time = now
-    reserved = cast(IdentitySigner, pdf_signer.signer).reserved_digits
+    reserved = cast(IdentitySigner, pdf_signer.signer).reserved_digits + token_digits
     document = session.prepare_tbs_document(validation_info=None, bytes_reserved=reserved)
-    digest, _ = document.digest_tbs_document(output=output, chunk_size=_CHUNK_BYTES)
+    digest, _ = document.digest_tbs_document(output=output, chunk_size=CHUNK_BYTES)
     return digest
 
 
@@ -262,50 +266,3 @@ def check_signature(identity: SignerIdentity, prepared: Prepared, signature: byt
         satisfied_by="Sign the digest that the session gives, with the key of the certificate it names "
         "and the algorithm it names.",
     )
-
-
-def finish_person(
-    source: Path,
-    target: Path,
-    identity: SignerIdentity,
-    prepared: Prepared,
-    signature: bytes,
-    *,
-    now: datetime,
-) -> PersonSigned:
-    """Write the prepared file `source` to `target` with the card's signature in its room.
-
-    Args:
-        source: what `prepare_person` wrote.
-        target: the signed file.
-        identity: whose card signed.
-        prepared: what `prepare_person` told.
-        signature: DER for ECDSA, RSA-PSS otherwise.
-        now: the time that `prepare_person` was given.
-
-    Raises:
-        InvalidInputError: code `signature-refused` if the signature is not by the identity's key.
-        IntegrityError: if `source` is not the file that was prepared.
-    """
-    check_signature(identity, prepared, signature)
-    signer = CardSigner(identity.signer.public_key, identity.certificate, identity.chain, signature)
-    content = blocking(
-        signer.async_sign_prescribed_attributes(
-            prepared.digest_name, cms.CMSAttributes.load(prepared.attributes)
-        )
-    )
-    with source.open("rb") as original, target.open("w+b") as output:
-        while chunk := original.read(_CHUNK_BYTES):
-            output.write(chunk)
-        if _digest(output) != prepared.sha256:
-            raise IntegrityError("the prepared file is not the one that the card signed")
-        room = PreparedByteRangeDigest(prepared.document_digest, prepared.start, prepared.end)
-        PdfTBSDocument.resume_signing(output, room, content)
-        sha256 = _digest(output)
-        return PersonSigned(target, sha256, output.tell(), identity.name, identity.sha256, now)
-
-
-def _digest(file: Any) -> str:
-    file.flush()
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()

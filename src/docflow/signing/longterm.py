@@ -29,11 +29,17 @@ from docflow.signing.levels import LEVELS, Level
 from docflow.signing.outside.fetching import Fetcher
 from docflow.signing.outside.revocation import Evidence, RevocationFault, RevocationSource
 from docflow.signing.outside.services import SigningServices
-from docflow.signing.outside.timestamps import TimestampAuthority, Timestamper, TimestampFault
+from docflow.signing.outside.timestamps import (
+    TimestampAuthority,
+    Timestamper,
+    TimestampFault,
+    TimestampTooLarge,
+)
 from docflow.signing.trust import TrustRoots
 
 _REST_AFTER_FAULT = timedelta(seconds=60)
 _MAX_WARM = 200
+_LEAST_ROOM_BYTES = 12 * 1024  # tokens of public authorities take 3 to 7 KiB
 _T = TypeVar("_T")
 AWAY_CODES = frozenset({"tsa-unavailable", "revocation-unavailable"})
 
@@ -120,17 +126,41 @@ class LongTerm:
             OutsideUnavailableError: code `tsa-unavailable` if every authority failed, saying how, or
                 `revocation-unavailable` if nothing tells whether a certificate was revoked.
             ConflictError: code `signer-revoked` if the signer's certificate was; `level-unavailable`
-                if no authority is configured.
+                if no authority is configured; `stamp-too-large` if no authority's token fits.
         """
         self.require(level)
-        faults: list[str] = []
+        faults: list[TimestampFault] = []
         for authority in self._in_order(now):
             try:
                 return use(self._bench(authority, now))
             except TimestampFault as fault:
+                self._faulty(fault, authority.name, now)
+                faults.append(fault)
+        told = " ".join(map(str, faults))
+        if all(isinstance(fault, TimestampTooLarge) for fault in faults):
+            raise ConflictError(
+                told,
+                code="stamp-too-large",
+                rule="signature-level",
+                satisfied_by="Fire the transition again: the room is made anew, for tokens of this size.",
+            )
+        raise OutsideUnavailableError(told, code="tsa-unavailable")
+
+    def token_digits(self, now: datetime) -> int:
+        """Return how many hexadecimal digits to keep free for a token that comes later.
+
+        Enough for whichever authority gives it: for each that answers now, and at least
+        `_LEAST_ROOM_BYTES`, for those that are away now or are configured later.
+        """
+        digits = 2 * _LEAST_ROOM_BYTES
+        for authority in self._in_order(now):
+            if self._rests(authority.name, now):
+                continue
+            try:
+                digits = max(digits, self._bench(authority, now).token_digits)
+            except TimestampFault:
                 self.failed(authority.name, now)
-                faults.append(str(fault))
-        raise OutsideUnavailableError(" ".join(faults), code="tsa-unavailable")
+        return digits
 
     def failed(self, authority: str, now: datetime) -> None:
         """Ask another authority first for a while, and take nothing for granted of this one."""
@@ -166,9 +196,21 @@ class LongTerm:
     # -- inside ------------------------------------------------------------------------------------
 
     def _in_order(self, now: datetime) -> list[TimestampAuthority]:
+        return sorted(self._services.authorities, key=lambda one: self._rests(one.name, now))
+
+    def _rests(self, authority: str, now: datetime) -> bool:
         with self._lock:
-            resting = {name for name, at in self._faults.items() if now - at < _REST_AFTER_FAULT}
-        return sorted(self._services.authorities, key=lambda one: one.name in resting)
+            at = self._faults.get(authority)
+        return at is not None and now - at < _REST_AFTER_FAULT
+
+    def _faulty(self, fault: TimestampFault, authority: str, now: datetime) -> None:
+        """Remember what an authority did; one whose token is good but large answers, and need not rest."""
+        if not isinstance(fault, TimestampTooLarge):
+            self.failed(authority, now)
+            return
+        with self._lock:
+            self._faults.pop(authority, None)
+            self._samples.pop(authority, None)  # it was of a smaller token
 
     def _bench(self, authority: TimestampAuthority, now: datetime) -> Bench:
         timestamper = self._timestamper(authority, now)

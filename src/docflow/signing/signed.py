@@ -20,10 +20,14 @@ KEY = object()  # named by the two modules that validate, and by no other
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A personal signature that a file must carry: its certificate, or its SHA-256, and its level."""
+    """A personal signature that a file must carry: its certificate, or its SHA-256, and its level.
+
+    `evidence_apart` says that its evidence is an update of its own (`finishing.evidence_apart`).
+    """
 
     certificate: x509.Certificate | str
     level: Level = "B-B"
+    evidence_apart: bool = False
 
     @property
     def fingerprint(self) -> str:

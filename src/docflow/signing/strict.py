@@ -8,13 +8,14 @@ Rules:
   fill the fields that were there, and by nothing else.
 - After the seal come archive time stamps, if its level is B-LTA, and nothing else: each an update of
   its own, of known authorities, the last over the whole file.
+- A card's signature at B-LT is followed by one update that adds evidence and nothing else.
 - Each signature reaches the level expected of it, by the validation of that level, offline.
 - Anything else fails, and the error carries every reason.
 
 Judge a release by its seal: a personal signature alone stays good when another one is added.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -22,17 +23,17 @@ from typing import NoReturn
 from cryptography import x509
 
 from docflow.kernel.errors import IntegrityError
-from docflow.signing.ades import levels_reached
+from docflow.signing.ades import level_faults
 from docflow.signing.embedding import ARCHIVE_FIELD
-from docflow.signing.levels import Level, reaches
+from docflow.signing.levels import Level
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
-from docflow.signing.room import certified_fields
+from docflow.signing.room import adds_evidence_only, certified_fields
 from docflow.signing.signed import KEY, Expected, SignedFile
 from docflow.signing.trust import TrustRoots, sha256_of
 from docflow.signing.validate import verify
 
-__all__ = ["Expected", "SignedFile", "level_faults", "validate_person_signed", "validate_release"]
+__all__ = ["Expected", "SignedFile", "validate_person_signed", "validate_release"]
 
 _PADES = "ETSI.CAdES.detached"
 _RFC3161 = "ETSI.RFC3161"
@@ -50,6 +51,7 @@ def validate_release(
     person_level: Level = "B-B",
     seal_level: Level = "B-B",
     timestamp_roots: TrustRoots = _NONE,
+    person_evidence_apart: bool = False,
     others: Sequence[Expected] = (),
 ) -> SignedFile:
     """Return the proof that the file at `path` may be released.
@@ -63,6 +65,7 @@ def validate_release(
         person_level: what the first personal signature must reach.
         seal_level: what the seal must reach; archive time stamps are there at B-LTA only.
         timestamp_roots: roots of time-stamp authorities, beside our own.
+        person_evidence_apart: as `Expected.evidence_apart`, of the first personal signature.
         others: the further personal signatures, in the order in which they were made.
 
     Raises:
@@ -71,15 +74,11 @@ def validate_release(
     """
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
     stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
-    persons, count = [Expected(person, person_level), *others], 1 + len(others)
-    reasons = _faults(_common_rules(report, count + 1, count, stamps))
+    persons = [Expected(person, person_level, person_evidence_apart), *others]
+    count = len(persons)
+    reasons = _faults(_common_rules(report, persons, count, sealed=True, stamps=stamps))
     reasons = reasons or _faults(
-        [
-            *_persons_rules(report, persons, count),
-            *_seal_rules(report.signatures[count], _fingerprint(seal), count + 1, stamps),
-            *_stamp_rules(stamps, seal_level, count + 1),
-            _room_rule(path, count),
-        ]
+        _release_rules(path, report, persons, _fingerprint(seal), seal_level, stamps)
     )
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
@@ -92,23 +91,6 @@ def validate_release(
     )  # fmt: skip
 
 
-def level_faults(
-    path: Path, roots: TrustRoots, now: datetime, expected: Mapping[str, Level]
-) -> list[str]:
-    """Say of every signature that does not reach the level expected of its field why it does not."""
-    if all(level == "B-B" for level in expected.values()):
-        return []  # judged already
-    faults = []
-    found = {one.field: one for one in levels_reached(path, roots, now=now)}
-    for field, level in expected.items():
-        one = found.get(field)
-        if one is None or one.level is None or not reaches(one.level, level):
-            reached = one.level if one and one.level else "no level"
-            why = f" ({one.why_not_more})" if one else ""
-            faults.append(f"The signature {field} reaches {reached}{why}, and {level} is expected.")
-    return faults
-
-
 def validate_person_signed(
     path: Path,
     roots: TrustRoots,
@@ -116,6 +98,7 @@ def validate_person_signed(
     person: x509.Certificate | str,
     now: datetime,
     level: Level = "B-B",
+    evidence_apart: bool = False,
     timestamp_roots: TrustRoots = _NONE,
     earlier: Sequence[Expected] = (),
     of: int = 1,
@@ -128,6 +111,7 @@ def validate_person_signed(
         person: the certificate expected on the newest signature, or its SHA-256.
         now: the validation time.
         level: what the newest signature must reach.
+        evidence_apart: as `Expected.evidence_apart`, of the newest signature.
         timestamp_roots: roots of time-stamp authorities, beside our own.
         earlier: the personal signatures before it, in the order in which they were made.
         of: how many personal signatures there will be; the fields of those to come are empty.
@@ -137,19 +121,17 @@ def validate_person_signed(
         FileNotFoundError: if there is no file.
     """
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
-    persons = [*earlier, Expected(person, level)]
+    persons = [*earlier, Expected(person, level, evidence_apart)]
     count = len(persons)
-    reasons = _faults(_common_rules(report, count, of))
+    reasons = _faults(_common_rules(report, persons, of))
     if not reasons:
         newest = report.signatures[count - 1]
         reasons = _faults(
             [
                 *_persons_rules(report, persons, count - 1),
                 *((_room_rule(path, of),) if count > 1 else ()),
-                (
-                    newest.coverage == "entire-file" and newest.changes_after == "none",
-                    f"The {_what(count)} does not cover the file.",
-                ),
+                _newest_rule(newest, _what(count), evidence_apart),
+                *_evidence_rules(path, persons),
             ]
         )
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, _levels(persons))
@@ -160,12 +142,14 @@ def validate_person_signed(
 
 def _common_rules(
     report: VerificationReport,
-    signatures: int,
+    signed: Sequence[Expected],
     persons: int,
+    *,
+    sealed: bool = False,
     stamps: Sequence[SignatureReport] = (),
 ) -> Iterable[_Rule]:
-    found = len(report.signatures) - len(stamps)
-    revisions = 1 + signatures + len(stamps)
+    found, signatures = len(report.signatures) - len(stamps), len(signed) + sealed
+    revisions = 1 + signatures + _apart(signed) + len(stamps)
     archive = [f"{ARCHIVE_FIELD}{number}" for number in range(1, len(stamps) + 1)]
     expected = tuple(sorted([*person_fields(persons), SEAL_FIELD, *archive]))
     yield not report.reasons or found > 0, " ".join(report.reasons)
@@ -178,7 +162,7 @@ def _common_rules(
     yield (
         report.revisions == revisions,
         f"The file has {report.revisions} versions, and {revisions} are expected: as stamped, and "
-        "one for each signature and archive time stamp.",
+        "one for each signature, evidence of a card's signature and archive time stamp.",
     )
     for one in report.signatures:
         yield (
@@ -186,6 +170,23 @@ def _common_rules(
             f"The signature {one.field} is {one.indication} "
             f"({one.sub_indication}): {' '.join(one.reasons)}",
         )
+
+
+def _release_rules(
+    path: Path,
+    report: VerificationReport,
+    persons: Sequence[Expected],
+    seal: str,
+    seal_level: Level,
+    stamps: Sequence[SignatureReport],
+) -> Iterable[_Rule]:
+    count = len(persons)
+    sealing = count + 1 + _apart(persons)  # which version of the file the seal makes
+    yield from _persons_rules(report, persons, count)
+    yield from _seal_rules(report.signatures[count], seal, sealing, stamps)
+    yield from _stamp_rules(stamps, seal_level, sealing)
+    yield _room_rule(path, count)
+    yield from _evidence_rules(path, persons)
 
 
 def _signature_rules(
@@ -215,6 +216,33 @@ def _room_rule(path: Path, persons: int) -> _Rule:
     )
 
 
+def _apart(persons: Sequence[Expected]) -> int:
+    """Return how many updates with evidence alone follow these signatures."""
+    return sum(one.evidence_apart for one in persons)
+
+
+def _revision(persons: Sequence[Expected], number: int) -> int:
+    """Return which update of the file the `number`-th personal signature is."""
+    return number + _apart(persons[: number - 1])
+
+
+def _evidence_rules(path: Path, persons: Sequence[Expected]) -> Iterable[_Rule]:
+    for number, one in enumerate(persons, 1):
+        if one.evidence_apart:
+            yield (
+                adds_evidence_only(path, _revision(persons, number) + 1),
+                f"The update after the {_what(number)} adds more than its evidence.",
+            )
+
+
+def _newest_rule(newest: SignatureReport, what: str, evidence_apart: bool) -> _Rule:
+    expected = ("entire-file", "none")
+    if evidence_apart:
+        expected = ("entire-revision", "long-term-validation")
+    found = (newest.coverage, newest.changes_after)
+    return found == expected, f"The {what} does not cover the file."
+
+
 def _what(number: int) -> str:
     return "personal signature" if number == 1 else f"personal signature {number}"
 
@@ -232,13 +260,13 @@ def _persons_rules(
         one, what = report.signatures[number - 1], _what(number)
         fingerprint = _fingerprint(expected.certificate)
         yield from _signature_rules(one, what, person_field(number), fingerprint)
-        yield from _person_rules(one, what, number)
+        yield from _person_rules(one, what, number, _revision(persons, number))
         if number <= followed:
             yield from _followed_rules(one, what, signed[number:])
 
 
-def _person_rules(one: SignatureReport, what: str, number: int) -> Iterable[_Rule]:
-    yield one.revision == number, f"The {what} is not change {number} of the file."
+def _person_rules(one: SignatureReport, what: str, number: int, revision: int) -> Iterable[_Rule]:
+    yield one.revision == revision, f"The {what} is not change {revision} of the file."
     if number > 1:
         yield not one.certifies, f"The {what} must not be the certification."
         yield (
@@ -279,9 +307,7 @@ def _seal_rules(
     yield not last.certifies, "The seal must not be the certification."
 
 
-def _stamp_rules(
-    stamps: Sequence[SignatureReport], level: Level, signatures: int
-) -> Iterable[_Rule]:
+def _stamp_rules(stamps: Sequence[SignatureReport], level: Level, sealing: int) -> Iterable[_Rule]:
     yield (
         bool(stamps) == (level == "B-LTA"),
         f"The file has {len(stamps)} archive time stamps, and its seal's level is {level}.",
@@ -290,7 +316,7 @@ def _stamp_rules(
         what = f"archive time stamp {number}"
         newest = number == len(stamps)
         yield (
-            one.field == f"{ARCHIVE_FIELD}{number}" and one.revision == number + signatures,
+            one.field == f"{ARCHIVE_FIELD}{number}" and one.revision == sealing + number,
             f"The {what} is not where it belongs.",
         )
         yield one.format == _RFC3161, f"The {what} has the format {one.format}."

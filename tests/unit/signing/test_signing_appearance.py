@@ -13,7 +13,8 @@ from PIL import Image
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, InvalidInputError
 from docflow.signing.appearance import Look, Looks, written_at
 from docflow.signing.devpictures import development_pictures
-from docflow.signing.interrupted import finish_person, prepare_person
+from docflow.signing.finishing import finish_person
+from docflow.signing.interrupted import prepare_person
 from docflow.signing.pades import seal, sign_person
 from docflow.signing.pictures import Picture, Pictures, pictures_from
 from docflow.signing.plan import Anchor, parse_anchor
@@ -144,7 +145,7 @@ def test_a_signature_of_a_card_is_seen_alike(office: SigningOffice, tmp_path: Pa
     office.stamped(source)
     prepared = prepare_person(source, ready, office.person, now=NOW, looks=looks)
     signature = office.person.signer.sign_bytes(prepared.attributes)
-    finish_person(ready, person, office.person, prepared, signature, now=NOW)
+    finish_person(ready, person, office.person, prepared, signature, signed_at=NOW, now=NOW)
     seal(person, path, office.organisation, now=NOW, look=looks.seal)
     office.validate(path)
     assert where(seen(path), 2) is not None

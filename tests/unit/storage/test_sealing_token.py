@@ -304,6 +304,8 @@ MAKER = """
     from docflow.storage.sealing.providers import TokenKeys
     ring = Keyring(TokenKeys(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
     context = SealContext("SOGD", "doc-1", "file-1", "confidential")
+    print("ready", flush=True)
+    sys.stdin.readline()
     for _ in range(4):
         data_key, envelope = ring.seal_key(context)
         print(json.dumps([data_key.hex(), envelope.to_json()]))
@@ -313,7 +315,17 @@ MAKER = """
 def test_what_processes_wrap_at_once_opens_in_another(keys: TokenKeys, pin_file: Path) -> None:
     keys.create_next(KEY_ID)  # one process makes keys: SoftHSM's files do not bear several writers
     command = [sys.executable, "-c", textwrap.dedent(MAKER), str(module()), LABEL, str(pin_file)]
-    makers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    makers = []
+    for _ in range(3):
+        # They log in one after another: SoftHSM writes the token's file anew at each login, emptied
+        # first, and a process that starts in that very moment finds no token, or a broken one.
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        maker = subprocess.Popen(command, **pipes)  # type: ignore[call-overload]
+        makers.append(maker)
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
     made = [
         json.loads(line)
         for maker in makers

@@ -38,6 +38,10 @@ class TimestampFault(Exception):  # noqa: N818 - as an authority's fault, not ou
         self.authority = authority
 
 
+class TimestampTooLarge(TimestampFault):
+    """An authority's token is good, and larger than the room that was kept for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TimestampAuthority:
     """One authority.
