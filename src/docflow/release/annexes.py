@@ -62,17 +62,13 @@ def sign(
         OutsideUnavailableError: code `tsa-unavailable`.
     """
     before, own = persons.earlier(source), attainable(level)
+    longterm = studio.desk.levels.longterm
     with Workbench(studio, source["document_id"]) as bench:
         data = bench.fetch(file_row(studio, source["file_id"])) if before else path
         made = sign_detached(
-            data,
-            target,
-            identity,
-            now=now,
-            level=own,
-            longterm=studio.desk.levels.longterm,
-            beside=path if before else None,
-        )
+            data, target, identity,
+            now=now, level=own, longterm=longterm, beside=path if before else None,
+        )  # fmt: skip
         told = evidence_of(made)
         validate_detached(
             target,
@@ -80,7 +76,7 @@ def sign(
             studio.signers.own_roots,
             persons=[*persons.expected(before), Expected(identity.certificate, own)],
             now=no_earlier(now, told["stamped_at"]),
-            timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
+            timestamp_roots=longterm.timestamp_roots,
         )
     return told | {
         "signer": identity.name,
