@@ -3,6 +3,7 @@
 Step: expand
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
@@ -22,11 +23,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # what was encrypted in a container has to go: there is no place for it in the tables before
-    op.execute(
-        "DELETE FROM delivery_files WHERE role = 'annex' AND file_id IN "
+    contained = (
+        "SELECT count(*) FROM delivery_files WHERE role = 'annex' AND file_id IN "
         "(SELECT id FROM files WHERE role = 'main')"
     )
+    if op.get_bind().execute(sa.text(contained)).scalar_one():
+        raise RuntimeError(
+            "Containers were delivered to recipients; the tables before have no place for them. "
+            "Restore the backup made before the upgrade instead."
+        )
     with op.batch_alter_table("delivery_files") as batch:
         batch.drop_constraint(op.f(_AFTER), type_="unique")
         batch.create_unique_constraint(op.f(_BEFORE), _COLUMNS)
