@@ -10,7 +10,7 @@ from docflow.audit.replay import ACTIONS, NOTES, Replayed
 SOURCE = Path(docflow.__file__).parent
 # what a hole in an action's text is filled with, by the name of the variable
 HOLES = {
-    "step": {"staged", "prepared", "signed", "sealed", "validated"},
+    "step": {"staged", "prepared", "signed", "sealed", "validated", "contained"},
     "kind": {"break-glass", "lowering", "recovery"},
     "decision": {"approved", "refused"},
 }
