@@ -62,7 +62,7 @@ class SignedFile:
             TypeError: always, for everyone else.
         """
         if key is not KEY:
-            raise TypeError("a SignedFile is made by strict validation only")
+            raise TypeError("a SignedFile is made by validate_release and validate_container only")
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: whoever reads it back has to validate the file again."""
