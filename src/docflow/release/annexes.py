@@ -13,12 +13,11 @@ from typing import Any
 
 from docflow.db import Row
 from docflow.documents.content import PDF
-from docflow.kernel.clock import rfc3339
 from docflow.release import persons
-from docflow.release.levels import no_earlier
+from docflow.release.levels import evidence_of, no_earlier
 from docflow.release.studio import Studio, Workbench, file_row
 from docflow.signing.containing import validate_detached
-from docflow.signing.detached import SIGNATURE_TYPE, Detached, sign_detached
+from docflow.signing.detached import SIGNATURE_TYPE, sign_detached
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level, reaches
 from docflow.signing.signed import Expected
@@ -83,13 +82,4 @@ def sign(
         "certificate_sha256": identity.sha256,
         "media_type": SIGNATURE_TYPE,
         "suffix": SUFFIX,
-    }
-
-
-def evidence_of(made: Detached) -> dict[str, Any]:
-    """Return what is kept of the level of a signature that is in no PDF."""
-    return {
-        "level": made.level,
-        "timestamp_authority": made.authority,
-        "stamped_at": rfc3339(made.stamped_at) if made.stamped_at else None,
     }

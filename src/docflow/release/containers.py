@@ -14,11 +14,12 @@ from pathlib import Path
 
 from docflow.db import Row
 from docflow.documents import rows
+from docflow.documents.content import PDF
 from docflow.jobs.model import JobRun
 from docflow.release import annexes, persons
 from docflow.release import studio as work
-from docflow.release.encrypt import CONTAINED, CONTAINER_EXTENSION, safe_stem
-from docflow.release.levels import at_level, no_earlier
+from docflow.release.encrypt import safe_stem
+from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.studio import Studio, Workbench
 from docflow.signing.containing import SealedPart, SignedAnnex, validate_container
 from docflow.signing.detached import CONTAINER_TYPE, SIGNATURE_TYPE, Member, write_container
@@ -26,7 +27,8 @@ from docflow.signing.levels import Level, level_named
 from docflow.signing.member_names import member_names
 from docflow.signing.signed import SignedFile
 
-STEP = CONTAINED
+STEP = "contained"
+_EXTENSION = ".asice"
 
 
 def wanted(studio: Studio, document: Row) -> bool:
@@ -41,7 +43,7 @@ def contain(
     sealed: Sequence[Row],
     proven: Sequence[SignedFile],
 ) -> int:
-    """Make, check and record the container of a release; return how many there are: 1, or 0.
+    """Make, check and record the container of a release; return how many there are: one.
 
     Args:
         studio: the room's tools.
@@ -57,8 +59,6 @@ def contain(
     if recorded := work.done(studio, job.job_id, STEP):
         return len(recorded)
     document = work.document_row(studio, document_id)
-    if not wanted(studio, document):
-        return 0
     inside = _Inside(studio, document, job.job_id, sealed, proven)
     made = at_level(studio, job, lambda level: [_make(studio, inside, annexes.attainable(level))])
     return len(work.record(studio, document_id, job.job_id, STEP, made))
@@ -111,7 +111,8 @@ class _Inside:
         self.signatures = [
             row for row in work.done(studio, job_id, "staged") if not annexes.is_pdf(row)
         ]
-        self.originals = [work.file_row(studio, row["file_id"]) for row in self.signatures]
+        known = {row["id"]: row for row in work.current_files(studio, document["id"], "original")}
+        self.originals = [known[row["file_id"]] for row in self.signatures]
         with studio.desk.database.read() as connection:
             named = studio.desk.vault.with_names(
                 document,
@@ -119,16 +120,17 @@ class _Inside:
                 connection,
             )
         names = member_names([row["name"] for row in named], beside=annexes.SUFFIX)
-        known, of = (
-            persons.on_files(studio, document["id"]),
-            persons.how_many(studio, document["id"]),
-        )
-        self.parts = [SealedPart(name, proof) for name, proof in zip(names, proven, strict=False)]
+        signed_by = persons.on_files(studio, document["id"])
+        of = persons.how_many(studio, document["id"])
+        self.parts = [
+            SealedPart(name, proof)
+            for name, proof in zip(names[: len(sealed)], proven, strict=True)
+        ]
         self.annexes = []
         for name, original, signature in zip(
             names[len(sealed) :], self.originals, self.signatures, strict=True
         ):
-            signers = persons.carried(known, signature)
+            signers = persons.carried(signed_by, signature)
             persons.require_all(signers, of)
             self.annexes.append(
                 SignedAnnex(
@@ -142,7 +144,7 @@ class _Inside:
     def members(self, bench: Workbench) -> list[Member]:
         """Return the files, fetched, in the order in which the container holds them."""
         found = [
-            Member(part.name, bench.fetch(row), "application/pdf")
+            Member(part.name, bench.fetch(row), PDF)
             for part, row in zip(self.parts, self._sealed, strict=True)
         ]
         for annex, original, signature in zip(
@@ -182,11 +184,11 @@ def _make(studio: Studio, inside: _Inside, level: Level) -> work.Made:
             level=level,
             longterm=studio.desk.levels.longterm,
         )
-        evidence = annexes.evidence_of(made) | {
+        evidence = evidence_of(made) | {
             "signer": identity.name,
             "seal_sha256": identity.sha256,
             "media_type": CONTAINER_TYPE,
-            "name": safe_stem(inside.document["symbol"]) + CONTAINER_EXTENSION,
+            "name": safe_stem(inside.document["symbol"]) + _EXTENSION,
         }
         inside.validate(
             target, seal=identity.sha256, level=level, stamped_at=evidence["stamped_at"]

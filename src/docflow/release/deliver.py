@@ -147,14 +147,12 @@ def _validate(studio: Studio, job: JobRun, document_id: str, validated: list[Sig
 
 
 def _contain(studio: Studio, job: JobRun, document_id: str, validated: list[SignedFile]) -> int:
-    """Put the release into a container, if it has one; its proof joins the others."""
+    """Put the release into a container, if its workflow has one."""
     if not containers.wanted(studio, work.document_row(studio, document_id)):
         return 0
     sealed = work.done(studio, job.job_id, "sealed")
-    proven = validated or _judge(studio, sealed)
-    count = containers.contain(studio, job, document_id, sealed, proven)
-    validated.clear()  # what leaves is judged again, from the store
-    return count
+    validated[:] = validated or _judge(studio, sealed)  # after a crash the proof is gone
+    return containers.contain(studio, job, document_id, sealed, validated)
 
 
 def _leaving(studio: Studio, job: JobRun, validated: list[SignedFile]) -> list[Row]:
@@ -164,10 +162,9 @@ def _leaving(studio: Studio, job: JobRun, validated: list[SignedFile]) -> list[R
     """
     sealed = work.done(studio, job.job_id, "sealed")
     contained = containers.recorded_of(studio, job.job_id)
-    if not validated:
-        proven = _judge(studio, sealed)
-        proven += [containers.judge(studio, row, sealed, proven) for row in contained]
-        validated[:] = proven
+    validated[:] = validated or _judge(studio, sealed)
+    if len(validated) == len(sealed):
+        validated += [containers.judge(studio, row, sealed, validated) for row in contained]
     return sealed + contained
 
 

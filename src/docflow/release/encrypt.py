@@ -33,8 +33,6 @@ from docflow.storage import StagedFile, content_key
 
 MEDIA_TYPE = "application/pkcs7-mime; smime-type=authEnveloped-data"
 STEP = "encrypted"
-CONTAINED = "contained"
-CONTAINER_EXTENSION = ".asice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +192,8 @@ def _columns(row: Row, made: _Made) -> dict[str, Any]:
 
 
 def _name_of(row: Row, source: Row) -> str:
-    if source["step"] == CONTAINED:
-        return safe_name(row["symbol"], 0, extension=CONTAINER_EXTENSION)
-    return safe_name(row["symbol"], source["position"])
+    own = source["evidence"].get("name")  # of what a step named itself: a container
+    return f"{own}.p7m" if own else safe_name(row["symbol"], source["position"])
 
 
 def _entry(common: Mapping[str, Any], made: Sequence[_Made]) -> Draft:
@@ -220,13 +217,13 @@ def _entry(common: Mapping[str, Any], made: Sequence[_Made]) -> Draft:
     return Draft("document.encrypted", told)
 
 
-def safe_name(symbol: str | None, position: int, *, extension: str = ".pdf") -> str:
+def safe_name(symbol: str | None, position: int) -> str:
     """Return what an encrypted file is called: `15-QD-VP.pdf.p7m`, an annex `15-QD-VP-1.pdf.p7m`.
 
     It says the symbol, which a register shows; the names of the files themselves are content.
     """
     stem = safe_stem(symbol)
-    return f"{stem}-{position}{extension}.p7m" if position else f"{stem}{extension}.p7m"
+    return f"{stem}-{position}.pdf.p7m" if position else f"{stem}.pdf.p7m"
 
 
 def safe_stem(symbol: str | None) -> str:

@@ -15,6 +15,7 @@ from docflow.jobs.model import JobRun
 from docflow.kernel.clock import parse_rfc3339, rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.release.studio import Made, Studio, document_row
+from docflow.signing.embedding import Embedded
 from docflow.signing.levels import Level, level_named
 from docflow.signing.longterm import AWAY_CODES
 from docflow.signing.pades import PersonSigned, Sealed
@@ -45,7 +46,7 @@ def at_level(
         return made
 
 
-def evidence_of(made: PersonSigned | Sealed) -> dict[str, Any]:
+def evidence_of(made: PersonSigned | Sealed | Embedded) -> dict[str, Any]:
     """Return what is kept of a signature's level."""
     evidence = {"level": made.level, "timestamp_authority": made.authority, "stamped_at": None}
     if made.stamped_at is not None and made.stamp is not None:

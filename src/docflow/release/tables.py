@@ -8,9 +8,8 @@ signature_steps = sa.Table(
     "signature_steps",
     METADATA,
     sa.Column("job_id", sa.String(64), primary_key=True),
-    sa.Column(
-        "step", sa.String(16), primary_key=True
-    ),  # staged | signed | sealed | validated | contained
+    # staged | prepared | signed | sealed | validated | contained
+    sa.Column("step", sa.String(16), primary_key=True),
     sa.Column("file_id", sa.String(36), sa.ForeignKey("files.id"), primary_key=True),
     sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
     sa.Column("storage_key", sa.String(200), nullable=False),

@@ -15,22 +15,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
-from docflow.kernel.errors import IntegrityError
-from docflow.signing.detached import OWN_NAMES
+from docflow.signing.detached import MANIFEST, OWN_NAMES
+from docflow.signing.gate import Rule, faults, own_rules, refuse
 from docflow.signing.levels import Level, reaches
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.signed import KEY, Expected, SignedFile
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import cms
-from docflow.signing.verifying.asic import verify_asic
+from docflow.signing.verifying.asic import read_manifest, verify_asic
 from docflow.signing.verifying.containers import Container
+from docflow.signing.verifying.safexml import MAX_XML_BYTES
 from docflow.signing.verifying.terms import Policy, Terms
 
 _NONE = TrustRoots(())
-_Rule = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def validate_detached(
             signature.read_bytes(), cms.digest_of_file(file), terms, persons, "signature file"
         )
     if reasons:
-        _refuse("The annex is not validly signed", "signature-not-valid", reasons)
+        refuse("The annex is not validly signed", "signature-not-valid", reasons)
     return reports
 
 
@@ -118,14 +118,14 @@ def validate_container(
         names += [annex.name, annex.signature]
     with path.open("rb") as file:
         report = verify_asic(file, terms)
-        reasons = _faults(_whole_rules(report, names, seal, level))
+        reasons = faults(_whole_rules(report, names, seal, level))
         if not reasons:
-            reasons = _members(Container(file), parts, annexes, terms)
+            reasons = _members(Container(file), names, parts, annexes, terms)
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.seek(0, 2)
     if reasons:
-        _refuse("The container may not be released", "release-not-valid", reasons)
+        refuse("The container may not be released", "release-not-valid", reasons)
     main = parts[0].proof
     return SignedFile(
         path, sha256, size, main.person, report.signatures[0], now,
@@ -139,7 +139,7 @@ def _terms(roots: TrustRoots, timestamp_roots: TrustRoots, now: datetime) -> Ter
 
 def _whole_rules(
     report: VerificationReport, names: Sequence[str], seal: str, level: Level
-) -> Iterable[_Rule]:
+) -> Iterable[Rule]:
     yield report.form == "asic-e", f"It is {report.form}, and asic-e is expected."
     yield not report.reasons, " ".join(report.reasons)
     yield (
@@ -160,15 +160,14 @@ def _whole_rules(
         yield sorted(one.covers) == sorted(names), "The seal does not cover every file."
 
 
-def _signature_rules(one: SignatureReport, what: str, level: Level) -> Iterable[_Rule]:
+def _signature_rules(one: SignatureReport, what: str, level: Level) -> Iterable[Rule]:
     yield (
         one.indication == PASSED,
         f"The {what} is {one.indication} ({one.sub_indication}): {' '.join(one.reasons)}",
     )
     yield one.kind == "signature", f"The {what} is a timestamp."
     yield one.format == "CAdES", f"The {what} has the format {one.format}, and CAdES is expected."
-    yield one.intact and one.valid and one.trusted and one.ours, f"The {what} is not one of ours."
-    yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
+    yield from own_rules(one, what)
     yield (
         one.level != "none" and reaches(one.level, level),
         f"The {what} reaches {one.level}, and {level} is expected.",
@@ -177,32 +176,37 @@ def _signature_rules(one: SignatureReport, what: str, level: Level) -> Iterable[
 
 def _members(
     container: Container,
+    names: Sequence[str],
     parts: Sequence[SealedPart],
     annexes: Sequence[SignedAnnex],
     terms: Terms,
 ) -> list[str]:
-    """Say of every file of the container that is not the expected one why it is not."""
-    extra = set(container.names) - {part.name for part in parts} - OWN_NAMES
-    for annex in annexes:
-        extra -= {annex.name, annex.signature}
-    faults = [f"It holds {name!r}, which does not belong there." for name in sorted(extra)]
-    expected = [(part.name, part.proof.sha256) for part in parts]
-    expected += [(annex.name, annex.sha256) for annex in annexes]
-    faults += [
+    """Say of every file of the container that is not the expected one why it is not.
+
+    That each file is the one that the sealed manifest names was judged with the seal.
+    """
+    extra = sorted(set(container.names) - {*names, *OWN_NAMES})
+    if extra:
+        return [f"It holds {name!r}, which does not belong there." for name in extra]
+    manifest = read_manifest(MANIFEST, container.read(MANIFEST, MAX_XML_BYTES))
+    told = {one.name: one.digest.hex() for one in manifest.objects if one.algorithm == "sha256"}
+    expected = {part.name: part.proof.sha256 for part in parts}
+    expected |= {annex.name: annex.sha256 for annex in annexes}
+    wrong = [
         f"The file {name!r} in it is not the one that was signed."
-        for name, sha256 in expected
-        if container.digest(name, "sha256").hex() != sha256
+        for name, sha256 in expected.items()
+        if told.get(name) != sha256
     ]
     for annex in annexes:
-        _, wrong = _signers(
+        _, reasons = _signers(
             container.read(annex.signature, cms.MAX_CMS_BYTES),
-            lambda algorithm, name=annex.name: container.digest(name, algorithm),  # type: ignore[misc]
+            partial(container.digest, annex.name),
             terms,
             annex.persons,
             f"signature file {annex.signature!r}",
         )
-        faults += wrong
-    return faults
+        wrong += reasons
+    return wrong
 
 
 def _signers(
@@ -228,12 +232,4 @@ def _signers(
             one, f"signature of {one.signer}", levels[str(one.certificate_sha256)]
         )
     ]
-    return reports, _faults(rules)
-
-
-def _faults(rules: Iterable[_Rule]) -> list[str]:
-    return [sentence for holds, sentence in rules if not holds]
-
-
-def _refuse(what: str, code: str, reasons: list[str]) -> NoReturn:
-    raise IntegrityError(f"{what}: {' '.join(reasons)}", code=code, reasons=reasons)
+    return reports, faults(rules)

@@ -27,9 +27,10 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from docflow.kernel.errors import IntegrityError, InvalidInputError
 from docflow.signing.blocking import blocking
+from docflow.signing.embedding import CHUNK_BYTES, Embedded, digest_of, made_at
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
-from docflow.signing.longterm import LongTerm
+from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.outside.timestamps import Timestamper
 
 CONTAINER_TYPE = "application/vnd.etsi.asic-e+zip"
@@ -41,19 +42,8 @@ OWN_NAMES = frozenset({MIMETYPE, MANIFEST, SIGNATURE})
 """What a container holds beside its files."""
 
 RESERVED = frozenset({"mimetype", "meta-inf"})
-_CHUNK_BYTES = 1 << 20
 MAX_NAME_CHARS = 200
 BAD_CHARS = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
-
-
-@dataclass(frozen=True, slots=True)
-class Detached:
-    """A signature, or container, not judged yet; `stamped_at` is what `authority` says."""
-
-    sha256: str
-    level: Level
-    authority: str | None
-    stamped_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +64,7 @@ def sign_detached(
     level: Level = "B-B",
     longterm: LongTerm | None = None,
     beside: Path | None = None,
-) -> Detached:
+) -> Embedded:
     """Write a CAdES signature over `source`, whatever it is, to `target`.
 
     Args:
@@ -92,14 +82,12 @@ def sign_detached(
         OutsideUnavailableError: code `tsa-unavailable`.
     """
     with source.open("rb") as file:
-        signature, authority = _signature(file, identity, now, level, longterm)
-    stamped_at = _stamped_at(signature)
+        signature, bench = _signature(file, identity, now, level, longterm)
     if beside is not None:
         signature = _joined(beside.read_bytes(), signature)
     with target.open("w+b") as output:
         output.write(signature)
-    sha256 = hashlib.sha256(signature).hexdigest()
-    return Detached(sha256, level, authority, stamped_at)
+    return made_at(level, bench, hashlib.sha256(signature).hexdigest(), len(signature))
 
 
 def write_container(
@@ -110,7 +98,7 @@ def write_container(
     now: datetime,
     level: Level = "B-B",
     longterm: LongTerm | None = None,
-) -> Detached:
+) -> Embedded:
     """Write an ASiC-E container with one signature over all of `members`.
 
     Raises:
@@ -127,11 +115,9 @@ def write_container(
                 digests = [_add(archive, member, now) for member in members]
                 manifest = _manifest(members, digests)
                 archive.writestr(_entry(MANIFEST, now), manifest)
-                signature, authority = _signature(manifest, identity, now, level, longterm)
+                signature, bench = _signature(manifest, identity, now, level, longterm)
                 archive.writestr(_entry(SIGNATURE, now), signature)
-            output.seek(0)
-            sha256 = hashlib.file_digest(output, "sha256").hexdigest()
-            return Detached(sha256, level, authority, _stamped_at(signature))
+            return made_at(level, bench, *digest_of(output))
         except BaseException:
             output.truncate(0)
             raise
@@ -143,8 +129,8 @@ def _signature(
     now: datetime,
     level: Level,
     longterm: LongTerm | None,
-) -> tuple[bytes, str | None]:
-    """Return the signature and who time-stamped it, if somebody did."""
+) -> tuple[bytes, Bench | None]:
+    """Return the signature and what time-stamped it, if something did."""
     if level not in {"B-B", "B-T"}:
         raise ValueError(f"a file that is no PDF is signed at B-B or B-T, not {level}")
     if level == "B-B":
@@ -152,7 +138,7 @@ def _signature(
     if longterm is None:
         raise ValueError("a signature at B-T needs time-stamp authorities")
     return longterm.work(
-        level, now, lambda bench: (_cms(content, identity, now, bench.timestamper), bench.authority)
+        level, now, lambda bench: (_cms(content, identity, now, bench.timestamper), bench)
     )
 
 
@@ -171,22 +157,11 @@ def _cms(
             detached=True,
             use_cades=True,
             timestamper=timestamper,
-            chunk_size=_CHUNK_BYTES,
+            chunk_size=CHUNK_BYTES,
             signed_attr_settings=PdfCMSSignedAttributes(signing_time=now),
         )
     )
     return bytes(signed.dump())
-
-
-def _stamped_at(signature: bytes) -> datetime | None:
-    """Return the time in the newest signer's signature time stamp, if there is one."""
-    (signer,) = cms.ContentInfo.load(signature)["content"]["signer_infos"]
-    for attribute in signer["unsigned_attrs"] or ():
-        if attribute["type"].native == "signature_time_stamp_token":
-            token = attribute["values"][0]["content"]["encap_content_info"]["content"].parsed
-            at: datetime = token["gen_time"].native
-            return at
-    return None
 
 
 def _joined(others: bytes, own: bytes) -> bytes:
@@ -243,7 +218,7 @@ def _add(archive: zipfile.ZipFile, member: Member, now: datetime) -> bytes:
         member.path.open("rb") as source,
         archive.open(_entry(member.name, now), "w", force_zip64=size >= 1 << 31) as entry,
     ):
-        while chunk := source.read(_CHUNK_BYTES):
+        while chunk := source.read(CHUNK_BYTES):
             digest.update(chunk)
             entry.write(chunk)
     return digest.digest()

@@ -18,19 +18,18 @@ Judge a release by its seal: a personal signature alone stays good when another 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
 
 from cryptography import x509
 
-from docflow.kernel.errors import IntegrityError
 from docflow.signing.ades import level_faults
 from docflow.signing.embedding import ARCHIVE_FIELD
+from docflow.signing.gate import Rule, faults, own_rules, refuse
 from docflow.signing.levels import Level
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.room import adds_evidence_only, certified_fields
 from docflow.signing.signed import KEY, Expected, SignedFile
-from docflow.signing.trust import TrustRoots, sha256_of
+from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify
 
 __all__ = ["Expected", "SignedFile", "validate_person_signed", "validate_release"]
@@ -38,7 +37,6 @@ __all__ = ["Expected", "SignedFile", "validate_person_signed", "validate_release
 _PADES = "ETSI.CAdES.detached"
 _RFC3161 = "ETSI.RFC3161"
 _NONE = TrustRoots(())
-_Rule = tuple[bool, str]
 
 
 def validate_release(
@@ -76,14 +74,14 @@ def validate_release(
     stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
     persons = [Expected(person, person_level, person_evidence_apart), *others]
     count = len(persons)
-    reasons = _faults(_common_rules(report, persons, count, sealed=True, stamps=stamps))
-    reasons = reasons or _faults(
-        _release_rules(path, report, persons, _fingerprint(seal), seal_level, stamps)
+    reasons = faults(_common_rules(report, persons, count, sealed=True, stamps=stamps))
+    reasons = reasons or faults(
+        _release_rules(path, report, persons, Expected(seal, seal_level), stamps)
     )
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
     if reasons or report.sha256 is None or report.size_bytes is None:
-        _refuse("The file may not be released", "release-not-valid", reasons)
+        refuse("The file may not be released", "release-not-valid", reasons)
     first, *rest = report.signatures[: count + 1]
     return SignedFile(
         path, report.sha256, report.size_bytes, first, rest[-1], now,
@@ -123,10 +121,10 @@ def validate_person_signed(
     report = verify(path, timestamp_roots, now=now, own_roots=roots)
     persons = [*earlier, Expected(person, level, evidence_apart)]
     count = len(persons)
-    reasons = _faults(_common_rules(report, persons, of))
+    reasons = faults(_common_rules(report, persons, of))
     if not reasons:
         newest = report.signatures[count - 1]
-        reasons = _faults(
+        reasons = faults(
             [
                 *_persons_rules(report, persons, count - 1),
                 *((_room_rule(path, of),) if count > 1 else ()),
@@ -136,7 +134,7 @@ def validate_person_signed(
         )
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, _levels(persons))
     if reasons:
-        _refuse("The personally signed file is not valid", "signature-not-valid", reasons)
+        refuse("The personally signed file is not valid", "signature-not-valid", reasons)
     return report
 
 
@@ -147,7 +145,7 @@ def _common_rules(
     *,
     sealed: bool = False,
     stamps: Sequence[SignatureReport] = (),
-) -> Iterable[_Rule]:
+) -> Iterable[Rule]:
     found, signatures = len(report.signatures) - len(stamps), len(signed) + sealed
     revisions = 1 + signatures + _apart(signed) + len(stamps)
     archive = [f"{ARCHIVE_FIELD}{number}" for number in range(1, len(stamps) + 1)]
@@ -176,22 +174,21 @@ def _release_rules(
     path: Path,
     report: VerificationReport,
     persons: Sequence[Expected],
-    seal: str,
-    seal_level: Level,
+    seal: Expected,
     stamps: Sequence[SignatureReport],
-) -> Iterable[_Rule]:
+) -> Iterable[Rule]:
     count = len(persons)
     sealing = count + 1 + _apart(persons)  # which version of the file the seal makes
     yield from _persons_rules(report, persons, count)
-    yield from _seal_rules(report.signatures[count], seal, sealing, stamps)
-    yield from _stamp_rules(stamps, seal_level, sealing)
+    yield from _seal_rules(report.signatures[count], seal.fingerprint, sealing, stamps)
+    yield from _stamp_rules(stamps, seal.level, sealing)
     yield _room_rule(path, count)
     yield from _evidence_rules(path, persons)
 
 
 def _signature_rules(
     one: SignatureReport, what: str, field: str, fingerprint: str
-) -> Iterable[_Rule]:
+) -> Iterable[Rule]:
     yield one.field == field, f"The {what} is in the field {one.field}, and belongs in {field}."
     yield one.kind == "signature", f"The {what} is a timestamp."
     yield one.format == _PADES, f"The {what} has the format {one.format}, and {_PADES} is expected."
@@ -201,12 +198,11 @@ def _signature_rules(
         "is expected.",
     )
     yield one.indication == PASSED, f"The {what} is {one.indication}."
-    yield one.intact and one.valid and one.trusted and one.ours, f"The {what} is not one of ours."
+    yield from own_rules(one, what)
     yield one.padding_is_empty, f"Something hides in the room behind the {what}."
-    yield one.strength == "recommended", f"The {what} is too weak: {one.algorithm}."
 
 
-def _room_rule(path: Path, persons: int) -> _Rule:
+def _room_rule(path: Path, persons: int) -> Rule:
     found = certified_fields(path)
     expected = tuple(sorted([*person_fields(persons), SEAL_FIELD]))
     return (
@@ -226,7 +222,7 @@ def _revision(persons: Sequence[Expected], number: int) -> int:
     return number + _apart(persons[: number - 1])
 
 
-def _evidence_rules(path: Path, persons: Sequence[Expected]) -> Iterable[_Rule]:
+def _evidence_rules(path: Path, persons: Sequence[Expected]) -> Iterable[Rule]:
     for number, one in enumerate(persons, 1):
         if one.evidence_apart:
             yield (
@@ -235,7 +231,7 @@ def _evidence_rules(path: Path, persons: Sequence[Expected]) -> Iterable[_Rule]:
             )
 
 
-def _newest_rule(newest: SignatureReport, what: str, evidence_apart: bool) -> _Rule:
+def _newest_rule(newest: SignatureReport, what: str, evidence_apart: bool) -> Rule:
     expected = ("entire-file", "none")
     if evidence_apart:
         expected = ("entire-revision", "long-term-validation")
@@ -253,19 +249,18 @@ def _levels(persons: Sequence[Expected]) -> dict[str, Level]:
 
 def _persons_rules(
     report: VerificationReport, persons: Sequence[Expected], followed: int
-) -> Iterable[_Rule]:
+) -> Iterable[Rule]:
     """Yield what must hold of the personal signatures, of which the first `followed` are followed."""
     signed = [one.field for one in report.signatures if one.kind == "signature"]
     for number, expected in enumerate(persons, 1):
         one, what = report.signatures[number - 1], _what(number)
-        fingerprint = _fingerprint(expected.certificate)
-        yield from _signature_rules(one, what, person_field(number), fingerprint)
+        yield from _signature_rules(one, what, person_field(number), expected.fingerprint)
         yield from _person_rules(one, what, number, _revision(persons, number))
         if number <= followed:
             yield from _followed_rules(one, what, signed[number:])
 
 
-def _person_rules(one: SignatureReport, what: str, number: int, revision: int) -> Iterable[_Rule]:
+def _person_rules(one: SignatureReport, what: str, number: int, revision: int) -> Iterable[Rule]:
     yield one.revision == revision, f"The {what} is not change {revision} of the file."
     if number > 1:
         yield not one.certifies, f"The {what} must not be the certification."
@@ -278,7 +273,7 @@ def _person_rules(one: SignatureReport, what: str, number: int, revision: int) -
     yield one.permits == "form-filling", f"The {what} permits {one.permits}."
 
 
-def _followed_rules(one: SignatureReport, what: str, after: Sequence[str]) -> Iterable[_Rule]:
+def _followed_rules(one: SignatureReport, what: str, after: Sequence[str]) -> Iterable[Rule]:
     yield (
         one.coverage == "entire-revision",
         f"The {what} covers {one.coverage}, and not its whole version.",
@@ -292,7 +287,7 @@ def _followed_rules(one: SignatureReport, what: str, after: Sequence[str]) -> It
 
 def _seal_rules(
     last: SignatureReport, fingerprint: str, revision: int, stamps: Sequence[SignatureReport]
-) -> Iterable[_Rule]:
+) -> Iterable[Rule]:
     yield from _signature_rules(last, "seal", SEAL_FIELD, fingerprint)
     yield last.revision == revision, "The seal is not the last change of the file."
     whole = "entire-revision" if stamps else "entire-file"
@@ -307,7 +302,7 @@ def _seal_rules(
     yield not last.certifies, "The seal must not be the certification."
 
 
-def _stamp_rules(stamps: Sequence[SignatureReport], level: Level, sealing: int) -> Iterable[_Rule]:
+def _stamp_rules(stamps: Sequence[SignatureReport], level: Level, sealing: int) -> Iterable[Rule]:
     yield (
         bool(stamps) == (level == "B-LTA"),
         f"The file has {len(stamps)} archive time stamps, and its seal's level is {level}.",
@@ -329,15 +324,3 @@ def _stamp_rules(stamps: Sequence[SignatureReport], level: Level, sealing: int) 
             one.coverage == ("entire-file" if newest else "entire-revision"),
             f"The {what} covers {one.coverage}, and not the whole file.",
         )
-
-
-def _faults(rules: Iterable[_Rule]) -> list[str]:
-    return [sentence for holds, sentence in rules if not holds]
-
-
-def _fingerprint(certificate: x509.Certificate | str) -> str:
-    return certificate if isinstance(certificate, str) else sha256_of(certificate)
-
-
-def _refuse(what: str, code: str, reasons: list[str]) -> NoReturn:
-    raise IntegrityError(f"{what}: {' '.join(reasons)}", code=code, reasons=reasons)
