@@ -6,16 +6,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from docflow.documents.create import NewDocument, create
 from docflow.documents.intake import Intake
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.resources import bundled
-from tests.levels_support import write_services
-from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
+from tests.levels_support import write_services, write_signers
+from tests.office_support import SPECIALIST, Instance, copy_instance
 from tests.persons_support import DATA
-from tests.pki_support import PASSPHRASE, LivePki
+from tests.pki_support import LivePki
 from tests.unit.signing.forge import make_pdf, run
 
 ALONE, JOINT = "outgoing-container", "outgoing-joint"
@@ -45,21 +43,10 @@ def container_office(
 def pki_office(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Instance:
     """Return the same at B-LT, with identities and services of the living PKI."""
     pki.now = clock.now
-    (folder / "passphrase").write_bytes(PASSPHRASE)
-    signers = {
-        "roots": [str(pki.pem("root"))],
-        "seal": _named(folder, pki, "seal"),
-        "people": {LEADER: _named(folder, pki, "person")},
-    }
-    (folder / "signers.yaml").write_text(yaml.safe_dump(signers))
     return container_office(
-        folder, prepared, clock, level="B-LT", signers_file=folder / "signers.yaml",
+        folder, prepared, clock, level="B-LT", signers_file=write_signers(folder, pki),
         signing_services_file=write_services(folder, pki),
     )  # fmt: skip
-
-
-def _named(folder: Path, pki: LivePki, label: str) -> dict[str, str]:
-    return {"pkcs12": str(pki.pkcs12(label)), "passphrase_file": str(folder / "passphrase")}
 
 
 def with_annexes(
@@ -80,12 +67,6 @@ def with_annexes(
         annexes=[office.receive(intake, content, name) for name, content in annexes],
         intake=intake,
     )
-
-
-def approved(office: Instance, document_id: str) -> str:
-    office.fire(SPECIALIST, document_id, "submit")
-    office.fire(HEAD, document_id, "approve")
-    return document_id
 
 
 def pdf_annex() -> tuple[str, bytes]:

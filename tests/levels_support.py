@@ -55,8 +55,10 @@ def write_services(folder: Path, pki: LivePki, *tsas: str) -> Path:
     return path
 
 
-def write_signers(folder: Path, pki: LivePki, seal: str = "seal", person: str = "person") -> Path:
-    """Write a signers file: the leader and the seal."""
+def write_signers(
+    folder: Path, pki: LivePki, seal: str = "seal", person: str = "person", **others: str
+) -> Path:
+    """Write a signers file: the seal, the leader, and others by their log-in."""
     (folder / "passphrase").write_bytes(PASSPHRASE)
 
     def named(label: str) -> dict[str, str]:
@@ -68,7 +70,9 @@ def write_signers(folder: Path, pki: LivePki, seal: str = "seal", person: str = 
             {
                 "roots": [str(pki.pem("root"))],
                 "seal": named(seal),
-                "people": {LEADER: named(person)},
+                "people": {
+                    login: named(label) for login, label in {LEADER: person, **others}.items()
+                },
             }
         )
     )

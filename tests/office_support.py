@@ -210,6 +210,11 @@ class Instance:
         with self.database.read() as connection:
             return [row._asdict() for row in connection.execute(statement)]
 
+    def actions(self, subject_id: str) -> list[str]:
+        """Return what history says was done to a document or another subject, in order."""
+        entries = self.rows("history_entries", subject_id=subject_id)
+        return [entry["action"] for entry in sorted(entries, key=lambda one: one["subject_seq"])]
+
     def fire(self, login: str, document_id: str, trigger: str, **asked: Any) -> Outcome:
         version = self.row(document_id)["version"]
         return fire(

@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.resources import bundled
 from docflow.signing.report import VerificationReport
 from docflow.signing.validate import verify
-from tests.levels_support import write_services
+from tests.levels_support import write_services, write_signers
 from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instance
-from tests.pki_support import PASSPHRASE, LivePki
+from tests.pki_support import LivePki
 
 SECOND_LEADER = "mai.bt"
 PROCEDURES = ("outgoing-joint.yaml", "outgoing-three.yaml")
@@ -45,20 +43,9 @@ def persons_at(
 ) -> Instance:
     """Return the same at a level, sealed at B-LTA, with the identities and services of the living PKI."""
     pki.now = clock.now
-    (folder / "passphrase").write_bytes(PASSPHRASE)
-
-    def named(label: str) -> dict[str, str]:
-        return {"pkcs12": str(pki.pkcs12(label)), "passphrase_file": str(folder / "passphrase")}
-
-    labels = {LEADER: "person", SECOND_LEADER: "person-second", HEAD: "person-third"}
-    signers = {
-        "roots": [str(pki.pem("root"))],
-        "seal": named("seal"),
-        "people": {login: named(label) for login, label in labels.items()},
-    }
-    (folder / "signers.yaml").write_text(yaml.safe_dump(signers))
+    others = {SECOND_LEADER: "person-second", HEAD: "person-third"}
     return persons_office(
-        folder, prepared, clock, level=level, signers_file=folder / "signers.yaml",
+        folder, prepared, clock, level=level, signers_file=write_signers(folder, pki, **others),
         signing_services_file=write_services(folder, pki),
     )  # fmt: skip
 

@@ -172,8 +172,7 @@ def verify(instance: Instance, document: str, session_id: str, level: Level = "B
         evidence_apart=evidence_apart(level),
         timestamp_roots=instance.services.desk.levels.longterm.timestamp_roots,
     )
-    entries = instance.rows("history_entries", subject_id=document)
-    actions = [entry["action"] for entry in sorted(entries, key=lambda e: e["subject_seq"])]
+    actions = instance.actions(document)
     assert actions == [
         "document.posted", "document.fired", "document.fired", "document.signing-requested",
         "document.staged", "document.prepared", "document.session-answered", "document.signed",

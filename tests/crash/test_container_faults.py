@@ -14,7 +14,7 @@ from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import UnavailableError
 from docflow.signing.detached import CONTAINER_TYPE
 from docflow.signing.report import PASSED
-from tests.container_support import TABLE, approved, container_office, with_annexes
+from tests.container_support import TABLE, container_office, with_annexes
 from tests.crash.test_release_faults import Crash, Fault, _run_through_fault
 from tests.office_support import CLERK, LEADER, Instance
 from tests.sealed_support import stored
@@ -44,7 +44,7 @@ def office(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Insta
 def test_a_fault_at_any_write_changes_nothing_in_the_end(
     office: Instance, kind: str, where: str, nth: int, persisted: bool, error: type[BaseException]
 ) -> None:
-    document = approved(office, with_annexes(office, TABLE))
+    document = office.to_approved(with_annexes(office, TABLE))
     fault = Fault(where, nth, persisted, error)
     reached = False
     for step, login, trigger in (("sign", LEADER, "sign"), ("release", CLERK, "release")):
@@ -73,8 +73,7 @@ def _verify(office: Instance, document: str) -> None:
     assert report.indication == PASSED
     copy.unlink()
     assert len(office.rows("deliveries", document_id=document)) == 1
-    entries = office.rows("history_entries", subject_id=document)
-    actions = [entry["action"] for entry in sorted(entries, key=lambda e: e["subject_seq"])]
+    actions = office.actions(document)
     assert actions[-10:] == [
         "document.signing-requested", "document.staged", "document.signed", "document.fired",
         "document.signing-requested", "document.staged", "document.sealed",

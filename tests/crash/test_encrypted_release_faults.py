@@ -67,8 +67,7 @@ def _verify(instance: Instance, document: str, openers: dict[str, Recipient]) ->
         assert file["recipient_id"] == delivery["recipient_id"]
         assert plaintext(stored(instance, file), openers[codes[delivery["recipient_id"]]]) == signed
     assert len(instance.rows("delivery_files", document_id=document)) == len(openers)
-    entries = instance.rows("history_entries", subject_id=document)
-    actions = [entry["action"] for entry in sorted(entries, key=lambda e: e["subject_seq"])]
+    actions = instance.actions(document)
     assert actions[-7:] == [
         "document.signing-requested", "document.staged", "document.sealed", "document.validated",
         "document.encrypted", "document.encrypted", "document.fired",

@@ -195,7 +195,7 @@ def _verify(instance: Instance, document: str) -> None:
     )
     copy.unlink()
     entries = instance.rows("history_entries", subject_id=document)
-    actions = [entry["action"] for entry in sorted(entries, key=lambda e: e["subject_seq"])]
+    actions = instance.actions(document)
     assert actions == [
         "document.posted", "document.fired", "document.fired",
         "document.signing-requested", "document.staged", "document.signed", "document.fired",

@@ -16,7 +16,6 @@ from tests.container_support import (
     JOINT,
     PICTURE,
     TABLE,
-    approved,
     container_office,
     opened,
     openssl_verifies,
@@ -53,7 +52,7 @@ def roots_of(office: Instance, folder: Path) -> Path:
 def test_annexes_of_any_kind_leave_signed_in_one_container(
     office: Instance, tmp_path: Path
 ) -> None:
-    document = approved(office, with_annexes(office, TABLE, pdf_annex(), PICTURE))
+    document = office.to_approved(with_annexes(office, TABLE, pdf_annex(), PICTURE))
     office.run(office.fire(LEADER, document, "sign"))
     signed = office.rows("files", document_id=document, form="signed", current=True)
     assert sorted(row["name"] for row in signed) == sorted(
@@ -97,7 +96,7 @@ def test_annexes_of_any_kind_leave_signed_in_one_container(
 
 
 def test_two_people_sign_one_annex_and_openssl_finds_both(office: Instance, tmp_path: Path) -> None:
-    document = approved(office, with_annexes(office, TABLE, workflow=JOINT))
+    document = office.to_approved(with_annexes(office, TABLE, workflow=JOINT))
     office.run(office.fire(HEAD, document, "sign_as_head"))
     office.run(office.fire(LEADER, document, "countersign_as_leader"))
     office.run(office.fire(CLERK, document, "release"))
@@ -138,7 +137,7 @@ def test_an_office_file_stays_what_it_is_in_a_container_and_the_main_file_must_b
 
 
 def test_an_annex_changed_in_the_store_is_never_delivered(office: Instance) -> None:
-    document = approved(office, with_annexes(office, TABLE))
+    document = office.to_approved(with_annexes(office, TABLE))
     office.run(office.fire(LEADER, document, "sign"))
     (annex,) = office.rows("files", document_id=document, role="annex", form="original")
     path = office.folder / "objects" / annex["storage_key"]
@@ -165,7 +164,7 @@ def test_a_confidential_release_encrypts_the_container_to_its_recipient(
     try:
         finance = opener(clock, "rsa")
         give(office, "STC", finance)
-        document = approved(office, with_annexes(office, TABLE, pdf_annex()))
+        document = office.to_approved(with_annexes(office, TABLE, pdf_annex()))
         office.run(office.fire(LEADER, document, "sign"))
         office.run(office.fire(CLERK, document, "release"))
         encrypted = sorted(
@@ -190,7 +189,7 @@ def test_annex_and_container_are_time_stamped_where_the_pdfs_are(
 ) -> None:
     office = pki_office(tmp_path, prepared, clock, pki)
     try:
-        document = approved(office, with_annexes(office, TABLE))
+        document = office.to_approved(with_annexes(office, TABLE))
         with pki.fails("/tsa/", "away"), pytest.raises(OutsideUnavailableError):
             office.run(office.fire(LEADER, document, "sign"))
         (asked,) = [

@@ -49,11 +49,6 @@ def office(any_instance: Instance) -> Instance:
     return any_instance
 
 
-def actions(office: Instance, document: str) -> list[str]:
-    rows = office.rows("history_entries", subject_id=document)
-    return [row["action"] for row in sorted(rows, key=lambda row: row["subject_seq"])]
-
-
 def run_reseal(office: Instance, document: str) -> int:
     return resealing.reseal(office.services.desk, document, "reseal-test")
 
@@ -112,7 +107,7 @@ def test_lists_and_searches_show_no_subject(office: Instance) -> None:
     (row,) = queries.find(desk, actor, Filters(), before=None, limit=10)
     assert (row["id"], row["subject"], row["fields"]) == (document, "", {})
     assert queries.find(desk, actor, Filters(text=MARKER), before=None, limit=10) == []
-    assert actions(office, document) == ["document.posted"]  # a list is no reading
+    assert office.actions(document) == ["document.posted"]  # a list is no reading
 
 
 def test_each_reading_is_history_before_the_bytes(office: Instance) -> None:
@@ -345,4 +340,4 @@ def test_a_job_reseals_what_a_crash_left(office: Instance) -> None:
 
     resealing.run(desk, JobRun(job, step))
     assert done == {"resealed": 1}
-    assert actions(office, document)[-1] == "document.resealed"
+    assert office.actions(document)[-1] == "document.resealed"
