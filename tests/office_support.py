@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 
 from docflow import bootstrap
+from docflow.audit.report import Finding
+from docflow.audit.verify import verify_everything
 from docflow.bootstrap import Services
 from docflow.cli.samples import write_decision, write_scan
 from docflow.db import Database, migrate
@@ -214,6 +216,15 @@ class Instance:
         """Return what history says was done to a document or another subject, in order."""
         entries = self.rows("history_entries", subject_id=subject_id)
         return [entry["action"] for entry in sorted(entries, key=lambda one: one["subject_seq"])]
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Sequence what is pending and verify everything, contents too; return what is wrong."""
+        services = self.services
+        services.sequencer.run()
+        report = verify_everything(
+            services.database, services.store, services.log_key.verifier, contents=True
+        )
+        return report.findings
 
     def fire(self, login: str, document_id: str, trigger: str, **asked: Any) -> Outcome:
         version = self.row(document_id)["version"]
