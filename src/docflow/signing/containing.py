@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from docflow.signing.detached import MANIFEST, OWN_NAMES
-from docflow.signing.gate import Rule, faults, own_rules, refuse
+from docflow.signing.gate import Rule, faults, own_rules, refuse_file
 from docflow.signing.levels import Level, reaches
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.signed import KEY, Expected, SignedFile
@@ -79,7 +79,7 @@ def validate_detached(
             signature.read_bytes(), cms.digest_of_file(file), terms, persons, "signature file"
         )
     if reasons:
-        refuse("The annex is not validly signed", "signature-not-valid", reasons)
+        refuse_file("The annex is not validly signed", "signature-not-valid", reasons)
     return reports
 
 
@@ -125,7 +125,7 @@ def validate_container(
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.seek(0, 2)
     if reasons:
-        refuse("The container may not be released", "release-not-valid", reasons)
+        refuse_file("The container may not be released", "release-not-valid", reasons)
     main = parts[0].proof
     return SignedFile(
         path, sha256, size, main.person, report.signatures[0], now,

@@ -21,7 +21,7 @@ def faults(rules: Iterable[Rule]) -> list[str]:
     return [sentence for holds, sentence in rules if not holds]
 
 
-def refuse(what: str, code: str, reasons: list[str]) -> NoReturn:
+def refuse_file(what: str, code: str, reasons: list[str]) -> NoReturn:
     """Refuse a file.
 
     Raises:

@@ -23,7 +23,7 @@ from cryptography import x509
 
 from docflow.signing.ades import level_faults
 from docflow.signing.embedding import ARCHIVE_FIELD
-from docflow.signing.gate import Rule, faults, own_rules, refuse
+from docflow.signing.gate import Rule, faults, own_rules, refuse_file
 from docflow.signing.levels import Level
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
@@ -81,7 +81,7 @@ def validate_release(
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
     if reasons or report.sha256 is None or report.size_bytes is None:
-        refuse("The file may not be released", "release-not-valid", reasons)
+        refuse_file("The file may not be released", "release-not-valid", reasons)
     first, *rest = report.signatures[: count + 1]
     return SignedFile(
         path, report.sha256, report.size_bytes, first, rest[-1], now,
@@ -134,7 +134,7 @@ def validate_person_signed(
         )
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, _levels(persons))
     if reasons:
-        refuse("The personally signed file is not valid", "signature-not-valid", reasons)
+        refuse_file("The personally signed file is not valid", "signature-not-valid", reasons)
     return report
 
 
