@@ -35,11 +35,12 @@ from pyhanko.sign.fields import (
 from pyhanko.sign.signers import PdfSignatureMetadata
 
 from docflow.kernel.errors import ConflictError
-from docflow.signing.appearance import Drawn, Look, Looks, Spot, spots
+from docflow.signing.appearance import Drawn, Look, Looks, spots
 from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.longterm import LongTerm
+from docflow.signing.pageframe import Spot
 from docflow.signing.stampfacts import StampFacts
 
 PERSON_FIELD = "Person"
@@ -130,7 +131,8 @@ def sign_person(
 ) -> PersonSigned:
     """Write `source`, signed by a person, to `target`.
 
-    `slot` says which person of how many; `looks` is what the first one's signature and the seal will show.
+    `slot` says which person of how many; `looks` is what the signature will show, and if it is the first,
+    where the seal's and the later ones' will be seen.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is; `stamp-anchor` or
@@ -245,7 +247,7 @@ def make_room(
 ) -> None:
     """Prepare a file for one personal signature: the first one's update adds the fields of all.
 
-    `looks` gives the first one's field and the seal's their places; later persons' are not seen.
+    `looks` gives every field its place; with a later person's, the places are there.
 
     Raises:
         ConflictError: code `already-signed` if a first signature meets any field, or the slot is
@@ -284,10 +286,10 @@ def _told(fields: dict[str, bool]) -> str:
 
 
 def _add_fields(writer: IncrementalPdfFileWriter, persons: int, looks: Looks | None) -> None:
-    person, seal_ = spots(writer.prev, looks)
-    append_signature_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
-    for name in person_fields(persons)[1:]:
-        append_signature_field(writer, SigFieldSpec(name))
+    places = spots(writer.prev, looks)
+    seen = dict(enumerate((places.person, *places.later), 1))
+    for number, name in enumerate(person_fields(persons), 1):
+        append_signature_field(writer, SigFieldSpec(name, **_placed(seen.get(number))))
     lock = FieldMDPSpec(FieldMDPAction.ALL)
     append_signature_field(
         writer,
@@ -296,7 +298,7 @@ def _add_fields(writer: IncrementalPdfFileWriter, persons: int, looks: Looks | N
             SEAL_FIELD,
             field_mdp_spec=lock,
             doc_mdp_update_value=MDPPerm.NO_CHANGES,
-            **_placed(seal_),
+            **_placed(places.seal),
         ),
     )
 
