@@ -85,9 +85,13 @@ def write_workflows(folder: Path, person: str, seal: str) -> Path:
     shutil.copytree(bundled("workflows"), target)
     path = target / "outgoing.yaml"
     text = path.read_text("utf-8")
-    text = text.replace("version: 1\n", "version: 2\n", 1)
-    text = text.replace("      level: B-B\n", f"      {person}\n")
-    text = text.replace("{as: organisation, level: B-B}", f"{{as: organisation{seal}}}")
+    text = text.replace("version: 2\n", "version: 3\n", 1)
+    for plain, named in (
+        ("      as: person\n", f"      as: person\n      {person}\n"),
+        ("{as: organisation}", f"{{as: organisation{seal}}}"),
+    ):
+        assert plain in text
+        text = text.replace(plain, named)
     path.write_text(text, "utf-8")
     return target
 
