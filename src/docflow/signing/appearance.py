@@ -28,9 +28,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
+from docflow.signing.archival import Archival, calibrated, without_half_tones
 from docflow.signing.font import DRAWING, REGULAR, Fonts, missing_characters, register
 from docflow.signing.pictures import Picture
 from docflow.signing.plan import Anchor
+from docflow.signing.update import Update
 
 TEXT_PT: Final = 10.0
 _PT_PER_MM = 72 / 25.4
@@ -224,18 +226,23 @@ class Drawn(BaseStampStyle):
         """Return what draws the look."""
         if self.look is None:
             raise ValueError("a visible field is signed without a look")
-        return _Drawing(writer, self.look)
+        claim = Archival.of_reader(writer.prev) if isinstance(writer, Update) else None
+        return _Drawing(writer, self.look, claim)
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
     writer: BasePdfFileWriter
     look: Look
+    claim: Archival | None
 
     def apply_appearance(self, widget: Any) -> None:
         """Give a widget the look as its normal appearance, upright for the reader."""
-        look = self.look
-        data = _drawn(look) if look.picture is None else _drawn_once(look)
+        look, claim = self.look, self.claim
+        if look.picture is None:
+            data = _drawn(look) if claim is None else calibrated(_drawn(look))
+        else:
+            data = _drawn_once(look, claim)
         reader = PdfFileReader(BytesIO(data))
         form = self.writer.import_page_as_xobject(reader)
         if turn := _TURNS.get(_turned(widget)):
@@ -252,15 +259,17 @@ def _turned(widget: Any) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _drawn_once(look: Look) -> bytes:
+def _drawn_once(look: Look, claim: Archival | None) -> bytes:
     """Draw a picture once, not at each signature; texts are each of one document, and not kept."""
+    if claim is not None:
+        return calibrated(_drawn(look, soft=claim.admits_soft_masks))
     small = BytesIO()
     with pikepdf.open(BytesIO(_drawn(look))) as pdf:  # a quarter smaller: without ASCII armour
         pdf.save(small, deterministic_id=True, recompress_flate=True)
     return small.getvalue()
 
 
-def _drawn(look: Look) -> bytes:
+def _drawn(look: Look, *, soft: bool = True) -> bytes:
     """Draw a look on a page of its own size."""
     register(look.fonts)
     width, height = look.size_pt()
@@ -274,8 +283,7 @@ def _drawn(look: Look) -> bytes:
             initialFontName=REGULAR,  # type: ignore[arg-type]  # the stub says float
         )
         if look.picture is not None:
-            image = ImageReader(BytesIO(look.picture.png))
-            canvas.drawImage(image, 0, 0, width, height, mask="auto")
+            _draw_picture(canvas, look.picture, (width, height), soft=soft)
         else:
             canvas.setFillGray(0)
             canvas.setFont(REGULAR, TEXT_PT)
@@ -286,3 +294,13 @@ def _drawn(look: Look) -> bytes:
         canvas.showPage()
         canvas.save()
     return out.getvalue()
+
+
+def _draw_picture(
+    canvas: Canvas, picture: Picture, size: tuple[float, float], *, soft: bool
+) -> None:
+    if soft:
+        canvas.drawImage(ImageReader(BytesIO(picture.png)), 0, 0, *size, mask="auto")
+        return
+    flat, colours = without_half_tones(picture.png)
+    canvas.drawImage(ImageReader(flat), 0, 0, *size, mask=colours)

@@ -22,14 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import (
     FieldMDPAction,
     FieldMDPSpec,
     MDPPerm,
     SigFieldSpec,
     SigSeedSubFilter,
-    append_signature_field,
     enumerate_sig_fields,
 )
 from pyhanko.sign.signers import PdfSignatureMetadata
@@ -41,6 +39,7 @@ from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.longterm import LongTerm
 from docflow.signing.stampfacts import StampFacts
+from docflow.signing.update import Update, add_field
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
@@ -190,7 +189,7 @@ def seal(
     return Sealed(target, *_facts(made, identity, now))
 
 
-def _require_sealable(writer: IncrementalPdfFileWriter) -> None:
+def _require_sealable(writer: Update) -> None:
     """Refuse to seal anything but a file that every person has signed here, and nobody sealed."""
     fields = _filled(writer)
     persons = len(fields) - 1
@@ -240,9 +239,7 @@ def person_style(looks: Looks | None) -> Drawn:
     return Drawn(look=looks.person if looks else None)
 
 
-def make_room(
-    writer: IncrementalPdfFileWriter, looks: Looks | None = None, *, slot: Slot = ONLY
-) -> None:
+def make_room(writer: Update, looks: Looks | None = None, *, slot: Slot = ONLY) -> None:
     """Prepare a file for one personal signature: the first one's update adds the fields of all.
 
     `looks` gives the first one's field and the seal's their places; later persons' are not seen.
@@ -273,7 +270,7 @@ def make_room(
     )
 
 
-def _filled(writer: IncrementalPdfFileWriter) -> dict[str, bool]:
+def _filled(writer: Update) -> dict[str, bool]:
     """Return every signature field of a file, and whether it is signed."""
     return {name: value is not None for name, value, _ in enumerate_sig_fields(writer.prev)}
 
@@ -283,13 +280,13 @@ def _told(fields: dict[str, bool]) -> str:
     return ", ".join(said) or "no signature field"
 
 
-def _add_fields(writer: IncrementalPdfFileWriter, persons: int, looks: Looks | None) -> None:
+def _add_fields(writer: Update, persons: int, looks: Looks | None) -> None:
     person, seal_ = spots(writer.prev, looks)
-    append_signature_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
+    add_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
     for name in person_fields(persons)[1:]:
-        append_signature_field(writer, SigFieldSpec(name))
+        add_field(writer, SigFieldSpec(name))
     lock = FieldMDPSpec(FieldMDPAction.ALL)
-    append_signature_field(
+    add_field(
         writer,
         # without field_mdp_spec pyHanko silently leaves the lock out
         SigFieldSpec(
