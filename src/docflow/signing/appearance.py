@@ -240,7 +240,7 @@ class _Drawing:
         """Give a widget the look as its normal appearance, upright for the reader."""
         look, claim = self.look, self.claim
         if look.picture is None:
-            data = _drawn(look) if claim is None else calibrated(_drawn(look))
+            data = _drawn(look) if claim is None or claim.inks else calibrated(_drawn(look))
         else:
             data = _drawn_once(look, claim)
         reader = PdfFileReader(BytesIO(data))
@@ -261,10 +261,11 @@ def _turned(widget: Any) -> int:
 @functools.lru_cache(maxsize=64)
 def _drawn_once(look: Look, claim: Archival | None) -> bytes:
     """Draw a picture once, not at each signature; texts are each of one document, and not kept."""
-    if claim is not None:
-        return calibrated(_drawn(look, soft=claim.admits_soft_masks))
+    drawn = _drawn(look, soft=claim is None or claim.admits_soft_masks)
+    if claim is not None and not claim.admits_rgb:
+        return calibrated(drawn)
     small = BytesIO()
-    with pikepdf.open(BytesIO(_drawn(look))) as pdf:  # a quarter smaller: without ASCII armour
+    with pikepdf.open(BytesIO(drawn)) as pdf:  # a quarter smaller: without ASCII armour
         pdf.save(small, deterministic_id=True, recompress_flate=True)
     return small.getvalue()
 
