@@ -215,18 +215,29 @@ def _appearance(look: Look, box: Size, claim: Archival | None) -> bytes:
     size = own if all(abs(a - b) < _SAME_PT for a, b in zip(own, box, strict=True)) else box
     if not look.lines:
         return _drawn_once(look, size, claim)
-    if claim is None:
-        return _drawn(look, size)
-    return calibrated(_drawn(look, size, soft=claim.admits_soft_masks))
+    return _kept(_drawn(look, size, soft=_soft(claim)), look, claim)
+
+
+def _soft(claim: Archival | None) -> bool:
+    return claim is None or claim.admits_soft_masks
+
+
+def _kept(drawn: bytes, look: Look, claim: Archival | None) -> bytes:
+    """Return a drawing whose colours are right in a file with this claim."""
+    if claim is None or (claim.admits_rgb if look.picture else claim.inks):
+        return drawn
+    return calibrated(drawn)
 
 
 @functools.lru_cache(maxsize=64)
 def _drawn_once(look: Look, size: Size, claim: Archival | None) -> bytes:
     """Draw a picture once, not at each signature; texts are each of one document, and not kept."""
-    if claim is not None:
-        return calibrated(_drawn(look, size, soft=claim.admits_soft_masks))
-    small, large = BytesIO(), BytesIO(_drawn(look, size))
-    with pikepdf.open(large) as pdf:  # a quarter smaller: without ASCII armour
+    drawn = _drawn(look, size, soft=_soft(claim))
+    kept = _kept(drawn, look, claim)
+    if kept is not drawn:
+        return kept
+    small = BytesIO()
+    with pikepdf.open(BytesIO(drawn)) as pdf:  # a quarter smaller: without ASCII armour
         pdf.save(small, deterministic_id=True, recompress_flate=True)
     return small.getvalue()
 

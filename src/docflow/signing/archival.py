@@ -2,7 +2,8 @@
 
 Rules:
 - A claim is read from the metadata as they lie there; whether it was true before is not judged.
-- What is drawn has colours that depend on no device, whatever output intent the file has.
+- What is drawn is grey or RGB. The output intent says what they are; where it is one of four inks, or
+  cannot be added because there is one of another standard, they get colour spaces of their own.
 - What shows through does so by a mask without half tones where soft ones are forbidden (PDF/A-1) or
   need an output intent that is not there.
 
@@ -10,8 +11,8 @@ Source: ISO 19005-1, 6.2.3 (colour), 6.4 (transparency), 6.7.11 (identification)
 6.2.10; IEC 61966-2-1 (sRGB).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.resources import files
 from io import BytesIO
 from typing import Any, Final, Self
 
@@ -23,6 +24,9 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from docflow.signing.verifying.safexml import parse_xml
 
 _PDFAID: Final = "{http://www.aiim.org/pdfa/ns/id/}part"
+_PARTS: Final = frozenset({"1", "2", "3", "4"})
+_INTENT: Final = "/GTS_PDFA1"
+_RGB: Final = 3
 _SOFT_FROM: Final = 2
 _HALF: Final = 128
 _KEY: Final = 255  # white and nothing else means: not drawn
@@ -34,51 +38,77 @@ _MATRIX: Final = (0.4124, 0.2126, 0.0193, 0.3576, 0.7152, 0.1192, 0.1805, 0.0722
 
 @dataclass(frozen=True, slots=True)
 class Archival:
-    """What a file claims: the part of ISO 19005, and whether it has an output intent of it."""
+    """What a file claims: the part of ISO 19005; and how many inks its output intent has, 0 without one."""
 
     part: int
-    has_intent: bool
+    inks: int
 
     @property
     def admits_soft_masks(self) -> bool:
         """Tell whether half-transparent pictures may be drawn."""
-        return self.part >= _SOFT_FROM and self.has_intent
+        return self.part >= _SOFT_FROM and self.inks > 0
+
+    @property
+    def admits_rgb(self) -> bool:
+        """Tell whether RGB may be drawn as the device has it."""
+        return self.inks == _RGB
 
     @classmethod
     def of_pikepdf(cls, pdf: pikepdf.Pdf) -> Self | None:
         """Return what an open file claims, None if nothing."""
-        stream = pdf.Root.get("/Metadata")
-        if not isinstance(stream, pikepdf.Stream):
-            return None
         try:
-            data = stream.read_bytes()
-            intents = [one.get("/S") for one in pdf.Root.get("/OutputIntents", [])]
-        except (pikepdf.PdfError, AttributeError, TypeError):
+            intents = [
+                (str(one.S), int(one.DestOutputProfile.N))
+                for one in pdf.Root.get("/OutputIntents", pikepdf.Array())
+            ]
+            return cls._of(pdf.Root.Metadata.read_bytes(), intents)
+        except (pikepdf.PdfError, AttributeError, KeyError, TypeError, ValueError):
             return None
-        return cls._of(data, map(str, intents))
 
     @classmethod
     def of_reader(cls, reader: PdfFileReader) -> Self | None:
         """Return what a file that is to be signed claims, None if nothing."""
         try:
-            stream = reader.root["/Metadata"]
-            data = stream.data
-            intents = [one.get_object()["/S"] for one in reader.root.get("/OutputIntents", [])]
-        except (PdfError, KeyError, AttributeError, TypeError):
+            intents = [
+                (str(one["/S"]), int(one["/DestOutputProfile"]["/N"]))
+                for one in map(_resolved, reader.root.get("/OutputIntents", ()))
+            ]
+            return cls._of(reader.root["/Metadata"].data, intents)
+        except (PdfError, AttributeError, KeyError, TypeError, ValueError):
             return None
-        return cls._of(data, map(str, intents))
 
     @classmethod
-    def _of(cls, metadata: bytes, intents: Iterable[str]) -> Self | None:
-        try:
-            root = parse_xml(metadata)
-        except ValueError:
-            return None
-        for element in root.iter():
+    def _of(cls, metadata: bytes, intents: list[tuple[str, int]]) -> Self | None:
+        for element in parse_xml(metadata).iter():
             told = element.text if element.tag == _PDFAID else element.get(_PDFAID)
-            if told is not None and told.strip() in {"1", "2", "3", "4"}:
-                return cls(int(told), "/GTS_PDFA1" in intents)
+            if told is not None and told.strip() in _PARTS:
+                return cls(int(told), next((n for kind, n in intents if kind == _INTENT), 0))
         return None
+
+
+def _resolved(one: Any) -> Any:
+    return one.get_object()
+
+
+def ready_to_draw(pdf: pikepdf.Pdf) -> Archival | None:
+    """Return what a file claims, after giving it the output intent that what is drawn needs.
+
+    A file without one has no colour that an intent would change.
+    """
+    claim = Archival.of_pikepdf(pdf)
+    if claim is None or claim.inks or "/OutputIntents" in pdf.Root:
+        return claim
+    profile = pdf.make_stream(files("pikepdf").joinpath("pdfa", "data", "sRGB.icc").read_bytes())
+    profile.N = _RGB
+    intent = pikepdf.Dictionary(
+        Type=pikepdf.Name.OutputIntent,
+        S=pikepdf.Name(_INTENT),
+        OutputConditionIdentifier="sRGB IEC61966-2.1",
+        Info="sRGB IEC61966-2.1",
+        DestOutputProfile=profile,
+    )
+    pdf.Root.OutputIntents = pikepdf.Array([pdf.make_indirect(intent)])
+    return Archival(claim.part, _RGB)
 
 
 def calibrated(drawing: bytes) -> bytes:

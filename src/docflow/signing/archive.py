@@ -33,7 +33,7 @@ from docflow.signing.pades import SEAL_FIELD, person_fields
 from docflow.signing.report import VerificationReport
 from docflow.signing.stampfacts import StampFacts
 from docflow.signing.trust import TrustRoots
-from docflow.signing.update import Update
+from docflow.signing.update import Update, update_of
 from docflow.signing.validate import verify
 
 
@@ -79,7 +79,7 @@ def _renewed(source: Path, target: Path, bench: Bench) -> Renewed:
         with source.open("rb") as original, target.open("w+b") as output:
             try:
                 shutil.copyfileobj(original, output, CHUNK_BYTES)
-                number = _add(Update(output), bench)
+                number = _add(update_of(output), bench)
                 sha256, size = digest_of(output)
             except BaseException:
                 output.truncate(0)

@@ -37,7 +37,7 @@ from docflow.signing.longterm import Bench, Chain, LongTerm
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import signer_of
 from docflow.signing.stampfacts import StampFacts
-from docflow.signing.update import Update, add_field
+from docflow.signing.update import Update, add_field, update_of
 
 CHUNK_BYTES = 1 << 20
 ARCHIVE_FIELD = "Archive"
@@ -107,7 +107,7 @@ def _once(
 ) -> Embedded:
     with source.open("rb") as original:
         try:
-            writer = Update(original)
+            writer = update_of(original)
             prepare(writer)
             with target.open("w+b") as output:
                 try:
@@ -161,7 +161,7 @@ def _embed(
     prepared, _ = document.digest_tbs_document(output=output, chunk_size=CHUNK_BYTES)
     blocking(document.perform_signature(prepared.document_digest, PdfCMSSignedAttributes()))
     if bench is not None and level == "B-LTA":
-        add_archive_stamp(Update(output), bench)
+        add_archive_stamp(update_of(output), bench)
 
 
 def chains_in(reader: PdfFileReader) -> list[Chain]:

@@ -53,7 +53,7 @@ from docflow.signing.pades import (
     person_style,
 )
 from docflow.signing.trust import TrustRoots
-from docflow.signing.update import Update
+from docflow.signing.update import Update, update_of
 
 
 class CardSigner(IdentitySigner):
@@ -196,7 +196,7 @@ def prepare_person(
     signer = identity.signer
     with source.open("rb") as original, target.open("w+b") as output:
         try:
-            writer = Update(original)
+            writer = update_of(original)
             make_room(writer, looks, slot=slot)
             pdf_signer = PdfSigner(
                 person_metadata(identity, reason, location, slot),

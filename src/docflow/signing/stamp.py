@@ -24,7 +24,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
-from docflow.signing.archival import Archival, calibrate
+from docflow.signing.archival import Archival, calibrate, ready_to_draw
 from docflow.signing.font import BOLD, DRAWING, ITALIC, REGULAR, Fonts, missing_characters, register
 from docflow.signing.inspection import inspect_pdf, require_signable
 from docflow.signing.plan import CAPTION_PT, QR_MM, Anchor, CodeItem, StampPlan, TextItem
@@ -80,7 +80,9 @@ def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) 
     require_signable(inspect_pdf(source))
     register(fonts)
     with _open(source) as pdf:
-        claim = Archival.of_pikepdf(pdf)
+        claim = ready_to_draw(pdf)
+        if "/DocChecksum" in pdf.trailer:  # LibreOffice's, of the bytes as it wrote them
+            del pdf.trailer["/DocChecksum"]
         _flatten(pdf)
         with DRAWING:
             overlays = _draw(pdf, plan)
@@ -91,7 +93,8 @@ def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) 
                 output,
                 deterministic_id=True,
                 object_stream_mode=pikepdf.ObjectStreamMode.disable,
-                min_version="1.7",
+                # PDF/A-1 is of PDF 1.4
+                min_version="1.4" if claim is not None and claim.part == 1 else "1.7",
             )
 
 
@@ -168,7 +171,7 @@ def _lay_over(pdf: pikepdf.Pdf, number: int, data: bytes, claim: Archival | None
     """
     page = pdf.pages[number]
     with pikepdf.open(BytesIO(data)) as overlay:
-        if claim is not None:
+        if claim is not None and not claim.inks:
             calibrate(overlay.pages[0].obj)
         drawing = pdf.copy_foreign(overlay.pages[0].as_form_xobject())
     name = pikepdf.Name(f"/DocflowStamp{number + 1}")

@@ -5,7 +5,8 @@ Rules:
   told its own producer in one place and kept the old one in another would end the file's being PDF/A.
 - A field that is not seen has an appearance all the same, an empty one: PDF/A-1 wants one of every field.
 
-Source: ISO 19005-1, 6.5.3 and 6.9 (appearances), 6.7.3 (information dictionary and XMP say the same).
+Source: ISO 19005-1, 6.5.3 and 6.9 (appearances), 6.7.3 (information dictionary and XMP say the same);
+ISO 19005-2, 5.1 (of ISO 32000-1).
 """
 
 from typing import Any, Final
@@ -13,16 +14,41 @@ from typing import Any, Final
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
+from docflow.signing.archival import Archival
+
+_OF_PDF_2: Final = 4  # the first part of ISO 19005 that is
 _EMPTY: Final = pdf_name("/DocflowEmpty")
 
 
 class Update(IncrementalPdfFileWriter):
-    """Adds to a file and leaves its descriptive metadata alone."""
+    """Adds to a file and leaves its descriptive metadata alone; make one with `update_of`."""
 
     def _update_meta(self) -> None:
         """Write no producer and no time; pyHanko would, from the machine's clock."""
+
+
+class _Archival(Update):
+    """The same for PDF/A up to part 3: these are of PDF 1.4 and 1.7, and do not become PDF 2.0."""
+
+    output_version = (1, 4)
+
+    def ensure_output_version(self, version: tuple[int, int]) -> None:
+        """Leave the version as it is; the catalogue names the extensions that signatures need."""
+
+
+def update_of(file: Any) -> Update:
+    """Return what adds to the PDF in `file`, a seekable binary stream.
+
+    Raises:
+        PdfError: if it cannot be read.
+    """
+    reader = PdfFileReader(file)
+    claim = Archival.of_reader(reader)
+    kind = _Archival if claim is not None and claim.part < _OF_PDF_2 else Update
+    return kind(file, prev=reader)
 
 
 def add_field(writer: IncrementalPdfFileWriter, spec: SigFieldSpec) -> None:
