@@ -26,6 +26,8 @@ from tests.persons_support import (
     stored,
 )
 from tests.pki_support import LivePki
+from tests.preflight import complaints, violations
+from tests.service.test_release_pdfa import archival
 from tests.unit.signing.forge import run
 
 MM = 72 / 25.4
@@ -182,6 +184,26 @@ def test_what_later_ones_show_stands_at_the_highest_level(
         path = released(office, document, tmp_path)
         found = {one.field: one.level for one in levels_reached(path, pki.roots, now=clock.now())}
         assert found == dict.fromkeys(("Person", "Person2", "Person3", "Seal"), "B-LTA")
+        assert lefts(path)["Person3"] == pytest.approx(125 * MM)
+    finally:
+        office.close()
+
+
+@pytest.mark.slow
+def test_what_later_ones_show_keeps_pdf_a(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> None:
+    office = persons_at(tmp_path, prepared, clock, pki)
+    try:
+        office.decision = tmp_path / "archival.pdf"
+        office.decision.write_bytes(archival(office.services.studio.fonts))
+        document = approved(office, "outgoing-three")
+        sign_all(office, document, THREE[:1])
+        half = stored(office, document, "signed", tmp_path)  # with two boxes to be filled
+        assert complaints(half) == violations(half, "1b") == []
+        sign_all(office, document, THREE[1:])
+        path = released(office, document, tmp_path)
+        assert complaints(path) == violations(path, "1b") == []
         assert lefts(path)["Person3"] == pytest.approx(125 * MM)
     finally:
         office.close()

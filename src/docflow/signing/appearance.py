@@ -31,16 +31,19 @@ from reportlab.pdfgen.canvas import Canvas
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
+from docflow.signing.archival import Archival, calibrated, without_half_tones
 from docflow.signing.font import DRAWING, REGULAR, Fonts, missing_characters, register
 from docflow.signing.pageframe import PT_PER_MM, Page, Spot, inherited
 from docflow.signing.pictures import Picture
 from docflow.signing.plan import Anchor
+from docflow.signing.update import Update
 
 TEXT_PT: Final = 10.0
 _LEADING = 1.3
 _ASCENT = 1.0
 _COVERED = 1 / 3  # of the personal signature, by the seal
 LATER_MM: Final = (56.0, 26.0)  # the box of a person who signs after the first
+Size = tuple[float, float]
 _SAME_PT = 0.5  # a box that differs from what it shows by less was made for it
 _TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
@@ -53,7 +56,7 @@ class Look:
     picture: Picture | None = None
     lines: tuple[str, ...] = ()
 
-    def size_pt(self) -> tuple[float, float]:
+    def size_pt(self) -> Size:
         """Return width and height on the page.
 
         Raises:
@@ -71,7 +74,7 @@ class Look:
         widths = [pdfmetrics.stringWidth(normalise(one), REGULAR, TEXT_PT) for one in self.lines]
         return max(wide, *widths), high + len(self.lines) * TEXT_PT * _LEADING
 
-    def picture_pt(self) -> tuple[float, float]:
+    def picture_pt(self) -> Size:
         """Return width and height of the picture on the page; nothing without one."""
         if self.picture is None:
             return 0.0, 0.0
@@ -169,18 +172,20 @@ class Drawn(BaseStampStyle):
         """Return what draws the look."""
         if self.look is None:
             raise ValueError("a visible field is signed without a look")
-        return _Drawing(writer, self.look)
+        claim = Archival.of_reader(writer.prev) if isinstance(writer, Update) else None
+        return _Drawing(writer, self.look, claim)
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
     writer: BasePdfFileWriter
     look: Look
+    claim: Archival | None
 
     def apply_appearance(self, widget: Any) -> None:
         """Give a widget the look as its normal appearance, upright for the reader."""
         turned = _turned(widget)
-        data = _appearance(self.look, _seen(widget, turned))
+        data = _appearance(self.look, _seen(widget, turned), self.claim)
         reader = PdfFileReader(BytesIO(data))
         form = self.writer.import_page_as_xobject(reader)
         if turn := _TURNS.get(turned):
@@ -196,7 +201,7 @@ def _turned(widget: Any) -> int:
     return int(inherited(widget["/P"], "/Rotate") or 0) % 360 if "/P" in widget else 0
 
 
-def _seen(widget: Any, turned: int) -> tuple[float, float]:
+def _seen(widget: Any, turned: int) -> Size:
     """Return width and height of a widget as a reader sees them."""
     left, bottom, right, top = map(float, widget["/Rect"])
     unit = float(widget["/P"].get("/UserUnit", 1)) if "/P" in widget else 1.0
@@ -204,25 +209,40 @@ def _seen(widget: Any, turned: int) -> tuple[float, float]:
     return (height, width) if turned in (90, 270) else (width, height)
 
 
-def _appearance(look: Look, box: tuple[float, float]) -> bytes:
+def _appearance(look: Look, box: Size, claim: Archival | None) -> bytes:
     """Draw a look on a page of the size of a box, or of its own where the box was made for it."""
     own = look.size_pt()
     size = own if all(abs(a - b) < _SAME_PT for a, b in zip(own, box, strict=True)) else box
-    return _drawn(look, size) if look.lines else _drawn_once(look, size)
+    if not look.lines:
+        return _drawn_once(look, size, claim)
+    return _kept(_drawn(look, size, soft=_soft(claim)), look, claim)
+
+
+def _soft(claim: Archival | None) -> bool:
+    return claim is None or claim.admits_soft_masks
+
+
+def _kept(drawn: bytes, look: Look, claim: Archival | None) -> bytes:
+    """Return a drawing whose colours are right in a file with this claim."""
+    if claim is None or (claim.admits_rgb if look.picture else claim.inks):
+        return drawn
+    return calibrated(drawn)
 
 
 @functools.lru_cache(maxsize=64)
-def _drawn_once(look: Look, size: tuple[float, float]) -> bytes:
+def _drawn_once(look: Look, size: Size, claim: Archival | None) -> bytes:
     """Draw a picture once, not at each signature; texts are each of one document, and not kept."""
+    drawn = _drawn(look, size, soft=_soft(claim))
+    kept = _kept(drawn, look, claim)
+    if kept is not drawn:
+        return kept
     small = BytesIO()
-    with pikepdf.open(
-        BytesIO(_drawn(look, size))
-    ) as pdf:  # a quarter smaller: without ASCII armour
+    with pikepdf.open(BytesIO(drawn)) as pdf:  # a quarter smaller: without ASCII armour
         pdf.save(small, deterministic_id=True, recompress_flate=True)
     return small.getvalue()
 
 
-def _drawn(look: Look, size: tuple[float, float]) -> bytes:
+def _drawn(look: Look, size: Size, *, soft: bool = True) -> bytes:
     """Draw a look in the middle of a page of a size, as large as it is or as the page permits."""
     register(look.fonts)
     (width, height), (across, high) = size, look.size_pt()
@@ -239,14 +259,24 @@ def _drawn(look: Look, size: tuple[float, float]) -> bytes:
         canvas.translate((width - across * scale) / 2, (height - high * scale) / 2)
         canvas.scale(scale, scale)
         if look.picture is not None:
-            wide, tall = look.picture_pt()
-            image = ImageReader(BytesIO(look.picture.png))
-            canvas.drawImage(image, (across - wide) / 2, 0, wide, tall, mask="auto")
+            _draw_picture(canvas, look.picture, look.picture_pt(), across, soft=soft)
         if look.lines:
             _draw_lines(canvas, look, across, high)
         canvas.showPage()
         canvas.save()
     return out.getvalue()
+
+
+def _draw_picture(
+    canvas: Canvas, picture: Picture, size: Size, across: float, *, soft: bool
+) -> None:
+    wide, tall = size
+    at = ((across - wide) / 2, 0, wide, tall)
+    if soft:
+        canvas.drawImage(ImageReader(BytesIO(picture.png)), *at, mask="auto")
+        return
+    flat, colours = without_half_tones(picture.png)
+    canvas.drawImage(ImageReader(flat), *at, mask=colours)
 
 
 def _draw_lines(canvas: Canvas, look: Look, across: float, high: float) -> None:

@@ -26,7 +26,6 @@ from typing import Any, BinaryIO, cast
 from asn1crypto import cms
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.signers import PdfSigner
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
@@ -54,6 +53,7 @@ from docflow.signing.pades import (
     person_style,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.update import Update, update_of
 
 
 class CardSigner(IdentitySigner):
@@ -196,7 +196,7 @@ def prepare_person(
     signer = identity.signer
     with source.open("rb") as original, target.open("w+b") as output:
         try:
-            writer = IncrementalPdfFileWriter(original)
+            writer = update_of(original)
             make_room(writer, looks, slot=slot)
             pdf_signer = PdfSigner(
                 person_metadata(identity, reason, location, slot),
@@ -233,7 +233,7 @@ def _attributes(signer: IdentitySigner, document_digest: bytes) -> bytes:
 
 
 def _with_room(
-    writer: IncrementalPdfFileWriter,
+    writer: Update,
     pdf_signer: PdfSigner,
     output: BinaryIO,
     now: datetime,
