@@ -52,6 +52,31 @@ def docx(body: str = "", extra: dict[str, str] | None = None) -> bytes:
     return _zip(entries, extra)
 
 
+def titled(title: str) -> bytes:
+    """A Word document whose title lies in the clear in it, as it then does in the PDF made of it."""
+    core = (
+        '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/'
+        'core-properties" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        f"<dc:title>{title}</dc:title></cp:coreProperties>"
+    )
+    kind = "http://schemas.openxmlformats.org/package/2006/relationships/metadata/core-properties"
+    properties = f'<Relationship Id="r2" Type="{kind}" Target="docProps/core.xml"/>'
+    types = _TYPES.replace(
+        "</Types>",
+        '<Override PartName="/docProps/core.xml" '
+        'ContentType="application/vnd.openxmlformats-package.core-properties+xml"/></Types>',
+    )
+    main = relationship("officeDocument", "word/document.xml")
+    data = docx(
+        f"<w:p><w:r><w:t>{title}</w:t></w:r></w:p>",
+        {"[Content_Types].xml": types, "_rels/.rels": relationships(main, properties)},
+    )
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr("docProps/core.xml", core)
+    return file.getvalue()
+
+
 def odt(body: str = "", extra: dict[str, str] | None = None) -> bytes:
     """An OpenDocument text with one paragraph, and `body` after it."""
     content = (

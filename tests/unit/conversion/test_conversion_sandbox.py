@@ -15,7 +15,8 @@ import pytest
 from docflow.conversion import Converter, Sandbox, find_converter, find_sandbox
 from docflow.conversion.office import DOCX, ODT
 from docflow.kernel.errors import InvalidInputError
-from tests.office_files import TEXT, docx, odt, relationship, relationships
+from tests.e2e.test_marker_nowhere import Watch
+from tests.office_files import TEXT, docx, odt, relationship, relationships, titled
 
 MARKER = "m4rk-of-this-machine"
 
@@ -118,6 +119,19 @@ def test_an_office_file_is_converted_in_memory_alone(converter: Converter) -> No
     assert data.startswith(b"%PDF-")
     assert TEXT in text_of(data)
     assert not converter.folder.exists()
+
+
+@pytest.mark.slow
+def test_what_is_converted_lies_on_the_disk_without_a_sandbox_alone(
+    converter: Converter, tmp_path: Path
+) -> None:
+    given = titled(MARKER)
+    for sandbox, lies in ((converter.sandbox, False), (None, True)):
+        with Watch(MARKER.encode(), tmp_path) as watch:
+            one = dataclasses.replace(converter, sandbox=sandbox)
+            assert MARKER.encode() in converted(one, given, DOCX)
+        assert watch.looks > 10
+        assert bool(watch.found) == lies, watch.found
 
 
 @pytest.fixture
