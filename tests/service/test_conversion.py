@@ -26,8 +26,9 @@ from docflow.kernel.errors import (
     UnsupportedContentError,
 )
 from docflow.settings import Settings
-from tests.office_files import TEXT, docx, odt, rtf
+from tests.office_files import TEXT, docx, odt, rtf, xlsx
 from tests.office_support import CLERK, HEAD, LEADER, SPECIALIST, Instance
+from tests.preflight import violations
 from tests.unit.signing.forge import make_pdf
 
 DRAFT = NewDocument(
@@ -90,7 +91,7 @@ def text_of(data: bytes, folder: Path) -> str:
 
 
 def assert_archival(data: bytes, folder: Path) -> None:
-    """Check of PDF/A-2b what can be checked without a validator: claim, colours, fonts, no encryption."""
+    """Check the claim of PDF/A-2b, colours, fonts and no encryption here, and by pikepdf's validator."""
     with pikepdf.open(io.BytesIO(data)) as pdf:
         assert pdf.open_metadata().pdfa_status == "2B"
         assert "/Filter" not in pdf.Root.Metadata.stream_dict
@@ -104,10 +105,11 @@ def assert_archival(data: bytes, folder: Path) -> None:
     fonts = [line.split() for line in listed.stdout.splitlines()[2:]]
     assert fonts
     assert all(font[-5] == "yes" for font in fonts), listed.stdout
+    assert violations(path, "2b") == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [docx, odt, rtf], ids=["docx", "odt", "rtf"])
+@pytest.mark.parametrize("make", [docx, odt, rtf, xlsx], ids=["docx", "odt", "rtf", "xlsx"])
 def test_an_office_file_becomes_the_pdf_that_is_approved_signed_and_released(
     make: Any, instance: Instance, tmp_path: Path
 ) -> None:

@@ -25,12 +25,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from docflow.conversion.office import OFFICE_TYPES
+from docflow.conversion.office import DOCX, ODP, ODS, ODT, OFFICE_TYPES, PPTX, RTF, XLSX
 from docflow.conversion.sandbox import WORK, Sandbox
 from docflow.kernel.errors import ConfigurationError, InvalidInputError, UnavailableError
 from docflow.storage import MemoryFile
 
-_PDF_A: Final = 'pdf:writer_pdf_Export:{"SelectPdfVersion":{"type":"long","value":"2"}}'
+_PDF_A: Final = 'pdf:%s_pdf_Export:{"SelectPdfVersion":{"type":"long","value":"2"}}'
+# The part of LibreOffice that reads a kind of file, and the library by which it is known to be installed.
+_PARTS: Final = {
+    **dict.fromkeys((DOCX, ODT, RTF), ("writer", "libswlo.so")),
+    **dict.fromkeys((XLSX, ODS), ("calc", "libsclo.so")),
+    **dict.fromkeys((PPTX, ODP), ("impress", "libsdlo.so")),
+}
 _PREFIX: Final = "convert-"
 _REGISTRY: Final = "profile/user/registrymodifications.xcu"
 _MADE: Final = "out/document.pdf"
@@ -51,6 +57,9 @@ _PROFILE: Final = """<?xml version="1.0" encoding="UTF-8"?>
 </item>
 <item oor:path="/org.openoffice.Office.Writer/Content/Update">
 <prop oor:name="Link" oor:op="fuse"><value>2</value></prop>
+</item>
+<item oor:path="/org.openoffice.Office.Calc/Content/Update">
+<prop oor:name="Link" oor:op="fuse"><value>1</value></prop>
 </item>
 </oor:items>
 """
@@ -84,6 +93,12 @@ class Converter:
         """Tell whether what is converted stays in memory, out of reach of the host's files."""
         return self.sandbox is not None
 
+    def reads(self, media_type: str) -> bool:
+        """Tell whether the part of LibreOffice that reads such files is installed."""
+        folder = self.program.resolve().parent
+        libraries = folder / _PARTS[media_type][1], folder / "libmergedlo.so"
+        return any(one.exists() for one in libraries) or not (folder / "soffice.bin").exists()
+
     @contextlib.contextmanager
     def converted(self, source: BinaryIO, media_type: str) -> Iterator[BinaryIO]:
         """Convert what is left to read of `source`; the PDF is open until the context ends.
@@ -96,10 +111,11 @@ class Converter:
             InvalidInputError: code conversion-timeout or conversion-failed.
             UnavailableError: if the program cannot be started.
         """
-        name = f"document.{OFFICE_TYPES[media_type]}"
         sandbox = self.sandbox
         running = (
-            self._confined(sandbox, source, name) if sandbox else self._unconfined(source, name)
+            self._confined(sandbox, source, media_type)
+            if sandbox
+            else self._unconfined(source, media_type)
         )
         with running as file:
             if file.seek(0, os.SEEK_END) == 0:
@@ -110,8 +126,9 @@ class Converter:
             yield file
 
     @contextlib.contextmanager
-    def _confined(self, sandbox: Sandbox, source: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    def _confined(self, sandbox: Sandbox, source: BinaryIO, media_type: str) -> Iterator[BinaryIO]:
         """Run in the sandbox; a PDF that was not made is empty."""
+        soffice = self._soffice(Path(WORK), media_type)
         with (
             MemoryFile.of(source) as given,
             MemoryFile.of(BytesIO(_PROFILE.encode())) as profile,
@@ -121,11 +138,11 @@ class Converter:
             made.path.open("w+b") as output,
         ):
             files = {
-                f"{WORK}/{name}": document.fileno(),
+                soffice[-1]: document.fileno(),
                 f"{WORK}/{_REGISTRY}": registry.fileno(),
             }
             words = sandbox.command(
-                *_then_give(self._soffice(Path(WORK), name)),
+                *_then_give(soffice),
                 shown=self.program,
                 room_bytes=_ROOM_FILES * self.most_bytes + _ROOM_BYTES,
                 files=files,
@@ -135,17 +152,18 @@ class Converter:
             yield output
 
     @contextlib.contextmanager
-    def _unconfined(self, source: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    def _unconfined(self, source: BinaryIO, media_type: str) -> Iterator[BinaryIO]:
         """Run in a folder of its own; a PDF that was not made is empty."""
         self._sweep()
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self.folder))
         try:
-            with (folder / name).open("wb") as file:
+            soffice = self._soffice(folder, media_type)
+            with Path(soffice[-1]).open("wb") as file:
                 shutil.copyfileobj(source, file, 1 << 18)
             registry = folder / _REGISTRY
             registry.parent.mkdir(parents=True)
             registry.write_text(_PROFILE, encoding="utf-8")
-            self._run([*self.without_network, *self._soffice(folder, name)], folder=folder)
+            self._run([*self.without_network, *soffice], folder=folder)
             made = folder / _MADE
             made.parent.mkdir(exist_ok=True)
             with made.open("rb" if made.is_file() else "w+b") as output:
@@ -153,11 +171,14 @@ class Converter:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _soffice(self, folder: Path, name: str) -> list[str]:
+    def _soffice(self, folder: Path, media_type: str) -> list[str]:
+        """Return LibreOffice's words; the last one is the file that it reads."""
+        name = f"document.{OFFICE_TYPES[media_type]}"
         return [
             str(self.program), f"-env:UserInstallation={(folder / 'profile').as_uri()}",
             "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
-            "--convert-to", _PDF_A, "--outdir", str((folder / _MADE).parent), str(folder / name),
+            "--convert-to", _PDF_A % _PARTS[media_type][0],
+            "--outdir", str((folder / _MADE).parent), str(folder / name),
         ]  # fmt: skip
 
     def _run(

@@ -105,7 +105,7 @@ def needs_cleaning(facts: PdfFacts) -> bool:
     return bool(facts.active or facts.has_layers or facts.has_embedded_files or facts.form_fields)
 
 
-def converter_of(desk: Desk, name: str, classification: str) -> Converter:
+def converter_of(desk: Desk, name: str, media_type: str, classification: str) -> Converter:
     """Return what converts a document's office file; one that reads from the disk reads nothing sealed.
 
     Raises:
@@ -123,12 +123,13 @@ def converter_of(desk: Desk, name: str, classification: str) -> Converter:
             satisfied_by="Save the document as PDF, or have the operator install bubblewrap where it may "
             "make namespaces.",
         )
-    if converter is None:
+    if converter is None or not converter.reads(media_type):
         raise UnsupportedContentError(
             f"{name!r} is an office file, and this service has no converter for it.",
             code="converter-missing",
             rule="pdf-required",
-            satisfied_by="Save the document as PDF, or have the operator install LibreOffice.",
+            satisfied_by="Save the document as PDF, or have the operator install LibreOffice "
+            "with the part that reads it.",
         )
     if not converter.confined and desk.catalogue.is_sealed(classification):
         raise ConflictError(
@@ -144,6 +145,6 @@ def converter_of(desk: Desk, name: str, classification: str) -> Converter:
 def _require_converter(
     desk: Desk, received: ReceivedFile, media_type: str, classification: str
 ) -> None:
-    converter_of(desk, received.name, classification)
+    converter_of(desk, received.name, media_type, classification)
     with received.staged.open() as source:
         require_convertible(source, media_type)

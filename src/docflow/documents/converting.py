@@ -123,7 +123,9 @@ def _made(desk: Desk, source: _Source) -> Iterator[BinaryIO]:
                 yield target
             return
         try:
-            converter = converter_of(desk, source.name, source.document["classification"])
+            converter = converter_of(
+                desk, source.name, source.file["media_type"], source.document["classification"]
+            )
         except UnsupportedContentError as error:
             raise UnavailableError(f"This worker cannot convert: {error.detail}") from error
         with converter.converted(given, source.file["media_type"]) as made:

@@ -7,16 +7,30 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from docflow.conversion import Converter, Sandbox, find_converter, find_sandbox
-from docflow.conversion.office import DOCX, ODT
+from docflow.conversion.office import DOCX, ODP, ODS, ODT, PPTX, RTF, XLSX
 from docflow.kernel.errors import InvalidInputError
+from docflow.signing.sniff import sniff
 from tests.e2e.test_marker_nowhere import Watch
-from tests.office_files import TEXT, docx, odt, relationship, relationships, titled
+from tests.office_files import (
+    TEXT,
+    docx,
+    odp,
+    ods,
+    odt,
+    pptx,
+    relationship,
+    relationships,
+    rtf,
+    titled,
+    xlsx,
+)  # fmt: skip
+from tests.preflight import violations
 
 MARKER = "m4rk-of-this-machine"
 
@@ -119,6 +133,36 @@ def test_an_office_file_is_converted_in_memory_alone(converter: Converter) -> No
     assert data.startswith(b"%PDF-")
     assert TEXT in text_of(data)
     assert not converter.folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "media_type"),
+    [(xlsx, XLSX), (ods, ODS), (pptx, PPTX), (odp, ODP), (odt, ODT), (rtf, RTF)],
+    ids=["xlsx", "ods", "pptx", "odp", "odt", "rtf"],
+)
+def test_tables_and_slides_become_pdf_a_too(
+    converter: Converter, make: Callable[[], bytes], media_type: str, tmp_path: Path
+) -> None:
+    assert converter.reads(media_type)
+    assert sniff(make()) == media_type
+    path = tmp_path / "made.pdf"
+    path.write_bytes(converted(converter, make(), media_type))
+    assert TEXT in " ".join(text_of(path.read_bytes()).split())
+    assert violations(path, "2b") == []
+
+
+def test_a_part_of_libreoffice_that_is_not_installed_is_known(
+    converter: Converter, tmp_path: Path
+) -> None:
+    program = tmp_path / "program" / "soffice"
+    program.parent.mkdir()
+    for name in ("soffice", "soffice.bin", "libswlo.so"):
+        (program.parent / name).touch()
+    writer = dataclasses.replace(converter, program=program)
+    assert [writer.reads(one) for one in (DOCX, ODT, RTF, XLSX, ODS, PPTX, ODP)] == [
+        True, True, True, False, False, False, False,
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
