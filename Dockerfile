@@ -34,6 +34,13 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 
 FROM ${BASE}
+# bubblewrap keeps LibreOffice, where an image derived from this one installs it, from everything else. It needs
+# user and mount namespaces: where the engine's default profiles refuse them, run with
+#   --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
+# or a profile that admits unshare, mount and pivot_root. Without it, production converts no office file.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends bubblewrap \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/docflow --shell /usr/sbin/nologin docflow \
  && install --directory --owner docflow --group docflow --mode 0700 /var/lib/docflow
 COPY --from=builder /opt/docflow /opt/docflow

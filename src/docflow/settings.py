@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         le=65_536,
         description="Memory that converting one office file may take, in MiB of address space.",
     )
+    conversion_unconfined: bool = Field(
+        default=False,
+        description="Lets production convert office files where bubblewrap cannot keep the host's files "
+        "from LibreOffice.",
+    )
     session_hours: float = Field(
         default=9.0, gt=0, le=24 * 7, description="Hours until a session expires."
     )

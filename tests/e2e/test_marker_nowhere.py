@@ -5,6 +5,7 @@ temporary folders (while the work goes on, too), what the process logs, what it 
 refuses, job records, and the published log of history.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -28,6 +29,7 @@ from tests.classified_support import (
     multipart,
 )
 from tests.e2e.served import Service, until
+from tests.office_files import titled
 from tests.office_support import (
     AUDITOR,
     CLERK,
@@ -96,15 +98,17 @@ class Watch:
         while not self._ended.is_set():
             self.looks += 1
             for folder in self._folders:
-                for path in folder.rglob("*"):
-                    try:
-                        data = path.read_bytes() if path.is_file() else b""
-                    except OSError:
-                        continue  # it is gone by now
-                    self.seen.add(path.name)
-                    if has_marker(data, self._marker):
-                        self.found.append(str(path))
+                with contextlib.suppress(OSError):  # a folder that is gone by now
+                    for path in folder.rglob("*"):
+                        self._look_into(path)
             time.sleep(0.002)
+
+    def _look_into(self, path: Path) -> None:
+        with contextlib.suppress(OSError):  # it is gone by now
+            data = path.read_bytes() if path.is_file() else b""
+            self.seen.add(path.name)
+            if has_marker(data, self._marker):
+                self.found.append(str(path))
 
     def __enter__(self) -> "Watch":
         self._thread.start()
@@ -126,14 +130,14 @@ class Work:
 
     def post(self, number: int) -> dict[str, Any]:
         """Post one, with the metadata after the file."""
+        return self.post_file(f"{self.marker}.pdf", marked_pdf(number, self.marker.encode()))
+
+    def post_file(self, name: str, content: bytes) -> dict[str, Any]:
         values = {
             "direction": "outgoing", "type": "QĐ", "subject": self.text, "recipients": ["STC"],
             "classification": "confidential",
         }  # fmt: skip
-        content = marked_pdf(number, self.marker.encode())
-        body, headers = multipart(
-            ("main", f"{self.marker}.pdf", content), ("metadata", None, values)
-        )
+        body, headers = multipart(("main", name, content), ("metadata", None, values))
         author = self.service.login(SPECIALIST)
         answer = author.request("POST", "/v1/documents", content=body, headers=headers)
         return answered(answer, 201)  # type: ignore[no-any-return]
@@ -166,6 +170,24 @@ class Work:
         self.service.login(HEAD).fire(document["id"], "approve")
         done = self.service.login(LEADER).carry(document["id"], "sign")
         assert done["state"] == "signed"
+        return str(document["id"])
+
+    def converted(self) -> str:
+        """One that comes as an office file, becomes a PDF by a job, and is signed."""
+        document = self.post_file(f"{self.marker}.docx", titled(self.marker))
+        author = self.service.login(SPECIALIST)
+        url = f"/v1/documents/{document['id']}/files"
+
+        def made() -> Any:
+            return next((file for file in author.read(url) if file["derived"]), None)
+
+        until(lambda: made() is not None, "the conversion", 120.0)
+        content = author.get(f"{url}/{made()['id']}/content").content
+        assert content.startswith(b"%PDF-")
+        assert has_marker(content, self.marker.encode())  # for who may read it
+        author.fire(document["id"], "submit")
+        self.service.login(HEAD).fire(document["id"], "approve")
+        assert self.service.login(LEADER).carry(document["id"], "sign")["state"] == "signed"
         return str(document["id"])
 
     def voided(self) -> str:
@@ -217,14 +239,22 @@ def places(service: WatchedService, text: bytes) -> list[str]:
 def test_the_marker_lies_nowhere(service: WatchedService) -> None:
     marker = f"m4rk{uuid.uuid4().hex[:8]}"
     work = Work(service, marker)
-    with Watch(marker.encode(), service.folder / "staging", service.temporary) as watch:
+    folders = ("staging", "conversion")
+    watched = [service.folder / name for name in folders]
+    with Watch(marker.encode(), *watched, service.temporary) as watch:
         signed, voided, failed = work.signed_and_refused(), work.voided(), work.failing()
+        converted = work.converted()
     assert watch.found == []
     assert watch.looks > 10
     assert any(name.endswith(".part") for name in watch.seen)  # it did see files on their way
     assert not any(has_marker(told, marker.encode()) for told in work.refusals)
 
-    for document in (signed, voided, failed):  # whoever may reads it, and finds the marker there
+    for document in (
+        signed,
+        voided,
+        failed,
+        converted,
+    ):  # whoever may reads it, and finds the marker there
         shown = service.login(HEAD).read(f"/v1/documents/{document}")
         assert marker in shown["subject"]
     entries = service.login(AUDITOR).read(f"/v1/documents/{signed}/history", limit=50)["items"]

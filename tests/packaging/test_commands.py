@@ -89,14 +89,18 @@ def test_a_missing_python_is_told(bare: Bare) -> None:
 def test_debian_packages_are_named_where_they_may_not_be_installed(bare: Bare) -> None:
     bare.has("id", "echo 1000")
     bare.has("apt-get", "exit 1")
-    result = bare.run("debian", "qpdf:qpdf", "pdfsig:poppler-utils", "bash:bash")
+    result = bare.run(
+        "debian", "qpdf:qpdf", "pdfsig:poppler-utils", "bash:bash", "/no/such.jar:libsome-java"
+    )
     assert result.returncode == 1
-    assert "sudo apt-get install qpdf poppler-utils\n" in result.stderr
+    assert "sudo apt-get install qpdf poppler-utils libsome-java\n" in result.stderr
 
 
 def test_what_is_there_already_is_not_installed(bare: Bare) -> None:
     bare.has("apt-get", "echo called")
     result = bare.run("debian", "bash:bash", "env:coreutils")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    result = bare.run("debian", f"{bare.checkout}:a-package")  # a file that is there
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 

@@ -10,20 +10,25 @@ import pikepdf
 import pytest
 
 from docflow.audit.verify import verify_everything
-from docflow.conversion import Converter
+from docflow.bootstrap.parts import inputs_of
+from docflow.conversion import Converter, find_sandbox
 from docflow.documents import change, converting
+from docflow.documents.content import ReceivedFile
 from docflow.documents.create import NewDocument, create
 from docflow.documents.desk import Desk
 from docflow.documents.intake import Intake, for_change
 from docflow.jobs.model import JobRun
 from docflow.kernel.errors import (
     ConflictError,
-    DocflowError,
+    DevelopmentModeWarning,
     InvalidInputError,
+    UnavailableError,
     UnsupportedContentError,
 )
-from tests.office_files import TEXT, docx, odt, rtf
-from tests.office_support import CLERK, HEAD, SPECIALIST, Instance
+from docflow.settings import Settings
+from tests.office_files import TEXT, docx, odt, rtf, xlsx
+from tests.office_support import CLERK, HEAD, LEADER, SPECIALIST, Instance
+from tests.preflight import violations
 from tests.unit.signing.forge import make_pdf
 
 DRAFT = NewDocument(
@@ -86,7 +91,7 @@ def text_of(data: bytes, folder: Path) -> str:
 
 
 def assert_archival(data: bytes, folder: Path) -> None:
-    """Check of PDF/A-2b what can be checked without a validator: claim, colours, fonts, no encryption."""
+    """Check the claim of PDF/A-2b, colours, fonts and no encryption here, and by pikepdf's validator."""
     with pikepdf.open(io.BytesIO(data)) as pdf:
         assert pdf.open_metadata().pdfa_status == "2B"
         assert "/Filter" not in pdf.Root.Metadata.stream_dict
@@ -100,10 +105,11 @@ def assert_archival(data: bytes, folder: Path) -> None:
     fonts = [line.split() for line in listed.stdout.splitlines()[2:]]
     assert fonts
     assert all(font[-5] == "yes" for font in fonts), listed.stdout
+    assert violations(path, "2b") == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [docx, odt, rtf], ids=["docx", "odt", "rtf"])
+@pytest.mark.parametrize("make", [docx, odt, rtf, xlsx], ids=["docx", "odt", "rtf", "xlsx"])
 def test_an_office_file_becomes_the_pdf_that_is_approved_signed_and_released(
     make: Any, instance: Instance, tmp_path: Path
 ) -> None:
@@ -196,27 +202,45 @@ def test_without_a_converter_the_refusal_says_so_and_nothing_is_stored(instance:
     assert instance.rows("files") == []
 
 
-def test_a_confidential_office_file_is_refused_before_anything_is_stored(
+def confidential(instance: Instance, desk: Desk, main: bytes) -> str:
+    """Post a confidential draft with an office file, received as the door does."""
+    intake = Intake(desk, classification="confidential")
+    receiving = intake.begin()
+    receiving.write(main)
+    received = ReceivedFile("mật.docx", receiving.finish())
+    new = dataclasses.replace(DRAFT, classification="confidential")
+    return create(desk, instance.actor(SPECIALIST), new, main=received, intake=intake)
+
+
+def without_sandbox(instance: Instance) -> Desk:
+    converter = instance.services.desk.inputs.converter
+    assert converter is not None, "LibreOffice is not installed"
+    return with_inputs(instance, converter=dataclasses.replace(converter, sandbox=None))
+
+
+def test_without_a_sandbox_a_confidential_office_file_is_refused_before_anything_is_stored(
     instance: Instance,
 ) -> None:
     instance.clear(SPECIALIST)
-    desk = instance.services.desk
-    intake = Intake(desk, classification="confidential")
-    receiving = intake.begin()
-    receiving.write(docx())
-    received = dataclasses.replace(instance.received(b"x", "mật.docx"), staged=receiving.finish())
-    new = dataclasses.replace(DRAFT, classification="confidential")
     with pytest.raises(ConflictError) as refusal:
-        create(desk, instance.actor(SPECIALIST), new, main=received, intake=intake)
+        confidential(instance, without_sandbox(instance), docx())
     assert refusal.value.code == "conversion-classified"
     assert instance.rows("files") == []
 
 
-def test_a_document_that_was_classified_while_it_waited_is_not_converted(
+def test_without_a_sandbox_a_document_classified_while_it_waited_is_not_converted(
     instance: Instance,
 ) -> None:
     instance.clear(SPECIALIST)
     document = post(instance, docx())
+    classify(instance, document)
+    run_jobs(instance, document, without_sandbox(instance))
+    [row] = files(instance, document)
+    assert row["conversion"] == "failed"
+    assert "in the clear" in row["conversion_problem"]
+
+
+def classify(instance: Instance, document: str) -> None:
     change.edit(
         instance.services.desk,
         instance.actor(SPECIALIST),
@@ -224,10 +248,63 @@ def test_a_document_that_was_classified_while_it_waited_is_not_converted(
         {"classification": "confidential"},
         if_version=instance.row(document)["version"],
     )
+
+
+@pytest.mark.slow
+def test_a_confidential_office_file_is_converted_sealed_and_released(
+    instance: Instance, tmp_path: Path
+) -> None:
+    instance.clear(SPECIALIST, HEAD, LEADER, CLERK)
+    sent = docx()
+    document = confidential(instance, instance.services.desk, sent)
     run_jobs(instance, document)
-    [row] = files(instance, document)
-    assert row["conversion"] == "failed"
-    assert "in the clear" in row["conversion_problem"]
+    made, origin = files(instance, document)
+    assert made["data_key_id"] is not None
+    assert content(instance, origin) == sent
+    assert TEXT in text_of(content(instance, made), tmp_path)
+    assert not (instance.folder / "conversion").exists()  # no folder was needed on the disk
+    instance.to_signed(document)
+
+
+@pytest.mark.slow
+def test_a_document_classified_while_it_waited_is_converted_and_sealed(instance: Instance) -> None:
+    instance.clear(SPECIALIST)
+    document = post(instance, docx())
+    classify(instance, document)
+    run_jobs(instance, document)
+    made, origin = files(instance, document)
+    assert (origin["conversion"], made["data_key_id"] is not None) == ("done", True)
+
+
+def test_production_converts_nothing_without_a_sandbox_unless_it_is_told_to(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soffice = tmp_path / "soffice"
+    soffice.write_text("#!/bin/sh\n")
+    soffice.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))  # there is no bwrap
+    find_sandbox.cache_clear()
+    try:
+        production = Settings(environment="production", data_dir=tmp_path)
+        refusing = inputs_of(production)
+        allowed = inputs_of(production.model_copy(update={"conversion_unconfined": True}))
+        with pytest.warns(DevelopmentModeWarning, match="LibreOffice sees"):
+            development = inputs_of(Settings(data_dir=tmp_path))
+    finally:
+        find_sandbox.cache_clear()
+    assert refusing.converter is None
+    for weaker in (allowed.converter, development.converter):
+        assert weaker is not None
+        assert not weaker.confined
+    desk = dataclasses.replace(instance.services.desk, inputs=refusing)
+    with pytest.raises(UnsupportedContentError) as refusal:
+        post(instance, docx(), desk=desk)
+    assert refusal.value.code == "converter-unconfined"
+    assert "bubblewrap" in str(refusal.value.satisfied_by)
+    assert instance.rows("files") == []
+    document = post(instance, docx())
+    with pytest.raises(UnavailableError, match="nothing would keep"):  # is tried elsewhere
+        run_jobs(instance, document, desk)
 
 
 def test_nothing_is_converted_under_a_document_that_left_its_draft(instance: Instance) -> None:
@@ -329,41 +406,6 @@ def test_a_signed_pdf_is_never_cleaned(instance: Instance) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         post(instance, content(instance, signed), desk=desk)
     assert refusal.value.code == "pdf-signed"
-
-
-def test_the_converter_takes_too_long_and_is_killed_with_its_children(
-    instance: Instance, tmp_path: Path
-) -> None:
-    slow = tmp_path / "soffice"
-    slow.write_text("#!/bin/sh\nsleep 300 &\necho $! >" + str(tmp_path / "child") + "\nwait\n")
-    slow.chmod(0o755)
-    converter = Converter(slow, tmp_path / "work", timeout_s=1.0)
-    with pytest.raises(InvalidInputError) as refusal:
-        with converter.converted(io.BytesIO(docx()), "application/rtf"):
-            pass
-    assert refusal.value.code == "conversion-timeout"
-    state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
-    assert list((tmp_path / "work").iterdir()) == []
-
-
-def test_the_converter_knows_no_setting_and_has_no_network(
-    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DOCFLOW_S3_SECRET_KEY_FILE", "/etc/secret")
-    spy = tmp_path / "soffice"
-    spy.write_text(f"#!/bin/sh\nenv >{tmp_path}/env\ncat /proc/net/dev >{tmp_path}/net\n")
-    spy.chmod(0o755)
-    found = instance.services.desk.inputs.converter
-    assert found is not None, "LibreOffice is not installed"
-    converter = dataclasses.replace(found, program=spy, folder=tmp_path / "work")
-    with pytest.raises(DocflowError):
-        with converter.converted(io.BytesIO(docx()), "application/rtf"):
-            pass
-    assert "DOCFLOW" not in (tmp_path / "env").read_text()
-    if converter.without_network:
-        interfaces = (tmp_path / "net").read_text().splitlines()[2:]
-        assert all(line.split(":")[0].strip() == "lo" for line in interfaces)
 
 
 def test_what_comes_in_stays_as_it_came(instance: Instance) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from docflow.bootstrap.sources import office_of, open_vault
-from docflow.conversion import find_converter
+from docflow.conversion import find_converter, find_sandbox
 from docflow.db import Database
 from docflow.documents import converting, resealing
 from docflow.documents.catalogue import Catalogue
@@ -68,15 +68,31 @@ def desk_of(settings: Settings, database: Database, store: ObjectStore, engine: 
 
 
 def inputs_of(settings: Settings) -> Inputs:
-    """Return what is made of files that cannot be signed as they come."""
+    """Return what is made of files that cannot be signed as they come.
+
+    Without a sandbox, production converts no office file unless it is told to; development does, and
+    says so.
+    """
+    sandbox = find_sandbox()
     converter = find_converter(
         settings.libreoffice,
         settings.data_dir / "conversion",
         timeout_s=settings.conversion_seconds,
         memory_bytes=settings.conversion_mib << 20,
         most_bytes=settings.max_file_bytes,
+        sandbox=sandbox,
     )
-    return Inputs(converter, settings.input_policy == "clean")
+    clean = settings.input_policy == "clean"
+    if converter is not None and sandbox is None and not settings.conversion_unconfined:
+        if settings.production:
+            return Inputs(None, clean, lacks="sandbox")
+        warnings.warn(
+            "LibreOffice sees this machine's files while it converts strangers' ones, as bubblewrap is not "
+            "here or may not confine it; not for production",
+            DevelopmentModeWarning,
+            stacklevel=2,
+        )
+    return Inputs(converter, clean)
 
 
 def studio_of(settings: Settings, desk: Desk) -> Studio:

@@ -1,11 +1,11 @@
-"""Look into an office file before it may come in: text documents without macros and without links outside.
+"""Look into an office file before it may come in: texts, tables, slides; without macros and links outside.
 
 Rules:
 - A stranger wrote the file: entries and bytes are counted, XML is parsed without entities, nothing
   is written or fetched.
 - What runs (macros, ActiveX, OLE objects, DDE) and what would bring other files onto the page
-  (linked pictures, sections, templates) is refused: the first could act, and the second would show
-  the approver something that the sender did not send.
+  (linked pictures, sections, templates, tables, formulas that fetch) is refused: the first could act, and
+  the second would show the approver something that the sender did not send.
 
 Refusals (InvalidInputError): office-broken, office-encrypted, office-active, office-linked.
 """
@@ -21,9 +21,15 @@ from lxml import etree
 from docflow.kernel.errors import InvalidInputError
 
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PPTX: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 ODT: Final = "application/vnd.oasis.opendocument.text"
+ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
+ODP: Final = "application/vnd.oasis.opendocument.presentation"
 RTF: Final = "application/rtf"
-OFFICE_TYPES: Final = {DOCX: "docx", ODT: "odt", RTF: "rtf"}
+OFFICE_TYPES: Final = {
+    DOCX: "docx", ODT: "odt", RTF: "rtf", XLSX: "xlsx", ODS: "ods", PPTX: "pptx", ODP: "odp",
+}  # fmt: skip
 """What can be converted: media type → the ending by which LibreOffice knows it."""
 
 _MOST_ENTRIES: Final = 5_000
@@ -33,7 +39,15 @@ _ACTIVE_ENTRY: Final = re.compile(
     r"(^|/)(vbaproject\.bin|vbadata\.xml|activex/|basic/|scripts/|.*oleobject[^/]*\.bin$)",
     re.IGNORECASE,
 )
-_ACTIVE_TYPES: Final = (b"macroEnabled", b"vbaProject", b"activeX", b"oleObject")
+_ACTIVE_TYPES: Final = ("macroEnabled", "vbaProject", "activeX", "oleObject", "macrosheet")
+_LINKED_TYPES: Final = ("externalLink", "connections", "queryTable")  # DDE is among the first
+_OOXML: Final = frozenset({DOCX, XLSX, PPTX})
+_FORMULAS: Final = frozenset({"f", "formula", "formula1", "formula2", "definedName"})
+# Functions that fetch or call, and references into other files ('file:///a.ods'#$Sheet1.A1).
+_FETCHING: Final = re.compile(
+    r"(?<![A-Z])(WEBSERVICE|RTD|DDE|CALL|EXEC|REGISTER(\.ID)?)\s*\("
+    r"|(?<![A-Z])(FILE|HTTPS?|FTPS?|SMB|DAVS?|WEBDAVS?|VND\.[A-Z.]+):[^'\"]*'?#"
+)
 _OUTSIDE_FIELD: Final = re.compile(
     r"INCLUDE(TEXT|PICTURE)|DDE(AUTO)?\b|IMPORT\b|DATABASE\b|(?<![A-Z])LINK\b|AUTOTEXT|MACROBUTTON"
     r"|(?<![A-Z])RD\s"
@@ -50,6 +64,10 @@ _ODF_ACTIVE: Final = frozenset(
     {"scripts", "event-listeners", "event-listener", "dde-source", "dde-connection-decl", "dde-link",
      "macro-library", "applet", "plugin", "object-ole", "script"}
 )  # fmt: skip
+_ODF_OUTSIDE: Final = frozenset(
+    {"database-source-sql", "database-source-table", "database-source-query", "source-service"}
+)
+_ODF_FORMULAS: Final = frozenset({"formula", "condition", "expression"})
 _ODF_MAY_LINK: Final = frozenset(
     {"a", "template"}
 )  # a text's link is only shown; no template is read
@@ -83,7 +101,7 @@ def require_convertible(source: BinaryIO, media_type: str) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
             _look_at_entries(archive)
-            (_look_at_docx if media_type == DOCX else _look_at_odt)(archive)
+            (_look_at_ooxml if media_type in _OOXML else _look_at_odf)(archive)
     except _CROOKED as error:
         raise _broken() from error
 
@@ -104,18 +122,34 @@ def _look_at_entries(archive: zipfile.ZipFile) -> None:
             _refuse_active("a macro, an ActiveX control or an OLE object")
 
 
-def _look_at_docx(archive: zipfile.ZipFile) -> None:
-    types = _content(archive, "[Content_Types].xml")
+def _look_at_ooxml(archive: zipfile.ZipFile) -> None:
+    declared = _elements(archive, "[Content_Types].xml")
+    types = " ".join(element.get("ContentType", "") for element in declared)
     if any(mark in types for mark in _ACTIVE_TYPES):
         _refuse_active("a macro, an ActiveX control or an OLE object")
+    if any(mark in types for mark in _LINKED_TYPES):
+        _refuse_linked()
     for name in archive.namelist():
         if name.endswith(".rels"):
-            for element in _elements(archive, name):
-                outside = element.get("TargetMode", "").lower() == "external"
-                if outside and not element.get("Type", "").lower().endswith("/hyperlink"):
-                    _refuse_linked()
+            _look_at_relationships(archive, name)
         elif name.startswith("word/") and name.endswith(".xml"):
             _look_at_fields(archive, name)
+        elif name.startswith("xl/") and name.endswith(".xml"):
+            for element in _elements(archive, name):
+                if etree.QName(element).localname in _FORMULAS:
+                    _look_at_formula(element.text or "")
+
+
+def _look_at_relationships(archive: zipfile.ZipFile, name: str) -> None:
+    for element in _elements(archive, name):
+        outside = element.get("TargetMode", "").lower() == "external"
+        if outside and not element.get("Type", "").lower().endswith("/hyperlink"):
+            _refuse_linked()
+
+
+def _look_at_formula(formula: str) -> None:
+    if _FETCHING.search(formula.upper()):
+        _refuse_linked()
 
 
 def _look_at_fields(archive: zipfile.ZipFile, name: str) -> None:
@@ -131,7 +165,7 @@ def _look_at_fields(archive: zipfile.ZipFile, name: str) -> None:
         _refuse_linked()
 
 
-def _look_at_odt(archive: zipfile.ZipFile) -> None:
+def _look_at_odf(archive: zipfile.ZipFile) -> None:
     names = archive.namelist()
     if b"encryption-data" in _content(archive, "META-INF/manifest.xml"):
         raise _encrypted()
@@ -142,6 +176,11 @@ def _look_at_odt(archive: zipfile.ZipFile) -> None:
             local = etree.QName(element).localname
             if local in _ODF_ACTIVE and (len(element) or element.attrib or element.text):
                 _refuse_active("a macro, an event or a link to a program")
+            if local in _ODF_OUTSIDE:
+                _refuse_linked()
+            for key, value in element.attrib.items():
+                if etree.QName(key).localname in _ODF_FORMULAS:
+                    _look_at_formula(value.partition(":=")[2] or value)
             target = element.get(_XLINK)
             if target and local not in _ODF_MAY_LINK and not _inside(target, names):
                 _refuse_linked()
@@ -209,7 +248,8 @@ def _refuse_active(what: str) -> NoReturn:
 
 def _refuse_linked() -> NoReturn:
     raise InvalidInputError(
-        "The office file shows content that lies outside of it (a linked picture, section, template or "
-        "field), so two people could see two documents. Embed it, or save the document as PDF.",
+        "The office file shows content that lies outside of it (a linked picture, section, template, "
+        "table, field or formula), so two people could see two documents. Embed it, or save the "
+        "document as PDF.",
         code="office-linked",
     )

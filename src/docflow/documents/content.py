@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from docflow.conversion import OFFICE_TYPES, require_convertible
+from docflow.conversion import OFFICE_TYPES, Converter, require_convertible
 from docflow.documents.desk import Desk
 from docflow.kernel.errors import ConflictError, InvalidInputError, UnsupportedContentError
 from docflow.kernel.text import normalise
@@ -56,7 +56,8 @@ def check_file(
     Where the workflow releases in a container, annexes that are no PDF are kept as they came.
 
     Raises:
-        UnsupportedContentError: if the type is not accepted here (also: no converter).
+        UnsupportedContentError: if the type is not accepted here (also: no converter, or none that may
+            be used).
         ConflictError: if an office file is classified too high to be converted.
         InvalidInputError: if the file is empty or its content is refused (`pdf-…`, `office-…`).
     """
@@ -104,32 +105,46 @@ def needs_cleaning(facts: PdfFacts) -> bool:
     return bool(facts.active or facts.has_layers or facts.has_embedded_files or facts.form_fields)
 
 
-def require_open(desk: Desk, classification: str) -> None:
-    """Refuse to convert what is sealed: the converter reads plain files from the disk.
+def converter_of(desk: Desk, name: str, media_type: str, classification: str) -> Converter:
+    """Return what converts a document's office file; one that reads from the disk reads nothing sealed.
 
     Raises:
-        ConflictError: with code `conversion-classified`.
+        UnsupportedContentError: code `converter-missing`, or `converter-unconfined` where this service
+            may not convert as it stands.
+        ConflictError: code `conversion-classified`.
     """
-    if desk.catalogue.is_sealed(classification):
+    converter = desk.inputs.converter
+    if converter is None and desk.inputs.lacks == "sandbox":
+        raise UnsupportedContentError(
+            f"{name!r} is an office file, and this service may not convert it: nothing would keep the "
+            "machine's files from the converter.",
+            code="converter-unconfined",
+            rule="converter-confined",
+            satisfied_by="Save the document as PDF, or have the operator install bubblewrap where it may "
+            "make namespaces.",
+        )
+    if converter is None or not converter.reads(media_type):
+        raise UnsupportedContentError(
+            f"{name!r} is an office file, and this service has no converter for it.",
+            code="converter-missing",
+            rule="pdf-required",
+            satisfied_by="Save the document as PDF, or have the operator install LibreOffice "
+            "with the part that reads it.",
+        )
+    if not converter.confined and desk.catalogue.is_sealed(classification):
         raise ConflictError(
-            "An office file of a confidential document is not converted here: the converter would need "
-            "it in the clear on the disk.",
+            "An office file of a confidential document is not converted here: without a sandbox the "
+            "converter would need it in the clear on the disk.",
             code="conversion-classified",
             rule="no-plaintext-on-disk",
             satisfied_by="Save the document as PDF with the program that made it.",
         )
+    return converter
 
 
 def _require_converter(
     desk: Desk, received: ReceivedFile, media_type: str, classification: str
 ) -> None:
-    if desk.inputs.converter is None:
-        raise UnsupportedContentError(
-            f"{received.name!r} is an office file, and this service has no converter for it.",
-            code="converter-missing",
-            rule="pdf-required",
-            satisfied_by="Save the document as PDF, or have the operator install LibreOffice.",
-        )
-    require_open(desk, classification)
+    converter_of(desk, received.name, media_type, classification)
     with received.staged.open() as source:
         require_convertible(source, media_type)

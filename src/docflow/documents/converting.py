@@ -15,14 +15,14 @@ import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork, one_row
 from docflow.documents import rows
-from docflow.documents.content import PDF, CheckedFile, Making, require_open
+from docflow.documents.content import PDF, CheckedFile, Making, converter_of
 from docflow.documents.conversions import KIND, OPEN
 from docflow.documents.create import StoredFile, entry_of, file_row, store_file
 from docflow.documents.desk import Desk
 from docflow.documents.tables import documents, files
 from docflow.jobs.model import JobRun
 from docflow.kernel.actor import SERVICE
-from docflow.kernel.errors import ConflictError, UnavailableError
+from docflow.kernel.errors import ConflictError, UnavailableError, UnsupportedContentError
 from docflow.kernel.ids import new_id
 from docflow.signing.cleaning import clean_pdf
 from docflow.signing.inspection import inspect_pdf, require_signable
@@ -63,7 +63,8 @@ def make(desk: Desk, document_id: str, file_id: str, making: Making) -> str | No
     """Make the PDF of a file that waits for it; return the new file's id, None if none is wanted.
 
     Raises:
-        ConflictError: if the document left its editable state, or was classified meanwhile.
+        ConflictError: if the document left its editable state, or was classified and the converter is not
+            confined.
         InvalidInputError: if no PDF that can be signed comes of it.
         UnavailableError: if there is no converter on this host, or store or keys are away.
     """
@@ -71,8 +72,6 @@ def make(desk: Desk, document_id: str, file_id: str, making: Making) -> str | No
     if source is None:
         return None
     document = source.document
-    if making == "convert":
-        require_open(desk, document["classification"])
     with _made(desk, source) as made:
         facts = inspect_pdf(made, max_pages=desk.limits.pages)
         require_signable(facts)
@@ -123,16 +122,13 @@ def _made(desk: Desk, source: _Source) -> Iterator[BinaryIO]:
                 clean_pdf(given, target)
                 yield target
             return
-        converter = desk.inputs.converter
-        if converter is None:
-            raise UnavailableError(
-                "This worker has no converter of office files; install LibreOffice, or name it in "
-                "DOCFLOW_LIBREOFFICE."
+        try:
+            converter = converter_of(
+                desk, source.name, source.file["media_type"], source.document["classification"]
             )
-        with (
-            converter.converted(given, source.file["media_type"]) as path,
-            path.open("rb") as made,
-        ):
+        except UnsupportedContentError as error:
+            raise UnavailableError(f"This worker cannot convert: {error.detail}") from error
+        with converter.converted(given, source.file["media_type"]) as made:
             yield made
 
 

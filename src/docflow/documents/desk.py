@@ -1,7 +1,7 @@
 """What the room works with: one frozen object, made by `bootstrap`."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from docflow.conversion import Converter
 from docflow.db import Database, Row, UnitOfWork
@@ -63,10 +63,12 @@ class Inputs:
     Attributes:
         converter: makes PDF/A of office files; None: they are refused.
         clean: whether PDFs that act or change are cleaned; else they are refused.
+        lacks: what has to be here for a converter.
     """
 
     converter: Converter | None = None
     clean: bool = False
+    lacks: Literal["libreoffice", "sandbox"] = "libreoffice"
 
 
 @dataclass(frozen=True, slots=True)

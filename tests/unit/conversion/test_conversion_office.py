@@ -6,7 +6,7 @@ import pytest
 from docflow.conversion import OFFICE_TYPES, require_convertible
 from docflow.kernel.errors import InvalidInputError
 from docflow.signing.sniff import SNIFF_BYTES, sniff
-from tests.office_files import docx, odt, relationship, relationships, rtf
+from tests.office_files import docx, odp, ods, odt, pptx, relationship, relationships, rtf, xlsx
 
 
 def judged(data: bytes) -> str | None:
@@ -32,6 +32,16 @@ def field(instruction: str) -> str:
     )
 
 
+def declaring(content_type: str) -> str:
+    """Content types with one more than a workbook has."""
+    return (
+        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+        f'<Override PartName="/xl/x.xml" ContentType="{content_type}"/>'
+        '<Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-'
+        'officedocument.spreadsheetml.sheet.main+xml"/></Types>'
+    )
+
+
 HYPERLINK = relationships(relationship("hyperlink", "https://example.vn/", "External"))
 PICTURE = relationships(relationship("image", "file:///etc/passwd", "External"))
 SECTION = '<text:section text:name="s"><text:section-source xlink:href="{}"/></text:section>'
@@ -52,9 +62,18 @@ IMAGE = '<text:p><draw:frame><draw:image xlink:href="{}"/></draw:frame></text:p>
         rtf(),
         rtf(r'{\field{\*\fldinst { HYPERLINK "https://example.vn/" }}{\fldrslt x}}'),
         rtf(r"{\field{\*\fldinst {\rtlch\fs20 PAGE }}{\fldrslt 1}}"),
+        xlsx(),
+        xlsx("SUM(Table1[2020])+Sheet2!A1"),
+        xlsx('HYPERLINK("https://example.vn/","x")'),
+        ods(),
+        ods('table:formula="of:=SUM([.A1:.B2])+[$Khác.A1]+VLOOKUP(1;[.A1:.C3];2)=#REF!"'),
+        pptx(),
+        pptx({"ppt/slides/_rels/slide1.xml.rels": HYPERLINK}),
+        odp(),
+        odp('<draw:frame><draw:image xlink:href="mimetype"/></draw:frame>'),
     ],
 )
-def test_a_text_document_may_be_converted(data: bytes) -> None:
+def test_an_office_file_may_be_converted(data: bytes) -> None:
     assert judged(data) is None
 
 
@@ -72,6 +91,16 @@ def test_a_text_document_may_be_converted(data: bytes) -> None:
         odt('<text:section><office:dde-source office:dde-application="soffice"/></text:section>'),
         rtf(r"{\object\objemb{\*\objdata 0105}}"),
         rtf(r"{\object\objautlink\objupdate}"),
+        xlsx(extra={"xl/vbaProject.bin": "x"}),
+        xlsx(extra={"[Content_Types].xml": declaring("application/vnd.ms-excel.macrosheet+xml")}),
+        xlsx(extra={"[Content_Types].xml": declaring(
+            "application/vnd.ms-excel.sheet.macroEnabled.main+xml")}),
+        ods(body='<table:dde-links><table:dde-link table:x="y"/></table:dde-links>'),
+        pptx({"ppt/embeddings/oleObject1.bin": "x"}),
+        pptx({"ppt/activeX/activeX1.xml": "<x/>"}),
+        odp('<office:event-listeners><presentation:event-listener xlink:href="x"/>'
+            "</office:event-listeners>"),
+        odp('<draw:frame><draw:plugin xlink:href="film.mp4"/></draw:frame>'),
     ],
 )  # fmt: skip
 def test_what_acts_is_refused(data: bytes) -> None:
@@ -98,6 +127,23 @@ def test_what_acts_is_refused(data: bytes) -> None:
         rtf(r"{\field{\*\fldinst {\b INCLU}{\i DEPICTURE} x}{\fldrslt x}}"),
         rtf(r"{\field{\*\fldinst {INCL\'55DETEXT x}}{\fldrslt x}}"),
         rtf(r"{\*\template http://example.vn/a.dotm}"),
+        xlsx(extra={"[Content_Types].xml": declaring(
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.externalLink+xml")}),
+        xlsx(extra={"xl/externalLinks/_rels/externalLink1.xml.rels": relationships(
+            relationship("externalLinkPath", "file:///etc/a.xlsx", "External"))}),
+        xlsx('WEBSERVICE("http://example.vn/")'),
+        xlsx("_xlfn.WEBSERVICE (A1)"),
+        xlsx(extra={"xl/names.xml": f"<w><definedName>{'RTD(1)'}</definedName></w>"}),
+        ods("table:formula=\"of:='file:///etc/a.ods'#[$Sheet1.A1]\""),
+        ods('table:formula="of:=WEBSERVICE(&quot;http://example.vn/&quot;)"'),
+        ods('table:formula="of:=DDE(&quot;soffice&quot;;&quot;a&quot;;&quot;b&quot;)"'),
+        ods(body='<table:table><table:table-source xlink:href="file:///etc/a.ods"/></table:table>'),
+        ods(body='<table:database-range><table:database-source-sql/></table:database-range>'),
+        pptx({"ppt/slides/_rels/slide1.xml.rels": PICTURE}),
+        pptx({"ppt/slides/_rels/slide1.xml.rels": relationships(
+            relationship("video", "http://example.vn/a.mp4", "External"))}),
+        odp('<draw:frame><draw:image xlink:href="https://example.vn/a.png"/></draw:frame>'),
+        odp('<presentation:sound xlink:href="file:///usr/share/sounds/a.wav"/>'),
     ],
 )  # fmt: skip
 def test_what_would_show_other_files_is_refused(data: bytes) -> None:
