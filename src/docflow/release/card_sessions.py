@@ -106,6 +106,21 @@ def ask(
         InvalidInputError: code `session-not-signing` if no person signs by this transition.
         DocflowError: whatever `documents.fire` refuses with.
     """
+    _require_card(studio, actor, document_id, trigger)
+    return fire(
+        studio.desk,
+        actor,
+        document_id,
+        trigger,
+        asked,
+        if_version=if_version,
+        place=place,
+        mandate=mandate,
+    )
+
+
+def _require_card(studio: Studio, actor: Actor, document_id: str, trigger: str) -> None:
+    """Refuse what needs no card, or a card that can sign no more; `documents.fire` refuses the rest."""
     with studio.desk.database.read() as connection:
         card = card_certificate(connection, actor.id, studio.desk.database.clock.now())
         if card is None:
@@ -128,16 +143,6 @@ def ask(
             fields=[FieldProblem("/trigger", "a transition that a person signs")],
         )
     require_below(studio.desk.database, certificate["sha256"], studio.most_signatures)
-    return fire(
-        studio.desk,
-        actor,
-        document_id,
-        trigger,
-        asked,
-        if_version=if_version,
-        place=place,
-        mandate=mandate,
-    )
 
 
 def show(studio: Studio, actor: Actor, session_id: str) -> Shown:

@@ -116,26 +116,35 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     made = work.each(studio, document_id, "prepared", pdfs, make, file_id="file_id")
     others = [(source, offer(source)) for source in staged if not annexes.is_pdf(source)]
 
-    def open_session(uow: UnitOfWork) -> None:
-        uow.put(
-            signing_sessions,
-            {
-                "id": job.job_id,
-                "document_id": document_id,
-                "document_version": int(job.job_id.rsplit("-", 1)[1]),
-                "person_id": job.payload["requested_by"],
-                "certificate_id": row["id"],
-                "state": "ready",
-                "signing_time": now,
-                "created_at": uow.now,
-                "expires_at": uow.now + timedelta(minutes=studio.session_minutes),
-            },
-        )
-
     recorded = work.record(
-        studio, document_id, job.job_id, "prepared", made, as_stored=others, also=open_session
-    )
+        studio, document_id, job.job_id, "prepared", made, as_stored=others,
+        also=partial(_open_session, studio, job, document_id, row["id"], now),
+    )  # fmt: skip
     return len(recorded)
+
+
+def _open_session(
+    studio: Studio,
+    job: JobRun,
+    document_id: str,
+    certificate_id: str,
+    signing_time: datetime,
+    uow: UnitOfWork,
+) -> None:
+    uow.put(
+        signing_sessions,
+        {
+            "id": job.job_id,
+            "document_id": document_id,
+            "document_version": int(job.job_id.rsplit("-", 1)[1]),
+            "person_id": job.payload["requested_by"],
+            "certificate_id": certificate_id,
+            "state": "ready",
+            "signing_time": signing_time,
+            "created_at": uow.now,
+            "expires_at": uow.now + timedelta(minutes=studio.session_minutes),
+        },
+    )
 
 
 def _token_digits(studio: Studio, job: JobRun, now: datetime) -> int:
