@@ -35,7 +35,7 @@ from tests.container_support import (
     pki_office,
     with_annexes,
 )
-from tests.levels_support import card_of
+from tests.levels_support import card_of, write_signers
 from tests.office_support import CLERK, HEAD, LEADER, Instance
 from tests.persons_support import HEAD_FIRST, LEADER_FIRST
 from tests.pki_support import LivePki
@@ -306,3 +306,24 @@ def test_what_a_card_cannot_sign_is_refused_when_it_is_asked(
         bound.setattr("docflow.documents.signer_choice.MOST_FILES", 2)
         error = refused()
         assert (error.code, "has 3" in error.detail) == ("session-too-large", True)
+
+
+def test_a_card_of_roots_that_the_office_left_is_refused_when_it_is_asked(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> None:
+    before = container_office(tmp_path, prepared, clock)
+    enrolled(before)
+    document = before.to_approved(with_annexes(before, TABLE))
+    before.close()
+    pki.now = clock.now
+    office = Instance(
+        before.folder, before.database.url, clock, workflows_dir=tmp_path / "workflows",
+        signers_file=write_signers(tmp_path, pki),
+    )  # fmt: skip
+    try:
+        with pytest.raises(ConflictError) as caught:
+            office.fire(LEADER, document, "sign")
+        assert caught.value.code == "card-unfit"
+        assert office.row(document)["pending"] is None
+    finally:
+        office.close()
