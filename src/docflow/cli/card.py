@@ -58,33 +58,38 @@ def sign_session(
     Ends with 1 if nothing was signed, the answer was refused, or the service failed with it; with 0 once
     the answer is taken, also if the service still works on it (--session looks again).
     """
-    from docflow.cli.card_client import card_certificate, sign_in, signatures
+    from docflow.cli.card_client import sign_in
 
     if (document is None) == (session is None):
         fail("Name a --document to be signed, or a --session to be answered; one of the two.")
     service = sign_in(server, login, _secret("password", password_file), ca_file)
-    if session is None:
-        session = service.ask(str(document), trigger, mandate)
-    offered = service.offered(str(session))
+    asked = session or service.ask(str(document), trigger, mandate)
+    offered = service.offered(asked)
     if offered["state"] == "ready":
         _show(offered)
         if not yes and not _agreed():
-            service.call("DELETE", f"/v1/signing-sessions/{session}")
+            service.call("DELETE", f"/v1/signing-sessions/{asked}")
             fail("Nothing was signed; the session was given up.")
-        card = _open(module, token, pin_file)
-        try:
-            made = signatures(
-                offered, lambda name, data: card.sign(key, name, data), card_certificate(card, key)
-            )
-        finally:
-            card.close()
-        service.hand_over(str(session), made)
+        made = _signed(offered, _open(module, token, pin_file), key)
+        service.hand_over(asked, made)
         CONSOLE.print(
             f"The service took the answer; files signed by the card: {len(made)}.", markup=False
         )
     else:
         CONSOLE.print("The session was answered before; nothing is signed again.", markup=False)
-    _tell(offered, service.followed(str(session), wait))
+    _tell(offered, service.followed(asked, wait))
+
+
+def _signed(offered: dict[str, Any], card: "SigningToken", key: str) -> dict[str, str]:
+    """Have the card sign what a session offers, and close it."""
+    from docflow.cli.card_client import card_certificate, signatures
+
+    try:
+        return signatures(
+            offered, lambda name, data: card.sign(key, name, data), card_certificate(card, key)
+        )
+    finally:
+        card.close()
 
 
 def _tell(offered: dict[str, Any], seen: dict[str, Any] | None) -> None:
