@@ -49,7 +49,7 @@ class Wire(httpx2.Client):
         self._headers_of = {"Authorization": f"Bearer {token}"}
         self.lost = lost
 
-    def request(self, method: str, url: Any, **options: Any) -> httpx2.Response:  # type: ignore[override]
+    def request(self, method: str, url: Any, **options: Any) -> httpx2.Response:
         headers = self._headers_of | dict(options.pop("headers", None) or {})
         options = {name: options[name] for name in ("json", "params") if options.get(name)}
         answer = self._inner.request(method, url, headers=headers, **options)
