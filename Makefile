@@ -141,4 +141,6 @@ $(DEV): $(RUNTIME) $(LOCKS)/dev.txt
 .PHONY: debian-tools
 debian-tools:
 	@.ci/debian pdfsig:poppler-utils qpdf:qpdf zbarimg:zbar-tools openssl:openssl softhsm2-util:softhsm2 \
-		soffice:libreoffice-writer-nogui
+		soffice:libreoffice-writer-nogui bwrap:bubblewrap java:default-jre-headless \
+		/usr/share/java/preflight.jar:libpdfbox2-java /usr/share/java/jaxb-api.jar:libjaxb-api-java \
+		/usr/share/java/javax.activation.jar:libactivation-java

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.resources import bundled
+from docflow.signing.devpictures import development_pictures
 from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.fetching import FetchLimits
 from docflow.signing.outside.services import SigningServices
@@ -17,6 +18,7 @@ from tests.card_support import Card
 from tests.office_support import LEADER, Instance, copy_instance
 from tests.pki_support import PASSPHRASE, LivePki
 
+PLACES = "{number: standard, date: standard, qr: standard}"
 LOOPBACK = frozenset({"127.0.0.1"})
 QUICK = FetchLimits(seconds=1.0, max_bytes=1 << 20, redirects=2)
 
@@ -79,15 +81,34 @@ def write_signers(
     return path
 
 
-def write_workflows(folder: Path, person: str, seal: str) -> Path:
+def show_pictures(signers: Path) -> None:
+    """Let signatures show pictures: the development ones, written beside the signers file."""
+    pictures = development_pictures(signers.parent)
+    pictures.person(LEADER)  # draws it
+    data = yaml.safe_load(signers.read_text())
+    data["appearances"] = {
+        "seal": {"image": "seal.png"},
+        "people": {LEADER: {"image": f"people/{LEADER}.png"}},
+    }
+    signers.write_text(yaml.safe_dump(data))
+
+
+def write_workflows(folder: Path, person: str, seal: str, *, seen: bool = False) -> Path:
     """Copy the workflows that ship, with other signature levels; "" leaves the level out."""
     target = folder / "workflows"
     shutil.copytree(bundled("workflows"), target)
     path = target / "outgoing.yaml"
     text = path.read_text("utf-8")
-    text = text.replace("version: 1\n", "version: 2\n", 1)
-    text = text.replace("      level: B-B\n", f"      {person}\n")
-    text = text.replace("{as: organisation, level: B-B}", f"{{as: organisation{seal}}}")
+    text = text.replace("version: 2\n", "version: 3\n", 1)
+    for plain, named in (
+        ("      as: person\n", f"      as: person\n      {person}\n"),
+        ("{as: organisation}", f"{{as: organisation{seal}}}"),
+    ):
+        assert plain in text
+        text = text.replace(plain, named)
+    if seen:
+        assert PLACES in text
+        text = text.replace(PLACES, PLACES.replace("}", ", signature: standard}"))
     path.write_text(text, "utf-8")
     return target
 
@@ -102,17 +123,21 @@ def office_at(
     seal: str = ", level: B-LTA",
     tsas: tuple[str, ...] = ("tsa",),
     signers: dict[str, str] | None = None,
+    seen: bool = False,
     **settings: Any,
 ) -> Instance:
-    """Return an instance that signs at these levels; the PKI tells its time."""
+    """Return an instance that signs at these levels, `seen` on the page; the PKI tells its time."""
     pki.now = clock.now
     copy_instance(prepared, folder / "var")
+    signers_file = write_signers(folder, pki, **(signers or {}))
+    if seen:
+        show_pictures(signers_file)
     return Instance(
         folder / "var",
         f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}",
         clock,
-        signers_file=write_signers(folder, pki, **(signers or {})),
+        signers_file=signers_file,
         signing_services_file=write_services(folder, pki, *tsas),
-        workflows_dir=write_workflows(folder, person, seal),
+        workflows_dir=write_workflows(folder, person, seal, seen=seen),
         **settings,
     )

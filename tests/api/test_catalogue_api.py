@@ -109,12 +109,12 @@ class TestWorkflows:
     def test_every_workflow_is_listed(self, any_office: Office) -> None:
         assert any_office.login(CLERK).read("/v1/workflows") == [
             {
-                "name": name, "version": 1, "versions": [1], "offered": True, "direction": name,
+                "name": name, "version": version, "versions": [version], "offered": True, "direction": name,
                 "title": title,
             }
-            for name, title in (
-                ("incoming", {"en": "Incoming document", "vi": "Văn bản đến"}),
-                ("outgoing", {"en": "Outgoing document", "vi": "Văn bản đi"}),
+            for name, version, title in (
+                ("incoming", 1, {"en": "Incoming document", "vi": "Văn bản đến"}),
+                ("outgoing", 2, {"en": "Outgoing document", "vi": "Văn bản đi"}),
             )
         ]  # fmt: skip
 
@@ -137,7 +137,7 @@ class TestWorkflows:
         assert transitions["return"]["ask"]["reason"]["required"] is True
         assert transitions["return"]["leaves"] == ["review", "approved"]
         assert transitions["sign"]["sign"] == {
-            "signer": "person", "level": "B-B", "fallback": None,
+            "signer": "person", "level": None, "fallback": None, "container": None,
             "place": {"number": "number", "date": "date", "qr": "qr"},
         }  # fmt: skip
         assert transitions["release"]["effects"] == ["deliver"]
@@ -166,9 +166,9 @@ class TestWorkflows:
         problem = refused(clerk.get(f"/v1/workflows/outgoin{tail}"), 404, "workflow-not-found")
         assert "did you mean outgoing" in problem["detail"]
         problem = refused(
-            clerk.get(f"/v1/workflows/outgoing{tail}", version=2), 404, "workflow-not-found"
+            clerk.get(f"/v1/workflows/outgoing{tail}", version=1), 404, "workflow-not-found"
         )
-        assert "it has 1" in problem["detail"]
+        assert "it has 2" in problem["detail"]
 
     @pytest.mark.parametrize(
         "query", [{"version": "0"}, {"version": "x"}, {"language": "VI"}, {"language": "../x"}]

@@ -45,7 +45,7 @@ def test_a_changed_file_with_its_old_version_number_is_refused(
 ) -> None:
     stocked(database, folder)
     edit(folder / "outgoing.yaml", "due: 3d", "due: 4d")
-    with pytest.raises(ConfigurationError, match="version: 2") as refused:
+    with pytest.raises(ConfigurationError, match="version: 3") as refused:
         stocked(database, folder)
     assert refused.value.code == "workflow-changed"
 
@@ -54,12 +54,12 @@ def test_a_new_version_is_for_new_documents_and_old_ones_stay_loadable(
     database: Database, folder: Path
 ) -> None:
     old = stocked(database, folder).choose("outgoing", None)
-    edit(folder / "outgoing.yaml", "version: 1", "version: 2")
+    edit(folder / "outgoing.yaml", "version: 2", "version: 3")
     edit(folder / "outgoing.yaml", "due: 3d", "due: 4d")
     shelf = stocked(database, folder)
-    assert shelf.choose("outgoing", None).version == 2
+    assert shelf.choose("outgoing", None).version == 3
     loaded = shelf.get(old.id)
-    assert (loaded.version, loaded.compiled.sha256) == (1, old.compiled.sha256)
+    assert (loaded.version, loaded.compiled.sha256) == (2, old.compiled.sha256)
 
 
 def test_a_third_file_needs_no_code(instance: Instance, folder: Path) -> None:

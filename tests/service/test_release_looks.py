@@ -38,7 +38,7 @@ def offices(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Offi
         text = path.read_text("utf-8")
         assert PLACES in text
         if places != PLACES:
-            text = text.replace("version: 1\n", "version: 2\n", 1).replace(PLACES, places)
+            text = text.replace("version: 2\n", "version: 3\n", 1).replace(PLACES, places)
         path.write_text(text, "utf-8")
         copy_instance(prepared, folder / "var")
         made.append(

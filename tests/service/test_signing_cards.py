@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.ades.report import AdESPassed
 
 from docflow.kernel.errors import ConflictError, IntegrityError, OutsideUnavailableError
@@ -24,6 +23,7 @@ from docflow.signing.pades import PersonSigned, Slot, seal, sign_person
 from docflow.signing.room import adds_evidence_only
 from docflow.signing.strict import Expected, SignedFile, validate_person_signed, validate_release
 from docflow.signing.trust import to_asn1
+from docflow.signing.update import update_of
 from tests.levels_support import card_of, longterm
 from tests.pki_support import START, LivePki
 from tests.service.test_signing_levels import by_openssl, by_pyhanko
@@ -229,7 +229,7 @@ def test_the_gate_refuses_an_update_between_that_is_more_than_evidence(
     validate_person_signed(signed.path, pki.roots, **told)  # type: ignore[arg-type]
     evidence, meddled = tmp_path / "evidence.pdf", tmp_path / "meddled.pdf"
     with signed.path.open("rb") as file:
-        writer = IncrementalPdfFileWriter(file)
+        writer = update_of(file)
         chain = x509.load_pem_x509_certificates(card_of(pki).pem.encode())
         add_evidence(writer, Evidence(tuple(map(to_asn1, chain)), (), (), LATER))
         with evidence.open("wb") as output:

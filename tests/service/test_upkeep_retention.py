@@ -29,7 +29,7 @@ TEN_YEARS = "retention: 10y\n\ndocument_types:"
 
 def keeping(*states: tuple[str, str]) -> str:
     """The shipped procedure, with retention on some states."""
-    text = WORKFLOW.replace("version: 1\n", "version: 2\n")
+    text = WORKFLOW.replace("version: 2\n", "version: 3\n")
     for state, retain in states:
         place = f"  {state}:\n"
         assert place in text
@@ -123,7 +123,7 @@ def test_a_later_state_lengthens_and_never_shortens(
     assert len(retain(instance)) == 2, "queued ones are run again here; their records stay"
     assert kept(instance, document) == first
     longer = make(
-        keeping(("released", "90d"), ("archived", "20y")).replace("version: 2", "version: 3")
+        keeping(("released", "90d"), ("archived", "20y")).replace("version: 3", "version: 4")
     )
     other = longer.to_released(longer.draft(subject="Khác"))
     retain(longer)

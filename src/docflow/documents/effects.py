@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
+from docflow.documents.placing import places
 from docflow.documents.sealed_rows import pending_place
 from docflow.documents.signer_choice import Chosen, choose, require_signs
 from docflow.documents.tables import files
@@ -20,7 +21,6 @@ from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.people.mandates import capacity_line
 from docflow.people.tables import offices, people
-from docflow.signing.plan import parse_anchor
 from docflow.workflow.effects import (
     AllocateNumber,
     Assign,
@@ -42,7 +42,6 @@ _ASSIGNABLE = Prepared(
     )
     .limit(1)
 )
-_PLACED = ("number", "date", "qr", "capacity", "signature")
 
 
 @dataclass(slots=True)
@@ -92,13 +91,13 @@ def apply_effects(
                 made_here = sa.and_(files.c.form != "original", files.c.current)
                 uow.alter(files, row["id"], made_here, {"current": False})
             case Sign():
-                placed = effect.place.as_plain() if effect.place else {}
                 chosen = _signer(desk, uow, row, effect, facts.actor_id)
                 _require_openers(desk, uow, row, decision.trigger)
-                _require_free_page(row, effect, place)
+                compiled = rows.pinned(desk, row).compiled
+                placed = places(compiled, row, effect, decision.trigger, place)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
                 pending |= _capacity(uow, effect, facts.actor_id, mandate)
-                _wait_for(desk, uow, row, applied, pending, placed | check_place(place or {}))
+                _wait_for(desk, uow, row, applied, pending, placed)
             case Deliver():
                 pass  # the evidence of the completing job
     return applied
@@ -159,18 +158,6 @@ def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None
         return {}
     line = capacity_line(uow.connection, person_id, mandate, uow.now)
     return {"mandate": mandate, "capacity": line}
-
-
-def _require_free_page(row: Row, effect: Sign, place: Mapping[str, Any] | None) -> None:
-    """Refuse to place anything on a page that another person has signed already."""
-    if place and _is_personal(effect) and row["signed_person"]:
-        raise InvalidInputError(
-            "Another person has signed the page; nothing more goes on it.",
-            code="stamp-anchor",
-            fields=[
-                FieldProblem("/place", "leave it out: the first signature's request places all")
-            ],
-        )
 
 
 def _require_openers(desk: Desk, uow: UnitOfWork, row: Row, trigger: str) -> None:
@@ -242,20 +229,3 @@ def _wait_for(
             "certificate_id": pending["certificate_id"],
         },
     )
-
-
-def check_place(place: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the places that a request names.
-
-    Raises:
-        InvalidInputError: naming what is wrong and the places there are.
-    """
-    for name, anchor in place.items():
-        if name not in _PLACED:
-            raise InvalidInputError(
-                f"{name!r} is not placed on the page; {', '.join(_PLACED)} are.",
-                code="stamp-anchor",
-                fields=[FieldProblem(f"/place/{name}", f"one of {', '.join(_PLACED)}")],
-            )
-        parse_anchor(anchor, name)
-    return dict(place)

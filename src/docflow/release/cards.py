@@ -99,7 +99,7 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
         slot = persons.slot_of(studio, document_id, source)
-        looks = looks_of(studio, job, source, signer, now)
+        looks = looks_of(studio, job, source, signer, now, slot)
         prepared = prepare_person(
             path, target, identity, now=now, reason=reason, location=place, looks=looks, slot=slot,
             token_digits=token_digits,

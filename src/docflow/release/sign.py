@@ -27,7 +27,7 @@ from docflow.release import annexes, persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
-from docflow.release.looking import looks_of
+from docflow.release.looking import looks_of, tells_capacity
 from docflow.release.stamping import stamp_plan
 from docflow.release.studio import Studio
 from docflow.signing.identity import SignerIdentity
@@ -61,12 +61,11 @@ def stage(studio: Studio, job: JobRun, document_id: str) -> int:
     sources = work.current_files(studio, document_id, "original")
     if not sources:
         raise ConflictError("The document has no file to sign.", code="main-file-missing")
-    capacity = job.payload.get("capacity")
-    words = plan_stamp(capacity=capacity, capacity_at=job.payload["place"].get("capacity"))
+    place = job.payload["place"]
+    capacity = None if tells_capacity(place) else job.payload.get("capacity")
+    words = plan_stamp(capacity=capacity, capacity_at=place.get("capacity"))
     if row["symbol"] is not None:
-        words = stamp_plan(
-            studio.desk.catalogue, studio.public_url, row, job.payload["place"], capacity
-        )
+        words = stamp_plan(studio.desk.catalogue, studio.public_url, row, place, capacity)
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
         if not annexes.is_pdf(source):
@@ -105,7 +104,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             level=level,
             longterm=longterm,
             slot=slot,
-            looks=looks_of(studio, job, source, signer, now),
+            looks=looks_of(studio, job, source, signer, now, slot),
         )
         evidence = evidence_of(signed)
         validate_person_signed(

@@ -1,8 +1,9 @@
-"""What a signature shows on the page, and where: the look of the person's and the seal's field.
+"""What a signature shows on the page, and where: the look of the persons' and the seal's field.
 
 Rules:
-- The boxes of both fields are fixed when the person signs, because nothing may move afterwards; what a
-  field shows is drawn when it is signed.
+- The boxes of all fields are fixed when the first person signs, because nothing may move afterwards; what
+  a field shows is drawn when it is signed. Who signs later is not known then: their boxes are all of one
+  size, and what they show is made smaller where it needs more.
 - A field without a place is invisible. A look is a picture or lines of text, never fetched: pictures
   are in the file, text is drawn with an embedded face.
 - The seal covers about one third of the personal signature, to its left, unless it has a place of its own.
@@ -12,9 +13,11 @@ Source: Decree 30/2020/ND-CP, Annex I; ISO 32000-2, 12.5.5 (a widget's appearanc
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from io import BytesIO
+from itertools import combinations
 from typing import Any, Final
 
 import pikepdf
@@ -28,37 +31,40 @@ from reportlab.pdfgen.canvas import Canvas
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
+from docflow.signing.archival import Archival, calibrated, without_half_tones
 from docflow.signing.font import DRAWING, REGULAR, Fonts, missing_characters, register
+from docflow.signing.pageframe import PT_PER_MM, Page, Spot, inherited
 from docflow.signing.pictures import Picture
 from docflow.signing.plan import Anchor
+from docflow.signing.update import Update
 
 TEXT_PT: Final = 10.0
-_PT_PER_MM = 72 / 25.4
 _LEADING = 1.3
 _ASCENT = 1.0
 _COVERED = 1 / 3  # of the personal signature, by the seal
-_EPSILON = 1e-6
+LATER_MM: Final = (56.0, 26.0)  # the box of a person who signs after the first
+Size = tuple[float, float]
+_SAME_PT = 0.5  # a box that differs from what it shows by less was made for it
 _TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one signature shows: a picture, or lines of black text; drawn with `fonts`."""
+    """What one signature shows: lines of black text, and a picture under them; drawn with `fonts`."""
 
     fonts: Fonts
     picture: Picture | None = None
     lines: tuple[str, ...] = ()
 
-    def size_pt(self) -> tuple[float, float]:
+    def size_pt(self) -> Size:
         """Return width and height on the page.
 
         Raises:
             InvalidInputError: code `stamp-text` for a character that the face cannot draw.
         """
-        if self.picture is not None:
-            return self.picture.width_mm * _PT_PER_MM, self.picture.height_mm * _PT_PER_MM
+        wide, high = self.picture_pt()
+        if not self.lines:
+            return wide, high
         register(self.fonts)
         if absent := missing_characters("".join(map(normalise, self.lines))):
             raise InvalidInputError(
@@ -66,28 +72,28 @@ class Look:
                 code="stamp-text",
             )
         widths = [pdfmetrics.stringWidth(normalise(one), REGULAR, TEXT_PT) for one in self.lines]
-        return max(widths, default=0.0), len(self.lines) * TEXT_PT * _LEADING
+        return max(wide, *widths), high + len(self.lines) * TEXT_PT * _LEADING
+
+    def picture_pt(self) -> Size:
+        """Return width and height of the picture on the page; nothing without one."""
+        if self.picture is None:
+            return 0.0, 0.0
+        return self.picture.width_mm * PT_PER_MM, self.picture.height_mm * PT_PER_MM
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What both signatures of a file show, and where; a signature without a place stays invisible.
+    """What the signatures of a file show, and where; a signature without a place stays invisible.
 
     With `person_at` and no `seal_at`, the seal is put beside the personal signature, over a third of it.
+    `later_at` are the places of the persons after the first, in the order of signing.
     """
 
     person: Look | None = None
     person_at: Anchor | None = None
     seal: Look | None = None
     seal_at: Anchor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a field is: index of its page, and its box in the page's own units and directions."""
-
-    page: int
-    box: Box
+    later_at: tuple[Anchor | None, ...] = ()
 
 
 def written_at(moment: datetime, zone: tzinfo) -> str:
@@ -97,121 +103,63 @@ def written_at(moment: datetime, zone: tzinfo) -> str:
     return f"{there:%d-%m-%Y %H:%M:%S} {digits[:3]}:{digits[3:5]}"
 
 
-def spots(reader: PdfFileReader, looks: Looks | None) -> tuple[Spot | None, Spot | None]:
-    """Return where the person's and the seal's field go.
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """Where the fields of a file go; None for one that is not seen. `later` is as `Looks.later_at`."""
+
+    person: Spot | None = None
+    seal: Spot | None = None
+    later: tuple[Spot | None, ...] = ()
+
+
+def spots(reader: PdfFileReader, looks: Looks | None) -> Spots:
+    """Return where the persons' fields and the seal's go.
 
     Raises:
         InvalidInputError: `stamp-anchor` for a page that is not there or a look that leaves it,
-            `stamp-text` for a character that cannot be drawn.
+            `stamp-overlap` for persons' signatures over one another, `stamp-text` for a character that
+            cannot be drawn.
     """
     if looks is None:
-        return None, None
+        return Spots()
     person = seal = None
     beside: tuple[int, float, float, float, float] | None = None
     if looks.person is not None and looks.person_at is not None:
-        page = _Page.of(reader, looks.person_at.page)
+        page = Page.of(reader, looks.person_at.page)
         visible = page.place(looks.person_at, looks.person.size_pt())
         person = page.spot("personal signature", visible)
         beside = (looks.person_at.page, *visible)
     if looks.seal is not None and looks.seal_at is not None:
-        page = _Page.of(reader, looks.seal_at.page)
+        page = Page.of(reader, looks.seal_at.page)
         seal = page.spot("seal", page.place(looks.seal_at, looks.seal.size_pt()))
     elif looks.seal is not None and beside is not None:
         number, left, top, width, height = beside
-        page = _Page.of(reader, number)
+        page = Page.of(reader, number)
         across, high = looks.seal.size_pt()
         over = (left + width * _COVERED - across, top + (height - high) / 2, across, high)
         seal = page.spot("seal", over)
-    return person, seal
+    later = tuple(_later(reader, number, at) for number, at in enumerate(looks.later_at, 2))
+    _require_apart((person, *later))
+    return Spots(person, seal, later)
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """A page as a reader shows it; lengths in points as seen, from its top left corner."""
+def _later(reader: PdfFileReader, number: int, at: Anchor | None) -> Spot | None:
+    if at is None:
+        return None
+    page = Page.of(reader, at.page)
+    width, height = (length * PT_PER_MM for length in LATER_MM)
+    return page.spot(f"personal signature {number}", page.place(at, (width, height)))
 
-    index: int
-    box: Box
-    turned: int
-    unit: float
-    width: float
-    height: float
 
-    @classmethod
-    def of(cls, reader: PdfFileReader, number: int) -> "_Page":
-        count = int(reader.root["/Pages"]["/Count"])
-        if not (1 <= number <= count or -count <= number <= -1):
+def _require_apart(persons: Sequence[Spot | None]) -> None:
+    placed = [(number, spot) for number, spot in enumerate(persons, 1) if spot is not None]
+    for (one, first), (other, second) in combinations(placed, 2):
+        if first.overlaps(second):
             raise InvalidInputError(
-                f"The place of a signature names page {number}, and the document has {count}.",
-                code="stamp-anchor",
+                f"Personal signature {other} would cover personal signature {one}. Give them places "
+                f"apart from one another; each later one needs {LATER_MM[0]:.0f} × {LATER_MM[1]:.0f} mm.",
+                code="stamp-overlap",
             )
-        index = number - 1 if number > 0 else count + number
-        page = reader.find_page_for_modification(index)[0].get_object()  # type: ignore[no-untyped-call]
-        media = _ordered(_inherited(page, "/MediaBox") or (0, 0, 612, 792))
-        crop = _ordered(_inherited(page, "/CropBox") or media)
-        left, bottom = max(media[0], crop[0]), max(media[1], crop[1])
-        right, top = min(media[2], crop[2]), min(media[3], crop[3])
-        if left >= right or bottom >= top:
-            left, bottom, right, top = media
-        unit, turned = float(page.get("/UserUnit", 1)), int(_inherited(page, "/Rotate") or 0) % 360
-        width, height = (right - left) * unit, (top - bottom) * unit
-        if turned in (90, 270):
-            width, height = height, width
-        return cls(index, (left, bottom, right, top), turned, unit, width, height)
-
-    def place(self, anchor: Anchor, size: tuple[float, float]) -> Box:
-        """Return left, top, width and height of a look."""
-        at = anchor.resolve(self.width / _PT_PER_MM, self.height / _PT_PER_MM)
-        width, height = size
-        left = at.x_mm * _PT_PER_MM - {"left": 0.0, "centre": width / 2, "right": width}[at.align]
-        return left, at.y_mm * _PT_PER_MM - (height if at.stands else 0.0), width, height
-
-    def spot(self, what: str, visible: Box) -> Spot:
-        """Return the same place in the page's own units and directions."""
-        x, y, width, height = visible
-        if (
-            min(x, y) < -_EPSILON
-            or x + width > self.width + _EPSILON
-            or y + height > self.height + _EPSILON
-        ):
-            across, down, wide, high = (length / _PT_PER_MM for length in visible)
-            raise InvalidInputError(
-                f"The {what} would leave the page: it needs {wide:.0f} × {high:.0f} mm at {across:.0f}, "
-                f"{down:.0f} mm, and the page is {self.width / _PT_PER_MM:.0f} × "
-                f"{self.height / _PT_PER_MM:.0f} mm.",
-                code="stamp-anchor",
-            )
-        one, other = self._own(x, y), self._own(x + width, y + height)
-        (left, right), (bottom, top) = sorted((one[0], other[0])), sorted((one[1], other[1]))
-        return Spot(self.index, (left, bottom, right, top))
-
-    def _own(self, x: float, y: float) -> tuple[float, float]:
-        left, bottom, right, top = self.box
-        x, y = x / self.unit, y / self.unit
-        match self.turned:
-            case 90:
-                return left + y, bottom + x
-            case 180:
-                return right - x, bottom + y
-            case 270:
-                return right - y, top - x
-            case _:
-                return left + x, top - y
-
-
-def _inherited(page: Any, name: str) -> Any:
-    """Return an entry of a page or of what is above it; the depth of the tree is bounded."""
-    for _ in range(100):
-        if name in page:
-            return page[name]
-        if "/Parent" not in page:
-            break
-        page = page["/Parent"]
-    return None
-
-
-def _ordered(box: Any) -> Box:
-    a, b, c, d = (float(value) for value in box)
-    return min(a, c), min(b, d), max(a, c), max(b, d)
 
 
 @dataclass(frozen=True)
@@ -224,21 +172,23 @@ class Drawn(BaseStampStyle):
         """Return what draws the look."""
         if self.look is None:
             raise ValueError("a visible field is signed without a look")
-        return _Drawing(writer, self.look)
+        claim = Archival.of_reader(writer.prev) if isinstance(writer, Update) else None
+        return _Drawing(writer, self.look, claim)
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
     writer: BasePdfFileWriter
     look: Look
+    claim: Archival | None
 
     def apply_appearance(self, widget: Any) -> None:
         """Give a widget the look as its normal appearance, upright for the reader."""
-        look = self.look
-        data = _drawn(look) if look.picture is None else _drawn_once(look)
+        turned = _turned(widget)
+        data = _appearance(self.look, _seen(widget, turned), self.claim)
         reader = PdfFileReader(BytesIO(data))
         form = self.writer.import_page_as_xobject(reader)
-        if turn := _TURNS.get(_turned(widget)):
+        if turn := _TURNS.get(turned):
             form.get_object()["/Matrix"] = generic.ArrayObject(
                 map(generic.NumberObject, (*turn, 0, 0))
             )
@@ -248,41 +198,95 @@ class _Drawing:
 
 
 def _turned(widget: Any) -> int:
-    return int(_inherited(widget["/P"], "/Rotate") or 0) % 360 if "/P" in widget else 0
+    return int(inherited(widget["/P"], "/Rotate") or 0) % 360 if "/P" in widget else 0
+
+
+def _seen(widget: Any, turned: int) -> Size:
+    """Return width and height of a widget as a reader sees them."""
+    left, bottom, right, top = map(float, widget["/Rect"])
+    unit = float(widget["/P"].get("/UserUnit", 1)) if "/P" in widget else 1.0
+    width, height = abs(right - left) * unit, abs(top - bottom) * unit
+    return (height, width) if turned in (90, 270) else (width, height)
+
+
+def _appearance(look: Look, box: Size, claim: Archival | None) -> bytes:
+    """Draw a look on a page of the size of a box, or of its own where the box was made for it."""
+    own = look.size_pt()
+    size = own if all(abs(a - b) < _SAME_PT for a, b in zip(own, box, strict=True)) else box
+    if not look.lines:
+        return _drawn_once(look, size, claim)
+    return _kept(_drawn(look, size, soft=_soft(claim)), look, claim)
+
+
+def _soft(claim: Archival | None) -> bool:
+    return claim is None or claim.admits_soft_masks
+
+
+def _kept(drawn: bytes, look: Look, claim: Archival | None) -> bytes:
+    """Return a drawing whose colours are right in a file with this claim."""
+    if claim is None or (claim.admits_rgb if look.picture else claim.inks):
+        return drawn
+    return calibrated(drawn)
 
 
 @functools.lru_cache(maxsize=64)
-def _drawn_once(look: Look) -> bytes:
+def _drawn_once(look: Look, size: Size, claim: Archival | None) -> bytes:
     """Draw a picture once, not at each signature; texts are each of one document, and not kept."""
+    drawn = _drawn(look, size, soft=_soft(claim))
+    kept = _kept(drawn, look, claim)
+    if kept is not drawn:
+        return kept
     small = BytesIO()
-    with pikepdf.open(BytesIO(_drawn(look))) as pdf:  # a quarter smaller: without ASCII armour
+    with pikepdf.open(BytesIO(drawn)) as pdf:  # a quarter smaller: without ASCII armour
         pdf.save(small, deterministic_id=True, recompress_flate=True)
     return small.getvalue()
 
 
-def _drawn(look: Look) -> bytes:
-    """Draw a look on a page of its own size."""
+def _drawn(look: Look, size: Size, *, soft: bool = True) -> bytes:
+    """Draw a look in the middle of a page of a size, as large as it is or as the page permits."""
     register(look.fonts)
-    width, height = look.size_pt()
+    (width, height), (across, high) = size, look.size_pt()
+    scale = min(1.0, width / across, height / high)
     out = BytesIO()
     with DRAWING:
         canvas = Canvas(
             out,
-            pagesize=(width, height),
+            pagesize=size,
             invariant=1,
             pageCompression=1,
             initialFontName=REGULAR,  # type: ignore[arg-type]  # the stub says float
         )
+        canvas.translate((width - across * scale) / 2, (height - high * scale) / 2)
+        canvas.scale(scale, scale)
         if look.picture is not None:
-            image = ImageReader(BytesIO(look.picture.png))
-            canvas.drawImage(image, 0, 0, width, height, mask="auto")
-        else:
-            canvas.setFillGray(0)
-            canvas.setFont(REGULAR, TEXT_PT)
-            line = height - TEXT_PT * _ASCENT
-            for text in look.lines:
-                canvas.drawString(0, line, normalise(text))
-                line -= TEXT_PT * _LEADING
+            _draw_picture(canvas, look.picture, look.picture_pt(), across, soft=soft)
+        if look.lines:
+            _draw_lines(canvas, look, across, high)
         canvas.showPage()
         canvas.save()
     return out.getvalue()
+
+
+def _draw_picture(
+    canvas: Canvas, picture: Picture, size: Size, across: float, *, soft: bool
+) -> None:
+    wide, tall = size
+    at = ((across - wide) / 2, 0, wide, tall)
+    if soft:
+        canvas.drawImage(ImageReader(BytesIO(picture.png)), *at, mask="auto")
+        return
+    flat, colours = without_half_tones(picture.png)
+    canvas.drawImage(ImageReader(flat), *at, mask=colours)
+
+
+def _draw_lines(canvas: Canvas, look: Look, across: float, high: float) -> None:
+    """Draw the lines of a look, from its top down: over a picture centred, else from the left."""
+    canvas.setFillGray(0)
+    canvas.setFont(REGULAR, TEXT_PT)
+    line = high - TEXT_PT * _ASCENT
+    for text in map(normalise, look.lines):
+        if look.picture is None:
+            canvas.drawString(0, line, text)
+        else:
+            canvas.drawCentredString(across / 2, line, text)
+        line -= TEXT_PT * _LEADING

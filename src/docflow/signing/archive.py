@@ -16,7 +16,6 @@ from datetime import datetime
 from pathlib import Path
 
 from asn1crypto import cms
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 
 from docflow.kernel.errors import ConflictError, IntegrityError
@@ -34,6 +33,7 @@ from docflow.signing.pades import SEAL_FIELD, person_fields
 from docflow.signing.report import VerificationReport
 from docflow.signing.stampfacts import StampFacts
 from docflow.signing.trust import TrustRoots
+from docflow.signing.update import Update, update_of
 from docflow.signing.validate import verify
 
 
@@ -79,7 +79,7 @@ def _renewed(source: Path, target: Path, bench: Bench) -> Renewed:
         with source.open("rb") as original, target.open("w+b") as output:
             try:
                 shutil.copyfileobj(original, output, CHUNK_BYTES)
-                number = _add(IncrementalPdfFileWriter(output), bench)
+                number = _add(update_of(output), bench)
                 sha256, size = digest_of(output)
             except BaseException:
                 output.truncate(0)
@@ -97,7 +97,7 @@ def _renewed(source: Path, target: Path, bench: Bench) -> Renewed:
     )
 
 
-def _add(writer: IncrementalPdfFileWriter, bench: Bench) -> int:
+def _add(writer: Update, bench: Bench) -> int:
     stamps = writer.prev.embedded_timestamp_signatures
     if not stamps:
         raise ConflictError(

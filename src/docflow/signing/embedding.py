@@ -19,9 +19,9 @@ from datetime import datetime
 from io import BufferedRandom
 from pathlib import Path
 
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import SigFieldSpec
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_signer import PdfTimeStamper
@@ -37,6 +37,7 @@ from docflow.signing.longterm import Bench, Chain, LongTerm
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import signer_of
 from docflow.signing.stampfacts import StampFacts
+from docflow.signing.update import Update, add_field, update_of
 
 CHUNK_BYTES = 1 << 20
 ARCHIVE_FIELD = "Archive"
@@ -69,7 +70,7 @@ def sign_into(
     identity: SignerIdentity,
     metadata: PdfSignatureMetadata,
     *,
-    prepare: Callable[[IncrementalPdfFileWriter], None],
+    prepare: Callable[[Update], None],
     now: datetime,
     level: Level,
     longterm: LongTerm | None,
@@ -98,7 +99,7 @@ def _once(
     target: Path,
     identity: SignerIdentity,
     metadata: PdfSignatureMetadata,
-    prepare: Callable[[IncrementalPdfFileWriter], None],
+    prepare: Callable[[Update], None],
     now: datetime,
     level: Level,
     bench: Bench | None,
@@ -106,7 +107,7 @@ def _once(
 ) -> Embedded:
     with source.open("rb") as original:
         try:
-            writer = IncrementalPdfFileWriter(original)
+            writer = update_of(original)
             prepare(writer)
             with target.open("w+b") as output:
                 try:
@@ -134,7 +135,7 @@ def made_at(level: Level, bench: Bench | None, sha256: str, size: int) -> Embedd
 
 
 def _embed(
-    writer: IncrementalPdfFileWriter,
+    writer: Update,
     identity: SignerIdentity,
     metadata: PdfSignatureMetadata,
     output: BufferedRandom,
@@ -160,7 +161,7 @@ def _embed(
     prepared, _ = document.digest_tbs_document(output=output, chunk_size=CHUNK_BYTES)
     blocking(document.perform_signature(prepared.document_digest, PdfCMSSignedAttributes()))
     if bench is not None and level == "B-LTA":
-        add_archive_stamp(IncrementalPdfFileWriter(output), bench)
+        add_archive_stamp(update_of(output), bench)
 
 
 def chains_in(reader: PdfFileReader) -> list[Chain]:
@@ -175,7 +176,7 @@ def chains_in(reader: PdfFileReader) -> list[Chain]:
     return list({chain[0].sha256: chain for chain in found}.values())
 
 
-def add_evidence(writer: IncrementalPdfFileWriter, evidence: Evidence) -> None:
+def add_evidence(writer: Update, evidence: Evidence) -> None:
     """Put certificates, roots too, and what is said of them into the file's store."""
     DocumentSecurityStore.supply_dss_in_writer(
         writer,
@@ -186,10 +187,12 @@ def add_evidence(writer: IncrementalPdfFileWriter, evidence: Evidence) -> None:
     )
 
 
-def add_archive_stamp(writer: IncrementalPdfFileWriter, bench: Bench) -> None:
+def add_archive_stamp(writer: Update, bench: Bench) -> None:
     """Put a time stamp over the whole file that `writer` reads into that file, as one more update."""
     number = 1 + len(writer.prev.embedded_timestamp_signatures)
-    stamper = PdfTimeStamper(bench.timestamper, field_name=f"{ARCHIVE_FIELD}{number}")
+    name = f"{ARCHIVE_FIELD}{number}"
+    add_field(writer, SigFieldSpec(name, readable_field_name="Timestamp"))
+    stamper = PdfTimeStamper(bench.timestamper, field_name=name)
     blocking(
         stamper.async_timestamp_pdf(
             writer,

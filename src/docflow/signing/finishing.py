@@ -17,7 +17,6 @@ from io import BufferedRandom
 from pathlib import Path
 
 from asn1crypto import cms
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
 from pyhanko.sign.signers.pdf_signer import PdfTBSDocument
@@ -39,6 +38,7 @@ from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.offered import CardSigner, handed
 from docflow.signing.outside.timestamps import TimestampTooLarge
 from docflow.signing.pades import PersonSigned
+from docflow.signing.update import update_of
 
 
 def evidence_apart(level: Level) -> bool:
@@ -127,7 +127,7 @@ def _lengthen(
         evidence = bench.evidence(chains_in(PdfFileReader(output)))
     _fill(output, signer, prepared, bench)
     if evidence is not None:
-        writer = IncrementalPdfFileWriter(output)
+        writer = update_of(output)
         add_evidence(writer, evidence)
         writer.write_in_place()  # type: ignore[no-untyped-call]
 

@@ -18,7 +18,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.signers import PdfSigner
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
@@ -36,6 +35,7 @@ from docflow.signing.pades import (
     person_metadata,
     person_style,
 )
+from docflow.signing.update import Update, update_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def prepare_person(
     signer = identity.signer
     with source.open("rb") as original, target.open("w+b") as output:
         try:
-            writer = IncrementalPdfFileWriter(original)
+            writer = update_of(original)
             make_room(writer, looks, slot=slot)
             pdf_signer = PdfSigner(
                 person_metadata(identity, reason, location, slot),
@@ -112,7 +112,7 @@ def prepare_person(
 
 
 def _with_room(
-    writer: IncrementalPdfFileWriter,
+    writer: Update,
     pdf_signer: PdfSigner,
     output: BinaryIO,
     now: datetime,

@@ -22,25 +22,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import (
     FieldMDPAction,
     FieldMDPSpec,
     MDPPerm,
     SigFieldSpec,
     SigSeedSubFilter,
-    append_signature_field,
     enumerate_sig_fields,
 )
 from pyhanko.sign.signers import PdfSignatureMetadata
 
 from docflow.kernel.errors import ConflictError
-from docflow.signing.appearance import Drawn, Look, Looks, Spot, spots
+from docflow.signing.appearance import Drawn, Look, Looks, spots
 from docflow.signing.embedding import Embedded, sign_into
 from docflow.signing.identity import Kind, SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.longterm import LongTerm
+from docflow.signing.pageframe import Spot
 from docflow.signing.stampfacts import StampFacts
+from docflow.signing.update import Update, add_field
 
 PERSON_FIELD = "Person"
 SEAL_FIELD = "Seal"
@@ -130,7 +130,8 @@ def sign_person(
 ) -> PersonSigned:
     """Write `source`, signed by a person, to `target`.
 
-    `slot` says which person of how many; `looks` is what the first one's signature and the seal will show.
+    `slot` says which person of how many; `looks` is what the signature will show, and if it is the first,
+    where the seal's and the later ones' will be seen.
 
     Raises:
         InvalidInputError: code `pdf-broken` if the file cannot be signed as it is; `stamp-anchor` or
@@ -190,7 +191,7 @@ def seal(
     return Sealed(target, *_facts(made, identity, now))
 
 
-def _require_sealable(writer: IncrementalPdfFileWriter) -> None:
+def _require_sealable(writer: Update) -> None:
     """Refuse to seal anything but a file that every person has signed here, and nobody sealed."""
     fields = _filled(writer)
     persons = len(fields) - 1
@@ -240,12 +241,10 @@ def person_style(looks: Looks | None) -> Drawn:
     return Drawn(look=looks.person if looks else None)
 
 
-def make_room(
-    writer: IncrementalPdfFileWriter, looks: Looks | None = None, *, slot: Slot = ONLY
-) -> None:
+def make_room(writer: Update, looks: Looks | None = None, *, slot: Slot = ONLY) -> None:
     """Prepare a file for one personal signature: the first one's update adds the fields of all.
 
-    `looks` gives the first one's field and the seal's their places; later persons' are not seen.
+    `looks` gives every field its place; with a later person's, the places are there.
 
     Raises:
         ConflictError: code `already-signed` if a first signature meets any field, or the slot is
@@ -273,7 +272,7 @@ def make_room(
     )
 
 
-def _filled(writer: IncrementalPdfFileWriter) -> dict[str, bool]:
+def _filled(writer: Update) -> dict[str, bool]:
     """Return every signature field of a file, and whether it is signed."""
     return {name: value is not None for name, value, _ in enumerate_sig_fields(writer.prev)}
 
@@ -283,20 +282,20 @@ def _told(fields: dict[str, bool]) -> str:
     return ", ".join(said) or "no signature field"
 
 
-def _add_fields(writer: IncrementalPdfFileWriter, persons: int, looks: Looks | None) -> None:
-    person, seal_ = spots(writer.prev, looks)
-    append_signature_field(writer, SigFieldSpec(PERSON_FIELD, **_placed(person)))
-    for name in person_fields(persons)[1:]:
-        append_signature_field(writer, SigFieldSpec(name))
+def _add_fields(writer: Update, persons: int, looks: Looks | None) -> None:
+    places = spots(writer.prev, looks)
+    seen = dict(enumerate((places.person, *places.later), 1))
+    for number, name in enumerate(person_fields(persons), 1):
+        add_field(writer, SigFieldSpec(name, **_placed(seen.get(number))))
     lock = FieldMDPSpec(FieldMDPAction.ALL)
-    append_signature_field(
+    add_field(
         writer,
         # without field_mdp_spec pyHanko silently leaves the lock out
         SigFieldSpec(
             SEAL_FIELD,
             field_mdp_spec=lock,
             doc_mdp_update_value=MDPPerm.NO_CHANGES,
-            **_placed(seal_),
+            **_placed(places.seal),
         ),
     )
 

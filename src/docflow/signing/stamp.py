@@ -24,6 +24,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
+from docflow.signing.archival import Archival, calibrate, ready_to_draw
 from docflow.signing.font import BOLD, DRAWING, ITALIC, REGULAR, Fonts, missing_characters, register
 from docflow.signing.inspection import inspect_pdf, require_signable
 from docflow.signing.plan import CAPTION_PT, QR_MM, Anchor, CodeItem, StampPlan, TextItem
@@ -79,17 +80,21 @@ def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) 
     require_signable(inspect_pdf(source))
     register(fonts)
     with _open(source) as pdf:
+        claim = ready_to_draw(pdf)
+        if "/DocChecksum" in pdf.trailer:  # LibreOffice's, of the bytes as it wrote them
+            del pdf.trailer["/DocChecksum"]
         _flatten(pdf)
         with DRAWING:
             overlays = _draw(pdf, plan)
         for number, data in overlays.items():
-            _lay_over(pdf, number, data)
+            _lay_over(pdf, number, data, claim)
         with target.open("wb") as output:  # by its name, pikepdf would write a file beside it
             pdf.save(
                 output,
                 deterministic_id=True,
                 object_stream_mode=pikepdf.ObjectStreamMode.disable,
-                min_version="1.7",
+                # PDF/A-1 is of PDF 1.4
+                min_version="1.4" if claim is not None and claim.part == 1 else "1.7",
             )
 
 
@@ -159,13 +164,15 @@ def _finished(canvas: Canvas, out: BytesIO) -> bytes:
     return out.getvalue()
 
 
-def _lay_over(pdf: pikepdf.Pdf, number: int, data: bytes) -> None:
+def _lay_over(pdf: pikepdf.Pdf, number: int, data: bytes, claim: Archival | None) -> None:
     """Put the drawing over the page, upright for the reader however the page is turned.
 
     pikepdf's own `add_overlay` would do, but names the drawing at random.
     """
     page = pdf.pages[number]
     with pikepdf.open(BytesIO(data)) as overlay:
+        if claim is not None and not claim.inks:
+            calibrate(overlay.pages[0].obj)
         drawing = pdf.copy_foreign(overlay.pages[0].as_form_xobject())
     name = pikepdf.Name(f"/DocflowStamp{number + 1}")
     page.add_resource(drawing, pikepdf.Name.XObject, name)
@@ -174,7 +181,8 @@ def _lay_over(pdf: pikepdf.Pdf, number: int, data: bytes) -> None:
         drawing, name, box, invert_transformations=True, allow_shrink=True, allow_expand=True
     )
     page.contents_add(b"q\n", prepend=True)  # whatever the page's content leaves set, ends with it
-    page.contents_add(b"\nQ\n" + placing)
+    # in a tagged file, what belongs to no paragraph of the author's is marked so
+    page.contents_add(b"\nQ\n/Artifact BMC\n" + placing + b"\nEMC\n")
 
 
 def _page_number(pdf: pikepdf.Pdf, page: int) -> int:

@@ -10,7 +10,8 @@ Properties:
 3. Nothing is delivered without number, every personal signature and seal: each way to the seal makes
    as many personal signatures as any other, since the first one's update makes room for all.
 4. At most `MOST_PERSONS` personal signatures are on one file, and nothing after the seal. What goes
-   on the page (number, date) exists by then, and goes there before the first signature.
+   on the page (number, date) exists by then, and goes there before the first signature; where later
+   ones are seen follows from the first (`later_places`).
 5. What was delivered never becomes editable again.
 6. In an outgoing workflow, a document that ends undelivered has its number voided.
 7. No one approves what they wrote: every `separate_from` leaves someone who could fire.
@@ -282,7 +283,9 @@ def _signing(graph: Graph, transition: TransitionDefinition, step: Step) -> Iter
             f"seals with {step.before.sign} of {graph.persons} personal signatures; every way to the "
             "seal has to make as many"
         )
-    if sign.as_ == "person" and sign.place and step.before.sign:
+    if sign.place is None:
+        return
+    if step.before.sign and set(sign.place.as_plain()) - {"signature"}:
         yield "places something on a page that is signed already"
-    elif sign.place and (sign.place.number or sign.place.date) and not step.signed.number:
+    elif (sign.place.number or sign.place.date) and not step.signed.number:
         yield "places a number or date on the page while the document may have no number"

@@ -9,6 +9,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,8 @@ from docflow.workflow.definition import (
     TransitionDefinition,
     WorkflowDefinition,
 )
-from docflow.workflow.graph import violations
+from docflow.workflow.graph import Graph, violations
+from docflow.workflow.later_places import disagreements
 from docflow.workflow.machine import CompiledWorkflow, Engine
 from docflow.workflow.resolve import Complaint, Parts, resolve
 from docflow.workflow.source import (
@@ -69,7 +71,7 @@ def load_source(data: bytes, name: str, *, prove: bool = True) -> CompiledWorkfl
     source = read_source(data, name)
     definition = _definition(source)
     if prove:
-        _fail(source, violations(definition))
+        _fail(source, chain(violations(definition), disagreements(Graph(definition))))
     return CompiledWorkflow(
         definition=definition,
         sha256=sha256_hex(data),

@@ -17,6 +17,7 @@ from transitions import EventData, Machine
 
 from docflow.workflow.definition import WorkflowDefinition
 from docflow.workflow.graph import Graph
+from docflow.workflow.later_places import Seen, later_places
 from docflow.workflow.rules import RULES, Case, Rule, Subject
 
 _Condition = str | Callable[..., bool | None]  # what `transitions` takes; ours are never text
@@ -80,6 +81,11 @@ class CompiledWorkflow:
     def persons(self) -> int:
         """Return how many personal signatures a file carries when it is sealed."""
         return Graph(self.definition).persons
+
+    @cached_property
+    def later_places(self) -> dict[str, Seen]:
+        """Return, by the transition of a first personal signature, where the later ones are seen."""
+        return later_places(Graph(self.definition))
 
     @cached_property
     def container(self) -> bool:

@@ -3,7 +3,8 @@
 Rules:
 1. A place is `standard`, a corner of the first page, or a page and a point in millimetres from
    that page's top-left corner to the top-left corner of what is placed.
-2. Only a personal signature places anything: once the page is signed, nothing may be added.
+2. Only the first personal signature places anything but itself: once the page is signed, nothing may
+   be added. Room for the later ones is made with it (`later_places`).
 """
 
 from dataclasses import dataclass
@@ -126,8 +127,8 @@ class SignPlace(Definition):
     qr: _CodePlace | None = Field(None, description="where the QR code for verification goes")
     signature: _SignaturePlace | None = Field(
         None,
-        description="where the personal signature is seen, with the seal to its left; left out, "
-        "both signatures are invisible",
+        description="where the personal signature is seen, the first with the seal to its left; left "
+        "out, it is invisible",
     )
 
     def as_plain(self) -> dict[str, str | dict[str, int | float]]:

@@ -80,6 +80,9 @@ class SignOut(Output):
     place: JsonObject = Field(
         description="Where number, date, QR code and signature go on the page."
     )
+    container: str | None = Field(
+        description="What the seal also makes of the whole release; null: the files alone."
+    )
 
 
 class TransitionShown(Output):
@@ -108,6 +111,7 @@ class TransitionShown(Output):
                 level=transition.sign.level,
                 fallback=transition.sign.fallback,
                 place=dict(place.as_plain()) if place is not None else {},
+                container=transition.sign.container,
             )
         return cls(
             trigger=trigger,
