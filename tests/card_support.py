@@ -88,7 +88,7 @@ def answer_session(instance: Instance, session_id: str, card: Card, login: str =
     """Have the card sign what a session gives, and answer it; return the id of the `embed` job."""
     studio, person = instance.services.studio, instance.actor(login)
     shown = card_sessions.show(studio, person, session_id)
-    given = {item.file_id: card.sign_digest(item.prepared.to_sign) for item in shown.files}
+    given = {item.file_id: card.sign_digest(item.offered.to_sign) for item in shown.files}
     card_sessions.answer(studio, person, session_id, given)
     return session_id.replace("card-", "embed-")
 

@@ -26,6 +26,13 @@ def container_office(
 ) -> Instance:
     """Return an instance with those workflows: `ALONE`, and `JOINT`, which two people sign."""
     copy_instance(prepared, folder / "var")
+    workflows = container_workflows(folder, level)
+    url = f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}"
+    return Instance(folder / "var", url, clock, workflows_dir=workflows, **settings)
+
+
+def container_workflows(folder: Path, level: str = "B-B") -> Path:
+    """Write those workflows beside the ones that ship; return their folder."""
     workflows = folder / "workflows"
     shutil.copytree(bundled("workflows"), workflows)
     for name in (ALONE, JOINT):
@@ -36,8 +43,7 @@ def container_office(
             text = text.replace(plain, "sign: {as: organisation, level: B-B, container: ASiC-E}")
         text = text.replace("level: B-B", f"level: {level}")
         (workflows / f"{name}.yaml").write_text(text, "utf-8")
-    url = f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}"
-    return Instance(folder / "var", url, clock, workflows_dir=workflows, **settings)
+    return workflows
 
 
 def pki_office(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Instance:

@@ -51,7 +51,7 @@ def enrolled(instance: Instance) -> Card:
 
 def answer(instance: Instance, studio: Any, session_id: str, card: Card) -> dict[str, str]:
     shown = card_sessions.show(studio, instance.actor(LEADER), session_id)
-    return {item.file_id: card.sign_digest(item.prepared.to_sign) for item in shown.files}
+    return {item.file_id: card.sign_digest(item.offered.to_sign) for item in shown.files}
 
 
 @pytest.mark.parametrize(("phase", "where", "nth", "persisted", "error"), _FAULTS)

@@ -1,7 +1,6 @@
 """A leader signs with a card of their own: a served office, `docflow sign-session`, a SoftHSM token."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -183,24 +182,31 @@ def _signed_late(service: Service, pki: LivePki, folder: Path) -> Path:
     enrol(administrator, leader, person["id"], card)
     document_id = service.approved()
     pki.break_("/tsa/", "away")
-    with ThreadPoolExecutor(1) as pool:
-        signing = pool.submit(
-            service.command,
-            "sign-session",
-            *arguments(service, f"--document={document_id}", "--yes"),
-        )
-        until(
-            lambda: leader.read(f"/v1/documents/{document_id}")["stage"] == "waiting",
-            "the document to wait for the authority",
-            60,
-        )
-        pending = leader.read(f"/v1/documents/{document_id}")["pending"]
-        assert "gave no usable time stamp" in pending["error"]
-        session = leader.read(f"/v1/signing-sessions/{pending['job_id']}")
-        assert (session["state"], session["error"]) == ("answered", pending["error"])
-        pki.mend("/tsa/")
-        ended = signing.result()
+    asked = arguments(service, f"--document={document_id}", "--yes", "--wait=3")
+    taken = service.command("sign-session", *asked)
+    assert taken.returncode == 0, taken.stderr + taken.stdout
+    assert "The service took the answer" in taken.stdout
+    assert "is not signed yet; the service goes on by itself" in taken.stdout
+    until(
+        lambda: leader.read(f"/v1/documents/{document_id}")["stage"] == "waiting",
+        "the document to wait for the authority",
+        60,
+    )
+    pending = leader.read(f"/v1/documents/{document_id}")["pending"]
+    assert "gave no usable time stamp" in pending["error"]
+    session = leader.read(f"/v1/signing-sessions/{pending['job_id']}")
+    assert (session["state"], session["error"]) == ("answered", pending["error"])
+    again = arguments(service, f"--session={session['id']}", "--yes", "--wait=0")
+    still = service.command("sign-session", *again)
+    assert still.returncode == 0, still.stderr + still.stdout
+    assert "answered before; nothing is signed again" in still.stdout
+    assert "gave no usable time stamp" in still.stdout
+    pki.mend("/tsa/")
+    ended = service.command(
+        "sign-session", *arguments(service, f"--session={session['id']}", "--wait=60")
+    )
     assert ended.returncode == 0, ended.stderr + ended.stdout
+    assert "Signed: " in ended.stdout
     assert leader.settled(document_id)["state"] == "signed"
     released = service.login(CLERK).carry(document_id, "release")
     assert released["state"] == "released"

@@ -14,9 +14,10 @@ from docflow.signing.ades import levels_reached
 from docflow.signing.embedding import add_evidence
 from docflow.signing.finishing import evidence_apart, finish_person
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.interrupted import Prepared, card_identity, prepare_person
+from docflow.signing.interrupted import Prepared, prepare_person
 from docflow.signing.levels import LEVELS, Level, for_person
 from docflow.signing.longterm import LongTerm
+from docflow.signing.offered import card_identity
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.pades import PersonSigned, Slot, seal, sign_person
 from docflow.signing.room import adds_evidence_only

@@ -6,7 +6,7 @@ It needs no instance here, only the service's address: the reference for whoever
 import base64
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,31 +49,65 @@ def sign_session(
     pin_file: _Pin = None,
     ca_file: _Ca = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="Seconds to watch what becomes of the answer.")
+    ] = 120.0,
 ) -> None:
-    """Sign a document with the key on your own card."""
-    from docflow.cli.card_client import card_certificate, sign_in, signatures
+    """Sign a document with the key on your own card.
+
+    Ends with 1 if nothing was signed, the answer was refused, or the service failed with it; with 0 once
+    the answer is taken, also if the service still works on it (--session looks again).
+    """
+    from docflow.cli.card_client import sign_in
 
     if (document is None) == (session is None):
         fail("Name a --document to be signed, or a --session to be answered; one of the two.")
     service = sign_in(server, login, _secret("password", password_file), ca_file)
-    if session is None:
-        session = service.ask(str(document), trigger, mandate)
-    offered = service.wait(str(session), ("ready",))
-    _show(offered)
-    if not yes and not _agreed():
-        service.call("DELETE", f"/v1/signing-sessions/{session}")
-        fail("Nothing was signed; the session was given up.")
-    card = _open(module, token, pin_file)
+    asked = session or service.ask(str(document), trigger, mandate)
+    offered = service.offered(asked)
+    if offered["state"] == "ready":
+        _show(offered)
+        if not yes and not _agreed():
+            service.call("DELETE", f"/v1/signing-sessions/{asked}")
+            fail("Nothing was signed; the session was given up.")
+        made = _signed(offered, _open(module, token, pin_file), key)
+        service.hand_over(asked, made)
+        CONSOLE.print(
+            f"The service took the answer; files signed by the card: {len(made)}.", markup=False
+        )
+    else:
+        CONSOLE.print("The session was answered before; nothing is signed again.", markup=False)
+    _tell(offered, service.followed(asked, wait))
+
+
+def _signed(offered: dict[str, Any], card: "SigningToken", key: str) -> dict[str, str]:
+    """Have the card sign what a session offers, and close it."""
+    from docflow.cli.card_client import card_certificate, signatures
+
     try:
-        made = signatures(
+        return signatures(
             offered, lambda name, data: card.sign(key, name, data), card_certificate(card, key)
         )
     finally:
         card.close()
-    service.call("PUT", f"/v1/signing-sessions/{session}/signature", json={"signatures": made})
-    service.wait(str(session), ("done",))
+
+
+def _tell(offered: dict[str, Any], seen: dict[str, Any] | None) -> None:
+    """Say what became of an answer that the service took."""
+    name = offered["document"]["symbol"] or offered["document"]["id"]
+    if seen is not None and seen["state"] == "done":
+        CONSOLE.print(f"Signed: {name}", markup=False)
+        return
+    if seen is not None and seen["state"] not in ("ready", "answered"):
+        fail(
+            f"{name} was not signed, the session is {seen['state']}: {seen['error'] or 'no reason told'}"
+        )
+    why = f" It waits: {seen['error']}" if seen is not None and seen["error"] else ""
     CONSOLE.print(
-        f"Signed: {offered['document']['symbol'] or offered['document']['id']}", markup=False
+        f"{name} is not signed yet; the service goes on by itself, and asks the card no more.{why}\n"
+        f"Look again with --session {offered['id']}.",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -132,17 +166,18 @@ def _open(module: Path, token: str, pin_file: Path | None) -> "SigningToken":
     return SigningToken(module, token, lambda: (pin, 0))
 
 
-def _show(session: dict[str, object]) -> None:
+def _show(session: dict[str, Any]) -> None:
     """Print what is about to be signed."""
-    document: dict[str, object] = session["document"]  # type: ignore[assignment]
-    listed: list[dict[str, str]] = session["files"]  # type: ignore[assignment]
+    document = session["document"]
     CONSOLE.print(
         f"{document['symbol'] or '(no number)'}  {document['subject'] or ''}", markup=False
     )
     if session["capacity"]:
         CONSOLE.print(f"  signing as: {session['capacity']}", markup=False)
-    for item in listed:
-        CONSOLE.print(f"  {item['role']}: {item['name'] or ''}", markup=False)
+    for item in session["files"]:
+        where = "inside" if item["format"] == "PAdES" else "beside it"
+        told = f"{item['media_type']}, {item['size']:,} bytes, signed {where}"
+        CONSOLE.print(f"  {item['role']}: {item['name'] or ''} ({told})", markup=False)
         CONSOLE.print(f"    SHA-256 {item['document_sha256']}", markup=False)
     CONSOLE.print(f"  the card must sign before {session['expires_at']}", markup=False)
 

@@ -15,7 +15,7 @@ from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
 from docflow.documents.placing import places
 from docflow.documents.sealed_rows import pending_place
-from docflow.documents.signer_choice import Chosen, choose
+from docflow.documents.signer_choice import Chosen, choose, require_signs
 from docflow.documents.tables import files
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import FieldProblem, InvalidInputError
@@ -91,7 +91,7 @@ def apply_effects(
                 made_here = sa.and_(files.c.form != "original", files.c.current)
                 uow.alter(files, row["id"], made_here, {"current": False})
             case Sign():
-                chosen = _signer(desk, uow, effect, facts.actor_id)
+                chosen = _signer(desk, uow, row, effect, facts.actor_id)
                 _require_openers(desk, uow, row, decision.trigger)
                 compiled = rows.pinned(desk, row).compiled
                 placed = places(compiled, row, effect, decision.trigger, place)
@@ -141,12 +141,15 @@ def _is_personal(effect: object) -> bool:
     return isinstance(effect, Sign) and effect.as_ == "person"
 
 
-def _signer(desk: Desk, uow: UnitOfWork, effect: Sign, person_id: str) -> Chosen:
+def _signer(desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str) -> Chosen:
     """Refuse now what the job could not sign later: nobody waits for a signature that cannot come."""
     if effect.as_ == "organisation":
         desk.signers.seal(uow.now)
         return Chosen("release")
-    return choose(uow, desk.signers, desk.policy, person_id)
+    chosen = choose(uow, desk.signers, desk.policy, person_id)
+    if chosen.certificate_id is not None:
+        require_signs(uow, desk.signers, row, chosen.certificate_id)
+    return chosen
 
 
 def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Rules:
 2. A certificate that was revoked or replaced signs nothing, whatever the policy. Where the policy
    demands it, only an enrolled one signs.
 3. Asked when the signature is requested, and again when it is made.
+4. What a card cannot sign is refused when the signature is requested.
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
+from cryptography import x509
 
-from docflow.db import UnitOfWork
+from docflow.db import Row, UnitOfWork
+from docflow.documents.tables import files
 from docflow.kernel.actor import Actor
-from docflow.kernel.errors import ConflictError, ForbiddenError
-from docflow.people.signer_certificates import signing_certificates
+from docflow.kernel.errors import ConfigurationError, ConflictError, ForbiddenError
+from docflow.people.signer_certificates import certificate_row, signing_certificates
 from docflow.people.tables import people
 from docflow.signing.identity import SignerIdentity
+from docflow.signing.offered import card_identity
 from docflow.signing.signers import Signers
 
 
@@ -47,6 +51,8 @@ class Chosen:
 
 SERVICE: Final = Chosen("sign")
 CARD_KIND: Final = "card"
+MOST_FILES: Final = 200
+"""How many files a card signs in one session."""
 
 
 def choose(uow: UnitOfWork, signers: Signers, policy: SigningPolicy, person_id: str) -> Chosen:
@@ -76,6 +82,46 @@ def card_certificate(connection: sa.Connection, person_id: str, now: datetime) -
         if valid and (row["device"], row["state"]) == ("card", "enrolled"):
             return str(row["id"])
     return None
+
+
+def require_signs(uow: UnitOfWork, signers: Signers, row: Row, card_id: str) -> None:
+    """Refuse now what a person's card could not sign later: nobody waits for a session in vain.
+
+    Args:
+        uow: the unit of work that asks for the signature.
+        signers: whose roots a card's certificate leads to.
+        row: the document.
+        card_id: id of the card's certificate.
+
+    Raises:
+        ConflictError: code `main-file-missing`, `session-too-large` or `card-unfit`.
+    """
+    counted = sa.select(sa.func.count()).select_from(files)
+    originals = sa.and_(files.c.form == "original", files.c.current)
+    number = uow.connection.execute(
+        counted.where(files.c.document_id == row["id"], originals)
+    ).scalar_one()
+    if not number:
+        raise ConflictError("The document has no file to sign.", code="main-file-missing")
+    if number > MOST_FILES:
+        raise ConflictError(
+            f"A card signs at most {MOST_FILES} files in one session, and the document has {number}.",
+            code="session-too-large",
+            rule="session-bounds",
+            satisfied_by="Return the document and put several annexes into one file, or let someone "
+            "sign whose certificate is in the signers file.",
+        )
+    card = certificate_row(uow.connection, card_id)
+    try:
+        chain = x509.load_pem_x509_certificates(card["pem"].encode())
+        card_identity("The card's certificate", chain, roots=signers.own_roots, now=uow.now)
+    except ConfigurationError as error:  # the office's roots changed since it was enrolled
+        raise ConflictError(
+            error.detail,
+            code="card-unfit",
+            rule="signer-enrolled",
+            satisfied_by="Have an administrator enrol a card that leads to the office's roots of now.",
+        ) from None
 
 
 def require_enrolled(

@@ -37,8 +37,8 @@ from docflow.people.signing_tables import person_certificates
 from docflow.people.tables import people
 from docflow.people.views import Page
 from docflow.people.vocabulary import Permission
-from docflow.signing.interrupted import card_identity
 from docflow.signing.keysigner import verifies
+from docflow.signing.offered import card_identity
 from docflow.signing.signers import Signers
 from docflow.signing.trust import sha256_of
 

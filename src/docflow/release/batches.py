@@ -40,6 +40,7 @@ from docflow.people import access
 from docflow.people.authenticate import Authenticator
 from docflow.people.records import fetch
 from docflow.people.tables import people
+from docflow.release import persons
 from docflow.release.signing_tables import signing_batch_items, signing_batches
 from docflow.release.studio import Studio
 
@@ -185,8 +186,7 @@ def _require_signature(studio: Studio, item: Row) -> None:
     """Refuse a transition that makes no personal signature; who may know of the document is not told."""
     with studio.desk.database.read() as connection:
         row = rows.read(connection, item["document_id"])
-    transition = rows.pinned(studio.desk, row).compiled.definition.transitions.get(item["trigger"])
-    if transition is not None and (transition.sign is None or transition.sign.as_ != "person"):
+    if not persons.signs(studio, row, item["trigger"]):
         raise InvalidInputError(
             "A batch fires only transitions that a person signs.", code="batch-not-signing"
         )

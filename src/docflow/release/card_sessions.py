@@ -3,7 +3,7 @@
 Rules:
 1. A session belongs to one person, one document at one version, one certificate and the digests of
    the very files; it expires, and it is answered once.
-2. A signature is verified under the enrolled certificate before anything is kept of it.
+2. Each file's signature is verified under the enrolled certificate before anything is kept of any.
 3. Nobody but the person learns that a session exists.
 """
 
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -29,12 +29,15 @@ from docflow.kernel.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from docflow.people import access
 from docflow.people.signer_certificates import certificate_row
-from docflow.release import cards
+from docflow.release import annexes, cards, persons
 from docflow.release import studio as work
+from docflow.release.certificate_uses import require_below
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
-from docflow.signing.interrupted import Prepared, algorithm_of, check_signature
+from docflow.signing.interrupted import Prepared
+from docflow.signing.offered import Offered, algorithm_of, check_signature
 
 _ID = re.compile(r"card-([0-9a-f-]{36})-([1-9][0-9]{0,8})")
 _SWEEP = 100
@@ -42,13 +45,27 @@ _SWEEP = 100
 
 @dataclass(frozen=True, slots=True)
 class ToSign:
-    """One file to be signed: its names, its digests, and what the card signs."""
+    """One file to be signed: what to show of it, and what the card signs.
+
+    Attributes:
+        file_id: of the original.
+        role: main or annex.
+        name: its name; empty where it lies sealed.
+        media_type: what it is.
+        sha256: of the file as it is signed: a PDF as stamped, or as others signed it; an annex as it came.
+        size: of the same.
+        form: the signature is inside a PDF (PAdES) or beside another file (CAdES).
+        offered: what the card signs.
+    """
 
     file_id: str
     role: str
     name: str
-    staged_sha256: str
-    prepared: Prepared
+    media_type: str
+    sha256: str
+    size: int
+    form: Literal["PAdES", "CAdES"]
+    offered: Offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +98,15 @@ def ask(
 ) -> Outcome:
     """Fire a transition that one's own card shall sign; the session has the id of the outcome's job.
 
+    What the card could not sign later is refused here.
+
     Raises:
-        ConflictError: code `no-card` if the person has no enrolled card.
+        ConflictError: code `no-card` if the person has no enrolled card, `key-use-exhausted` if it may
+            sign no more.
+        InvalidInputError: code `session-not-signing` if no person signs by this transition.
         DocflowError: whatever `documents.fire` refuses with.
     """
-    with studio.desk.database.read() as connection:
-        card = card_certificate(connection, actor.id, studio.desk.database.clock.now())
-    if card is None:
-        raise ConflictError(
-            "You have no enrolled card that is valid now.",
-            code="no-card",
-            rule="signer-enrolled",
-            satisfied_by="Have an administrator enrol your card's certificate and prove its key; "
-            "or fire the transition with POST …/transitions.",
-        )
+    _require_card(studio, actor, document_id, trigger)
     return fire(
         studio.desk,
         actor,
@@ -105,6 +117,32 @@ def ask(
         place=place,
         mandate=mandate,
     )
+
+
+def _require_card(studio: Studio, actor: Actor, document_id: str, trigger: str) -> None:
+    """Refuse what needs no card, or a card that can sign no more; `documents.fire` refuses the rest."""
+    with studio.desk.database.read() as connection:
+        card = card_certificate(connection, actor.id, studio.desk.database.clock.now())
+        if card is None:
+            raise ConflictError(
+                "You have no enrolled card that is valid now.",
+                code="no-card",
+                rule="signer-enrolled",
+                satisfied_by="Have an administrator enrol your card's certificate and prove its key; "
+                "or fire the transition with POST …/transitions.",
+            )
+        certificate = certificate_row(connection, card)
+        document = rows.read(connection, document_id)
+    rows.require(actor, access.Permission.DOCUMENT_FIRE, document)
+    if not persons.signs(studio, document, trigger):
+        raise InvalidInputError(
+            f"No person signs by the transition {trigger!r}; there is nothing for a card to do.",
+            code="session-not-signing",
+            rule="personal-signature",
+            satisfied_by="Fire it with POST …/transitions, or name the transition that signs.",
+            fields=[FieldProblem("/trigger", "a transition that a person signs")],
+        )
+    require_below(studio.desk.database, certificate["sha256"], studio.most_signatures)
 
 
 def show(studio: Studio, actor: Actor, session_id: str) -> Shown:
@@ -127,17 +165,7 @@ def show(studio: Studio, actor: Actor, session_id: str) -> Shown:
         if session["person_id"] != actor.id:
             raise _no_session()
         certificate = certificate_row(connection, session["certificate_id"])
-    staged = {row["file_id"]: row["sha256"] for row in work.done(studio, session_id, "staged")}
-    files = tuple(
-        ToSign(
-            row["file_id"],
-            row["role"],
-            row["name"],
-            staged[row["file_id"]],
-            Prepared.from_json(row["evidence"]),
-        )
-        for row in work.done(studio, session_id, "prepared")
-    )
+    files = _to_sign(studio, session_id)
     pending = document["pending"] or {}
     error = pending.get("error") if pending.get("job_id") == session_id else None
     state = session["state"]
@@ -145,6 +173,21 @@ def show(studio: Studio, actor: Actor, session_id: str) -> Shown:
         state = "expired"
     algorithm = algorithm_of(certificate["pem"])
     return Shown(session_id, state, document, files, certificate, session, error, algorithm)
+
+
+def _to_sign(studio: Studio, session_id: str) -> tuple[ToSign, ...]:
+    staged = {row["file_id"]: row for row in work.done(studio, session_id, "staged")}
+    found = []
+    for row in work.done(studio, session_id, "prepared"):
+        before, kept = staged[row["file_id"]], row["evidence"]
+        told = (row["file_id"], row["role"], row["name"], row["media_type"])
+        if annexes.is_pdf(row):
+            prepared = Prepared.from_json(kept)
+            found.append(ToSign(*told, before["sha256"], before["size"], "PAdES", prepared))
+        else:
+            offered = Offered.from_json(kept)
+            found.append(ToSign(*told, offered.sha256, kept["size"], "CAdES", offered))
+    return tuple(found)
 
 
 def _not_yet(actor: Actor, session_id: str, document: Row) -> Shown:
@@ -180,7 +223,7 @@ def answer(studio: Studio, actor: Actor, session_id: str, signatures: Mapping[st
         raise _ended(shown.state)
     identity, _ = cards.card_of(studio, shown.row["certificate_id"], person_id=actor.id)
     for item in shown.files:
-        check_signature(identity, item.prepared, given[item.file_id])
+        check_signature(identity, item.offered, given[item.file_id])
     with studio.desk.database.unit_of_work(actor) as uow:
         row = rows.lock(uow, shown.document["id"])
         session = cards.session_row(uow.connection, session_id)

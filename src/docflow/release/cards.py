@@ -1,13 +1,14 @@
 """The `card` and `embed` jobs: a personal signature whose key is on the person's own card.
 
 `card`: `staged` puts number, date and code on the page, as for every personal signature; `prepared`
-leaves room for the signature and its time stamp, and opens the session from which the card takes what it
-signs. Then the document waits for the person. `embed`, asked for by the person's answer
-(`card_sessions.answer`): `signed` puts the card's signature into that room, at the level that the
-transition asks for, and checks it strictly; `complete` fires the transition with the signed files as
-evidence, exactly as the `sign` job does.
+leaves room for the signature and its time stamp in each PDF, tells what is signed beside each other
+annex, and opens the session from which the card takes what it signs. Then the document waits for the
+person. `embed`, asked for by the person's answer (`card_sessions.answer`): `signed` puts the card's
+signatures into that room and beside those annexes, at the level that the transition asks for, and checks
+them strictly; `complete` fires the transition with the signed files as evidence, as the `sign` job does.
 
 Rules:
+- All files are signed or none: a step is recorded for all of them in one transaction.
 - Both work under the id of the firing that asked for the signature, which is also the session's.
 - A card is asked once. What its level needs may be away afterwards for as long as any job may wait: an
   answered session does not expire.
@@ -31,14 +32,15 @@ from docflow.people.signer_certificates import certificate_row
 from docflow.release import annexes, persons, sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
-from docflow.release.levels import at_level, evidence_of, no_earlier
+from docflow.release.levels import at_level, evidence_of, newest_stamp, no_earlier
 from docflow.release.looking import looks_of
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
 from docflow.signing.finishing import evidence_apart, finish_person
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.interrupted import Prepared, card_identity, prepare_person
+from docflow.signing.interrupted import Prepared, prepare_person
 from docflow.signing.levels import Level
+from docflow.signing.offered import card_identity
 from docflow.signing.strict import validate_person_signed
 
 KIND = "card"
@@ -96,7 +98,6 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     signer = work.person(studio, job.payload["requested_by"])
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
-        _require_pdf(source)
         slot = persons.slot_of(studio, document_id, source)
         looks = looks_of(studio, job, source, signer, now, slot)
         prepared = prepare_person(
@@ -105,43 +106,45 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
         )  # fmt: skip
         return prepared.to_json() | {"persons": persons.earlier(source)}
 
+    def offer(source: Row) -> dict[str, Any]:
+        persons.slot_of(studio, document_id, source)
+        offered = annexes.offer(studio, source, identity, now=now)
+        return offered | {"persons": persons.earlier(source)}
+
     staged = work.done(studio, job.job_id, "staged")
-    made = work.each(studio, document_id, "prepared", staged, make, file_id="file_id")
+    pdfs = [source for source in staged if annexes.is_pdf(source)]
+    made = work.each(studio, document_id, "prepared", pdfs, make, file_id="file_id")
+    others = [(source, offer(source)) for source in staged if not annexes.is_pdf(source)]
 
-    def open_session(uow: UnitOfWork) -> None:
-        uow.put(
-            signing_sessions,
-            {
-                "id": job.job_id,
-                "document_id": document_id,
-                "document_version": int(job.job_id.rsplit("-", 1)[1]),
-                "person_id": job.payload["requested_by"],
-                "certificate_id": row["id"],
-                "state": "ready",
-                "signing_time": now,
-                "created_at": uow.now,
-                "expires_at": uow.now + timedelta(minutes=studio.session_minutes),
-            },
-        )
-
-    recorded = work.record(studio, document_id, job.job_id, "prepared", made, also=open_session)
+    recorded = work.record(
+        studio, document_id, job.job_id, "prepared", made, as_stored=others,
+        also=partial(_open_session, studio, job, document_id, row["id"], now),
+    )  # fmt: skip
     return len(recorded)
 
 
-def _require_pdf(source: Row) -> None:
-    """Refuse to sign on a card what is no PDF: the session shows and takes signatures of PDFs alone.
-
-    Raises:
-        ConflictError: code `card-annex`.
-    """
-    if not annexes.is_pdf(source):
-        raise ConflictError(
-            "The document has an annex that is no PDF, and a card signs PDFs only.",
-            code="card-annex",
-            rule="pdf-required",
-            satisfied_by="Return the document and give the annex as PDF, or let someone sign whose "
-            "certificate is in the signers file.",
-        )
+def _open_session(
+    studio: Studio,
+    job: JobRun,
+    document_id: str,
+    certificate_id: str,
+    signing_time: datetime,
+    uow: UnitOfWork,
+) -> None:
+    uow.put(
+        signing_sessions,
+        {
+            "id": job.job_id,
+            "document_id": document_id,
+            "document_version": int(job.job_id.rsplit("-", 1)[1]),
+            "person_id": job.payload["requested_by"],
+            "certificate_id": certificate_id,
+            "state": "ready",
+            "signing_time": signing_time,
+            "created_at": uow.now,
+            "expires_at": uow.now + timedelta(minutes=studio.session_minutes),
+        },
+    )
 
 
 def _token_digits(studio: Studio, job: JobRun, now: datetime) -> int:
@@ -192,25 +195,27 @@ def _finish(
 ) -> dict[str, Any]:
     """Write one file with the card's signature at a level, and judge it; return what is kept of it."""
     longterm = studio.desk.levels.longterm
+    given = base64.b64decode(session["signatures"][source["file_id"]])
+    if not annexes.is_pdf(source):
+        return annexes.finish(studio, source, path, target, identity, given, now=now, level=level)
     signed = finish_person(
         path,
         target,
         identity,
         Prepared.from_json(source["evidence"]),
-        base64.b64decode(session["signatures"][source["file_id"]]),
+        given,
         signed_at=session["signing_time"],
         now=now,
         level=level,
         longterm=longterm,
     )
     before, evidence = persons.earlier(source), evidence_of(signed)
-    stamps = [one["stamped_at"] for one in (*before, evidence) if one.get("stamped_at")]
     apart = evidence_apart(level)
     validate_person_signed(
         target,
         studio.signers.own_roots,
         person=identity.certificate,
-        now=no_earlier(now, max(stamps, default=None)),
+        now=no_earlier(now, newest_stamp((*before, evidence))),
         level=level,
         evidence_apart=apart,
         timestamp_roots=longterm.timestamp_roots,

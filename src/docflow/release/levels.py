@@ -7,7 +7,7 @@ Rules:
   and history say which level was asked for and why it was not made.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,11 @@ def evidence_of(made: PersonSigned | Sealed | Embedded) -> dict[str, Any]:
             "stamp_algorithms": made.stamp.algorithms,
         }
     return evidence
+
+
+def newest_stamp(signatures: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the newest time stamp of what is kept of signatures, None without any."""
+    return max((one["stamped_at"] for one in signatures if one.get("stamped_at")), default=None)
 
 
 def no_earlier(now: datetime, stamped_at: str | None) -> datetime:

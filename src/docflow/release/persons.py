@@ -97,6 +97,13 @@ def how_many(studio: Studio, document_id: str) -> int:
     return rows.pinned(studio.desk, row).compiled.persons
 
 
+def signs(studio: Studio, document: Row, trigger: str) -> bool:
+    """Tell whether a person signs by a transition; also True of one that there is not."""
+    known = rows.pinned(studio.desk, document).compiled.definition.transitions
+    transition = known.get(trigger)
+    return transition is None or (transition.sign is not None and transition.sign.as_ == "person")
+
+
 def require_all(persons: Sequence[Signature], of: int) -> None:
     """Refuse to seal what not every person of the workflow has signed.
 

@@ -93,8 +93,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         slot, before = persons.slot_of(studio, document_id, source), persons.earlier(source)
         if not annexes.is_pdf(source):
-            told = annexes.sign(studio, source, path, target, identity, now=now, level=level)
-            return told | {"persons": before}
+            return annexes.sign(studio, source, path, target, identity, now=now, level=level)
         signed = sign_person(
             path,
             target,

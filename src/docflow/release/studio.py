@@ -92,12 +92,22 @@ def record(
     step: str,
     made: Sequence[Made],
     *,
+    as_stored: Sequence[tuple[Row, dict[str, Any]]] = (),
     also: Callable[[UnitOfWork], None] | None = None,
 ) -> list[Row]:
-    """Store what a step made and record it; return the records. `also` writes in the same transaction.
+    """Store what a step made and record it; return the records.
 
     The bytes are durable before the record is. If another run of the same step was first, its
     records count and these bytes are left to the sweeper.
+
+    Args:
+        studio: the room's tools.
+        document_id: whose files they are.
+        job_id: the job.
+        step: its step.
+        made: what it made of files.
+        as_stored: files that it took as they are stored already, with what is known of each.
+        also: writes more in the same transaction.
 
     Raises:
         ConflictError: if the document no longer waits for this job (code `job-superseded`).
@@ -113,6 +123,7 @@ def record(
             _step_row(studio, uow, document_id, job_id, step, item, key)
             for item, key in zip(made, keys, strict=True)
         ]
+        new += [_same_row(uow, document_id, job_id, step, *item) for item in as_stored]
         uow.put(signature_steps, *new)
         put_uses(uow, step, new)
         if also is not None:
@@ -121,15 +132,15 @@ def record(
             documents,
             row,
             {"stage": step},
-            Draft(f"document.{step}", {"job": job_id, "files": [_told(item) for item in made]}),
+            Draft(f"document.{step}", {"job": job_id, "files": [_told(item) for item in new]}),
         )
         return _recorded(uow.connection, job_id, step)
 
 
-def _told(made: Made) -> dict[str, Any]:
-    """Return what history says of a file that a step made."""
-    told = {"origin": made.file_id, "sha256": made.staged.sha256, "size": made.staged.size}
-    known = {name: made.evidence.get(name) for name in _TOLD}
+def _told(row: Row) -> dict[str, Any]:
+    """Return what history says of a file that a step made, or took as it is."""
+    told = {"origin": row["file_id"], "sha256": row["sha256"], "size": row["size"]}
+    known = {name: row["evidence"].get(name) for name in _TOLD}
     return told | {name: value for name, value in known.items() if value is not None}
 
 
@@ -146,21 +157,8 @@ def record_evidence(
         if _recorded(uow.connection, job_id, step):
             return
         require_waiting(row, job_id)
-        kept = ("file_id", "storage_key", "data_key_id", "sha256", "size")
-        uow.put(
-            signature_steps,
-            *(
-                {
-                    **{name: source[name] for name in kept},
-                    "job_id": job_id,
-                    "step": step,
-                    "document_id": document_id,
-                    "evidence": evidence,
-                    "at": uow.now,
-                }
-                for source, evidence in judged
-            ),
-        )
+        new = [_same_row(uow, document_id, job_id, step, *item) for item in judged]
+        uow.put(signature_steps, *new)
         uow.change(
             documents,
             row,
@@ -170,6 +168,25 @@ def record_evidence(
                 {"job": job_id, "files": [source["sha256"] for source, _ in judged]},
             ),
         )
+
+
+def _same_row(
+    uow: UnitOfWork,
+    document_id: str,
+    job_id: str,
+    step: str,
+    source: Row,
+    evidence: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the record of a file that a step took as it is stored."""
+    same = ("file_id", "storage_key", "data_key_id", "sha256", "size")
+    return {name: source[name] for name in same} | {
+        "job_id": job_id,
+        "step": step,
+        "document_id": document_id,
+        "evidence": evidence,
+        "at": uow.now,
+    }
 
 
 def _step_row(

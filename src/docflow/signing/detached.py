@@ -14,7 +14,7 @@ import base64
 import hashlib
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,6 +83,17 @@ def sign_detached(
     """
     with source.open("rb") as file:
         signature, bench = _signature(file, identity, now, level, longterm)
+    return write_signature(target, signature, beside, level, bench)
+
+
+def write_signature(
+    target: Path, signature: bytes, beside: Path | None, level: Level, bench: Bench | None
+) -> Embedded:
+    """Write a signature to `target`, with those of the signature file `beside` if there is one.
+
+    Raises:
+        IntegrityError: code `signature-not-valid` if `beside` is no signature file.
+    """
     if beside is not None:
         signature = _joined(beside.read_bytes(), signature)
     with target.open("w+b") as output:
@@ -131,15 +142,28 @@ def _signature(
     longterm: LongTerm | None,
 ) -> tuple[bytes, Bench | None]:
     """Return the signature and what time-stamped it, if something did."""
+    return stamped(lambda stamper: _cms(content, identity, now, stamper), now, level, longterm)
+
+
+def stamped(
+    make: Callable[[Timestamper | None], bytes],
+    now: datetime,
+    level: Level,
+    longterm: LongTerm | None,
+) -> tuple[bytes, Bench | None]:
+    """Return the signature that `make` makes, and what time-stamped it, if something did.
+
+    Raises:
+        ValueError: if the level is above B-T, or needs time-stamp authorities that are not given.
+        OutsideUnavailableError: code `tsa-unavailable`.
+    """
     if level not in {"B-B", "B-T"}:
         raise ValueError(f"a file that is no PDF is signed at B-B or B-T, not {level}")
     if level == "B-B":
-        return _cms(content, identity, now, None), None
+        return make(None), None
     if longterm is None:
         raise ValueError("a signature at B-T needs time-stamp authorities")
-    return longterm.work(
-        level, now, lambda bench: (_cms(content, identity, now, bench.timestamper), bench)
-    )
+    return longterm.work(level, now, lambda bench: (make(bench.timestamper), bench))
 
 
 def _cms(

@@ -32,9 +32,10 @@ from docflow.signing.embedding import (
     made_at,
 )
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.interrupted import CardSigner, Prepared, check_signature
+from docflow.signing.interrupted import Prepared
 from docflow.signing.levels import Level, reaches
 from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.offered import CardSigner, handed
 from docflow.signing.outside.timestamps import TimestampTooLarge
 from docflow.signing.pades import PersonSigned
 from docflow.signing.update import update_of
@@ -79,8 +80,7 @@ def finish_person(
     """
     if level == "B-LTA":
         raise ValueError("the archive time stamp comes after the seal, not before it")
-    check_signature(identity, prepared, signature)
-    signer = CardSigner(identity.signer.public_key, identity.certificate, identity.chain, signature)
+    signer = handed(identity, prepared, signature)
     finish = partial(_finish, source, target, signer, prepared, level)
     if level == "B-B":
         made = finish(None)

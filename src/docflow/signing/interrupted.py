@@ -1,50 +1,33 @@
-"""A personal signature in two steps, for a key that is somewhere else: on the person's own card.
+"""A PDF's personal signature in two steps, for a key that is somewhere else: on the person's own card.
 
 1. `prepare_person` writes the file as it will be signed, with room for the signature, and tells what
    the card has to sign: the DER of the signed attributes.
-2. `check_signature` judges the signature that came back, and `finishing.finish_person` puts it into that
-   very room.
+2. `offered.check_signature` judges the signature that came back, and `finishing.finish_person` puts it
+   into that very room.
 
 Rules:
 - The room for a time stamp is made before anyone knows who will give it: it fits every authority.
-- What goes between the steps are plain values (`Prepared.to_json`), never a pickle.
-- A signature that does not verify under the certificate is refused and embedded nowhere.
 - Both steps only open the paths that they are given.
 
 Source: RFC 5652, 5.4 (what is signed); ETSI EN 319 142-1.
 """
 
-import base64
-import binascii
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from asn1crypto import cms
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.signers import PdfSigner
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
-from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
-from docflow.kernel.errors import IntegrityError, InvalidInputError
+from docflow.kernel.errors import InvalidInputError
 from docflow.signing.appearance import Looks
-from docflow.signing.blocking import blocking
 from docflow.signing.embedding import CHUNK_BYTES, digest_of
-from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.keysigner import (
-    CURVE_DIGESTS,
-    PSS_SALT_BYTES,
-    IdentitySigner,
-    VerifyingKey,
-    signature_bytes,
-    verifies,
-)
+from docflow.signing.keysigner import IdentitySigner
+from docflow.signing.offered import Offered, attributes_of
 from docflow.signing.pades import (
     ONLY,
     Slot,
@@ -52,124 +35,33 @@ from docflow.signing.pades import (
     person_metadata,
     person_style,
 )
-from docflow.signing.trust import TrustRoots
 from docflow.signing.update import Update, update_of
 
 
-class CardSigner(IdentitySigner):
-    """Stands for a key that is not here: it gives the one signature that was handed to it, if any."""
-
-    def __init__(
-        self,
-        public_key: VerifyingKey,
-        certificate: x509.Certificate,
-        chain: Sequence[x509.Certificate],
-        signature: bytes | None = None,
-    ) -> None:
-        """Hold `signature`, checked by the caller."""
-        super().__init__(public_key, certificate, chain)
-        self._signature = signature
-
-    def sign_bytes(self, data: bytes) -> bytes:
-        """Return the signature that was handed over.
-
-        Raises:
-            TypeError: if there is none: the key is on a card.
-        """
-        if self._signature is None:
-            raise TypeError("the key of this identity is on its owner's card")
-        if not verifies(self.public_key, self.digest_name, self._signature, data):
-            raise IntegrityError("the card's signature is over something else")
-        return self._signature
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Offered):
     """A file with room for a signature, and what the card has to sign.
 
     Attributes:
-        document_digest: digest over the file without the room.
         start: offset of the room's first byte, the `<`.
         end: offset after the room's last byte, the `>`.
-        attributes: DER of the signed attributes: what the card signs (it is told their digest).
-        digest_name: sha256, sha384 or sha512.
-        sha256: of the prepared file.
     """
 
-    document_digest: bytes
     start: int
     end: int
-    attributes: bytes
-    digest_name: str
-    sha256: str
-
-    @property
-    def to_sign(self) -> bytes:
-        """The digest of the signed attributes."""
-        return hashlib.new(self.digest_name, self.attributes).digest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for a database or a job."""
-        return {
-            "document_digest": self.document_digest.hex(),
-            "start": self.start,
-            "end": self.end,
-            "attributes": base64.b64encode(self.attributes).decode(),
-            "digest_name": self.digest_name,
-            "sha256": self.sha256,
-        }
+        """See `Offered.to_json`."""
+        return {**Offered.to_json(self), "start": self.start, "end": self.end}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Prepared":
-        """Read what `to_json` wrote.
-
-        Raises:
-            IntegrityError: if it is something else.
-        """
-        try:
-            return cls(
-                bytes.fromhex(value["document_digest"]),
-                int(value["start"]),
-                int(value["end"]),
-                base64.b64decode(value["attributes"], validate=True),
-                str(value["digest_name"]),
-                str(value["sha256"]),
-            )
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise IntegrityError("what was kept of a prepared file cannot be read") from error
-
-
-def card_identity(
-    holder: str,
-    certificates: Sequence[x509.Certificate],
-    *,
-    roots: TrustRoots,
-    now: datetime,
-    expect: Kind = "person",
-) -> SignerIdentity:
-    """Return the identity of a card from its certificate and the authorities above it.
-
-    Raises:
-        ConfigurationError: code `signer-identity`, naming the holder and what would be right.
-    """
-    leaf, *chain = certificates
-    return SignerIdentity.checked(
-        holder,
-        leaf,
-        chain,
-        lambda public, links: CardSigner(public, leaf, links),
-        roots=roots,
-        now=now,
-        expect=expect,
-    )
-
-
-def algorithm_of(pem: str) -> tuple[str, str, int | None]:
-    """Return how the key of a certificate signs here: name, hash, and bytes of salt for RSA."""
-    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return "ECDSA", CURVE_DIGESTS[key.curve.name], None
-    return "RSASSA-PSS", "sha256", PSS_SALT_BYTES
+    def fields_in(cls, value: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Offered.fields_in`."""
+        return {
+            **Offered.fields_in(value),
+            "start": int(value["start"]),
+            "end": int(value["end"]),
+        }
 
 
 def prepare_person(
@@ -210,26 +102,13 @@ def prepare_person(
                 code="pdf-broken",
             ) from error
         return Prepared(
-            digest.document_digest,
-            digest.reserved_region_start,
-            digest.reserved_region_end,
-            _attributes(signer, digest.document_digest),
-            signer.digest_name,
-            digest_of(output)[0],
+            document_digest=digest.document_digest,
+            start=digest.reserved_region_start,
+            end=digest.reserved_region_end,
+            attributes=attributes_of(signer, digest.document_digest, None),
+            digest_name=signer.digest_name,
+            sha256=digest_of(output)[0],
         )
-
-
-def _attributes(signer: IdentitySigner, document_digest: bytes) -> bytes:
-    """Return the DER of the attributes that a signature over the digest signs."""
-    attributes: cms.CMSAttributes = blocking(
-        signer.signed_attrs(
-            document_digest,
-            signer.digest_name,
-            attr_settings=PdfCMSSignedAttributes(),
-            use_pades=True,
-        )
-    )
-    return bytes(attributes.dump())
 
 
 def _with_room(
@@ -246,23 +125,3 @@ def _with_room(
     document = session.prepare_tbs_document(validation_info=None, bytes_reserved=reserved)
     digest, _ = document.digest_tbs_document(output=output, chunk_size=CHUNK_BYTES)
     return digest
-
-
-def check_signature(identity: SignerIdentity, prepared: Prepared, signature: bytes) -> None:
-    """Refuse a signature over the prepared file that is not by the identity's key.
-
-    Raises:
-        InvalidInputError: code `signature-refused`.
-    """
-    signer = identity.signer
-    if len(signature) <= signature_bytes(signer.public_key) and verifies(
-        signer.public_key, signer.digest_name, signature, prepared.attributes
-    ):
-        return
-    raise InvalidInputError(
-        f"The signature does not verify under the certificate of {identity.name}.",
-        code="signature-refused",
-        rule="signature-verifies",
-        satisfied_by="Sign the digest that the session gives, with the key of the certificate it names "
-        "and the algorithm it names.",
-    )

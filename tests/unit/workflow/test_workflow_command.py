@@ -42,9 +42,7 @@ class TestCheck:
     def test_an_offending_path_is_printed(self, tmp_path: Path) -> None:
         path = tmp_path / "unsealed.yaml"
         text = (FOLDER / "outgoing.yaml").read_text(encoding="utf-8")
-        path.write_text(
-            text.replace("    sign: {as: organisation}\n", ""), encoding="utf-8"
-        )
+        path.write_text(text.replace("    sign: {as: organisation}\n", ""), encoding="utf-8")
         result = RUN.invoke(app, ["check", str(path)])
         assert result.exit_code == 1
         assert (

@@ -11,6 +11,7 @@ from docflow.api.answers import in_thread, json_answer
 from docflow.api.context import Caller, CallerDep, IfMatch, etag, required_version
 from docflow.api.schemas.common import Base64, Input, Name, Output
 from docflow.api.schemas.documents import TransitionIn
+from docflow.documents.signer_choice import MOST_FILES
 from docflow.release import card_sessions
 from docflow.release.card_sessions import Shown, ToSign
 
@@ -33,23 +34,36 @@ class FileToSignOut(Output):
     file_id: str
     role: Literal["main", "annex"]
     name: str | None = Field(description="Null where it lies sealed.")
-    document_sha256: str = Field(description="Of the file as stamped, before any signature.")
-    document_digest: str = Field(description="Hexadecimal; what the signed attributes vouch for.")
+    media_type: str
+    size: int = Field(description="Bytes of the file that `document_sha256` is of.")
+    format: Literal["PAdES", "CAdES"] = Field(
+        description="The signature goes into the PDF, or beside an annex that is none."
+    )
+    document_sha256: str = Field(
+        description="Of a PDF as it is before this signature; of any other annex as it came."
+    )
+    document_digest: str = Field(
+        description="Hexadecimal; what the signed attributes vouch for. Of an annex that is no PDF, its "
+        "digest by the algorithm's hash."
+    )
     attributes: str = Field(description="Base64 of the DER of the signed attributes.")
     digest: str = Field(description="Base64 of the attributes' digest: what the card signs.")
 
     @classmethod
     def of(cls, item: ToSign) -> "FileToSignOut":
         """Build from the release room's answer."""
-        prepared = item.prepared
+        offered = item.offered
         return cls(
             file_id=item.file_id,
             role="main" if item.role == "main" else "annex",
             name=item.name or None,
-            document_sha256=item.staged_sha256,
-            document_digest=prepared.document_digest.hex(),
-            attributes=base64.b64encode(prepared.attributes).decode(),
-            digest=base64.b64encode(prepared.to_sign).decode(),
+            media_type=item.media_type,
+            size=item.size,
+            format=item.form,
+            document_sha256=item.sha256,
+            document_digest=offered.document_digest.hex(),
+            attributes=base64.b64encode(offered.attributes).decode(),
+            digest=base64.b64encode(offered.to_sign).decode(),
         )
 
 
@@ -119,7 +133,7 @@ class SigningSessionOut(Output):
 class SignaturesIn(Input):
     """What the card signed."""
 
-    signatures: Annotated[dict[Name, Base64], Field(min_length=1, max_length=200)] = Field(
+    signatures: Annotated[dict[Name, Base64], Field(min_length=1, max_length=MOST_FILES)] = Field(
         description="File id → base64 of its signature: DER for ECDSA, the plain bytes for RSASSA-PSS."
     )
 
@@ -145,7 +159,10 @@ def _answer(shown: Shown, status: int = 200) -> Response:
 async def post_session(
     document_id: Name, wanted: TransitionIn, caller: CallerDep, if_match: IfMatch = None
 ) -> Response:
-    """Fire a transition that signs, with the caller's own card; a job prepares what the card signs."""
+    """Fire a transition that signs, with the caller's own card; a job prepares what the card signs.
+
+    What a card cannot sign is refused now, not by the job.
+    """
     return await in_thread(caller.threads, _ask, caller, document_id, wanted, if_match)
 
 
