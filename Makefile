@@ -141,4 +141,4 @@ $(DEV): $(RUNTIME) $(LOCKS)/dev.txt
 .PHONY: debian-tools
 debian-tools:
 	@.ci/debian pdfsig:poppler-utils qpdf:qpdf zbarimg:zbar-tools openssl:openssl softhsm2-util:softhsm2 \
-		soffice:libreoffice-writer-nogui
+		soffice:libreoffice-writer-nogui xmlsec1:xmlsec1
