@@ -5,7 +5,6 @@ or by xmlsec1.
 """
 
 import base64
-import copy
 import hashlib
 import shutil
 import subprocess
@@ -257,9 +256,7 @@ def serialised(root: etree._Element) -> bytes:
 
 def canonical(element: etree._Element, method: str | None) -> bytes:
     """Return an element's canonical bytes, with the namespaces that it stands in."""
-    alone = copy.copy(element)
-    alone.tail = None
-    alone = etree.fromstring(etree.tostring(alone))
+    alone = etree.fromstring(etree.tostring(element, with_tail=False))
     return bytes(etree.tostring(alone, method="c14n", exclusive=method == EXCLUSIVE))
 
 
