@@ -314,7 +314,9 @@ class Xmlsec:
             opened.extractall(place)
         return place
 
-    def _run(self, place: Path, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def _run(
+        self, place: Path, command: str, *arguments: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             ["xmlsec1", command, "--id-attr:Id", f"{XADES}:SignedProperties", *arguments],
             cwd=place,
