@@ -95,11 +95,11 @@ def judge(
     """Judge one signature, with the files of the container that it names."""
     told: dict[str, Any] = {"format": "XAdES"}
     try:
-        parts = _parts(signature)
-        files = _files(parts.outline.references)
+        outline = xmldsig.outline(signature)
+        told["covers"] = tuple(one.name for one in _files(outline.references))
+        parts = _parts(signature, outline)
         told |= {
-            "covers": tuple(one.name for one in files),
-            "attributes_sha256": parts.outline.signed_info_sha256,
+            "attributes_sha256": outline.signed_info_sha256,
             "padding_is_empty": True,  # XML has no room to hide in that was not looked over
             **judgement.describe_certificate(parts.certificate),
             **_algorithm(parts, terms, None),
@@ -120,8 +120,7 @@ def judge(
         return judgement.unjudged(name, error, told)
 
 
-def _parts(signature: etree._Element) -> _Parts:
-    outline = xmldsig.outline(signature)
+def _parts(signature: etree._Element, outline: Outline) -> _Parts:
     found = signature.findall(f"{DS}Object/{_XADES}QualifyingProperties")
     if len(found) != 1:
         raise xmldsig.refused(
