@@ -144,6 +144,6 @@ debian-tools:
 		soffice:libreoffice-writer-nogui \
 		/usr/lib/libreoffice/program/libsclo.so:libreoffice-calc-nogui \
 		/usr/lib/libreoffice/program/libsdlo.so:libreoffice-impress-nogui \
-		bwrap:bubblewrap java:default-jre-headless \
+		bwrap:bubblewrap java:default-jre-headless xmlsec1:xmlsec1 \
 		/usr/share/java/preflight.jar:libpdfbox2-java /usr/share/java/jaxb-api.jar:libjaxb-api-java \
 		/usr/share/java/javax.activation.jar:libactivation-java

@@ -187,6 +187,16 @@ class Settings(BaseSettings):
         description="Folder of further trust anchors: PEM certificates (.pem, .crt) and trusted lists "
         "(.xml, ETSI TS 119 612).",
     )
+    trust_list_signers: Path | None = Field(
+        default=None,
+        description="PEM file with the certificates of scheme operators; a trusted list must be signed "
+        "by one of them.",
+    )
+    trust_lists_unsigned: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="What becomes of a trusted list that none of these operators signed; `accept` means "
+        "that whoever puts it there vouches for it.",
+    )
     algorithms_file: Path | None = Field(
         default=None,
         description="Dated policy on algorithms (YAML); default: the one that ships.",

@@ -247,9 +247,11 @@ class TestContainers:
         )
         assert verdict(judge(made)) == ("INDETERMINATE", "SIGNED_DATA_NOT_FOUND")
 
-    def test_a_signature_in_xml_is_not_hidden(self, judge: Judge, maker: Maker) -> None:
+    def test_a_signature_in_xml_that_is_none_is_not_hidden(
+        self, judge: Judge, maker: Maker
+    ) -> None:
         report = judge(maker.asic(FILES, extra={"META-INF/signatures0.xml": b"<a/>"}))
-        assert report.indication == "INDETERMINATE"
+        assert verdict(report) == ("TOTAL-FAILED", "FORMAT_FAILURE")
         assert "XAdES" in [one.format for one in report.signatures]
 
     def test_two_manifests_for_one_signature_fail_it(self, judge: Judge, maker: Maker) -> None:

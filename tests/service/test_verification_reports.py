@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.generated.etsi.ts_11910202 import ValidationReport
 from typer.testing import CliRunner
 from xsdata.formats.dataclass.parsers import XmlParser
 
 from docflow.cli.main import app
+from docflow.kernel.errors import ConfigurationError
 from docflow.signing.isolated import verify_isolated
 from docflow.signing.report import SignatureReport, VerificationReport
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import etsi, page
 from docflow.signing.verifying.dispatch import verify_any
 from tests.pki_support import START, LivePki
-from tests.unit.signing.forge import make_pdf
+from tests.unit.signing.forge import Forge, Made, make_pdf
+from tests.unit.signing.test_verification_list_signatures import signed
+from tests.unit.signing.test_verification_trust import service, trusted_list
 from tests.verification_support import Maker, written
+from tests.xades_support import XadesMaker
 
 NOBODY = TrustRoots(())
 EVIL = "<script>alert(1)</script>&\"'\x00\x1b\ud7ff"
@@ -161,6 +166,36 @@ class TestCommand:
         assert json.loads(as_json.output)["signatures"][0]["level"] == "B-T"
         as_etsi = self.run.invoke(app, ["verify", str(path), *trust, "--format", "etsi"])
         XmlParser().from_string(as_etsi.output, ValidationReport)
+
+    def test_it_passes_a_container_with_xades(self, pki: LivePki, tmp_path: Path) -> None:
+        path = written(tmp_path, "a.asice", XadesMaker(pki).asic({"a.txt": b"a"}, tsa="tsa"))
+        trust = ["--trust", str(pki.pem("root")), "--at", "2026-03-02T01:30:00Z"]
+        shown = self.run.invoke(app, ["verify", str(path), *trust])
+        assert (shown.exit_code, "B-T" in shown.output) == (0, True), shown.output
+        as_etsi = self.run.invoke(app, ["verify", str(path), *trust, "--format", "etsi"])
+        XmlParser().from_string(as_etsi.output, ValidationReport)
+
+    def test_a_trusted_list_counts_if_its_operator_signed_it_or_one_vouches_for_it(
+        self, maker: Maker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        path = str(written(tmp_path, "a.pdf", maker.pdf("B-T")))
+        by = Forge().root
+        unsigned = trusted_list(service(Made(by.key, pki.certificate("root"))))
+        operator = tmp_path / "operator.pem"
+        operator.write_bytes(by.certificate.public_bytes(Encoding.PEM))
+        listed = str(written(tmp_path, "vn.xml", signed(unsigned, by)))
+        bare = str(written(tmp_path, "bare.xml", unsigned))
+        given = ["--at", "2026-03-02T01:30:00Z", "--list-signer", str(operator)]
+        good = self.run.invoke(app, ["verify", path, "--trust", listed, *given])
+        assert good.exit_code == 0, good.output
+        refused = self.run.invoke(app, ["verify", path, "--trust", bare, *given])
+        assert isinstance(refused.exception, ConfigurationError)
+        assert "DOCFLOW_TRUST_LIST_SIGNERS" in str(refused.exception)
+        vouched = self.run.invoke(
+            app, ["verify", path, "--trust", bare, *given, "--unsigned-lists"]
+        )
+        assert vouched.exit_code == 0
+        assert "bare.xml was not checked" in " ".join(vouched.output.split())
 
     def test_it_fails_a_bad_file(self, maker: Maker, pki: LivePki, tmp_path: Path) -> None:
         data = written(tmp_path, "data.txt", b"other")

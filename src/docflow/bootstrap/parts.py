@@ -37,6 +37,7 @@ from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers
 from docflow.signing.signersfile import signers_from_file
 from docflow.signing.verifying.algorithms import shipped_policy
+from docflow.signing.verifying.trusted_lists import ListRules
 from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import ObjectStore, Staging
 
@@ -185,6 +186,10 @@ def verifier_of(settings: Settings, signers: Signers) -> Verifier:
         signers.own_roots,
         signers.roots,
         [settings.trust_dir] if settings.trust_dir is not None else [],
+        lists=ListRules.of(
+            [settings.trust_list_signers] if settings.trust_list_signers is not None else [],
+            settings.trust_lists_unsigned,
+        ),
         algorithms_file=settings.algorithms_file,
         changes=settings.verification_changes,
         revocation=settings.verification_revocation,

@@ -18,6 +18,7 @@ from docflow.cli.output import CONSOLE, fail
 
 if TYPE_CHECKING:
     from docflow.signing.report import VerificationReport
+    from docflow.signing.verifying.verifier import Verifier
 
 Format = Literal["text", "json", "html", "etsi"]
 
@@ -40,6 +41,18 @@ def verify(
             "default: DOCFLOW_TRUST_DIR.",
         ),
     ] = None,
+    list_signer: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--list-signer",
+            help="Certificates (PEM) of those who sign trusted lists. Repeatable; default: "
+            "DOCFLOW_TRUST_LIST_SIGNERS.",
+        ),
+    ] = None,
+    unsigned_lists: Annotated[
+        bool,
+        typer.Option("--unsigned-lists", help="Vouch for trusted lists that none of them signed."),
+    ] = False,
     at: Annotated[
         datetime | None,
         typer.Option(
@@ -65,7 +78,8 @@ def verify(
     if _is_proof(file) or key is not None or key_file is not None:
         audit.verify_proof(file, key, key_file, origin, as_json or form == "json")
         return
-    report = _report(file, data, trust or [], at)
+    verifier = _verifier(trust or [], list_signer or [], unsigned_lists=unsigned_lists)
+    report = _report(verifier, file, data, at)
     _show(report, "json" if as_json else form)
     raise typer.Exit(0 if report.indication == "TOTAL-PASSED" else 1)
 
@@ -82,25 +96,37 @@ def _is_proof(file: Path) -> bool:
         fail(f"{file} cannot be read ({error.strerror}).")
 
 
-def _report(
-    file: Path, data: Path | None, trust: list[Path], at: datetime | None
-) -> "VerificationReport":
-    from docflow.kernel.clock import SystemClock
+def _verifier(trust: list[Path], list_signers: list[Path], *, unsigned_lists: bool) -> "Verifier":
     from docflow.signing.trust import TrustRoots
+    from docflow.signing.verifying.trusted_lists import ListRules
     from docflow.signing.verifying.verifier import Verifier
 
     settings = settings_for()
-    files = trust or ([settings.trust_dir] if settings.trust_dir is not None else [])
     none = TrustRoots(())
-    verifier = Verifier.make(
+    return Verifier.make(
         none,
         none,
-        files,
+        trust or _named(settings.trust_dir),
+        lists=ListRules.of(
+            list_signers or _named(settings.trust_list_signers),
+            "accept" if unsigned_lists else settings.trust_lists_unsigned,
+        ),
         algorithms_file=settings.algorithms_file,
         changes=settings.verification_changes,
         revocation=settings.verification_revocation,
         timeout_s=settings.verification_seconds,
     )
+
+
+def _named(path: Path | None) -> list[Path]:
+    return [path] if path is not None else []
+
+
+def _report(
+    verifier: "Verifier", file: Path, data: Path | None, at: datetime | None
+) -> "VerificationReport":
+    from docflow.kernel.clock import SystemClock
+
     clock = SystemClock()
     now = clock.now() if at is None else at.replace(tzinfo=clock.now().tzinfo)
     try:

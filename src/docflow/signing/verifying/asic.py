@@ -3,35 +3,34 @@
 Rules:
 - A signature is worth what its manifest is worth: every file that it names is there, with that digest.
 - A file that no signature covers fails the container: whoever adds one changes what was handed over.
-- Signatures in XML (XAdES) are reported as such, and not judged: never hidden.
+- A signature in XML (XAdES) names the files itself; one that cannot be read is told, never hidden.
 
-Source: ETSI EN 319 162-1 (ASiC), EN 319 122-1 (CAdES).
+Source: ETSI EN 319 162-1 (ASiC), EN 319 122-1 (CAdES), EN 319 132-1 (XAdES).
 """
 
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
-from urllib.parse import unquote
 
 from docflow.signing import judgement
 from docflow.signing.report import (
     FAILED,
-    INDETERMINATE,
     PASSED,
     Form,
-    Indication,
     SignatureReport,
     VerificationReport,
     failure,
     overall,
 )
-from docflow.signing.verifying import cms
+from docflow.signing.verifying import cms, xades
 from docflow.signing.verifying.containers import Container
+from docflow.signing.verifying.covered import DataObject, target, with_files
 from docflow.signing.verifying.safexml import MAX_XML_BYTES, parse_xml
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.xmldsig import DIGESTS
 
 MAX_SIGNATURES = 64
 MAX_OBJECTS = 1_000
@@ -43,26 +42,10 @@ _FORMS: dict[bytes, Form] = {
 _META = "META-INF/"
 _NAMESPACE = "http://uri.etsi.org/02918/v1.2.1#"
 _DSIG = "http://www.w3.org/2000/09/xmldsig#"
-_DIGESTS = {
-    "http://www.w3.org/2000/09/xmldsig#sha1": "sha1",
-    "http://www.w3.org/2001/04/xmldsig-more#sha224": "sha224",
-    "http://www.w3.org/2001/04/xmlenc#sha256": "sha256",
-    "http://www.w3.org/2001/04/xmldsig-more#sha384": "sha384",
-    "http://www.w3.org/2001/04/xmlenc#sha512": "sha512",
-}
 _MANIFEST = re.compile(r"META-INF/[^/]*ASiC(Archive)?Manifest[^/]*\.xml", re.IGNORECASE)
 _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
 _TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
 _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class DataObject:
-    """One file that a manifest names."""
-
-    name: str
-    algorithm: str
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +70,7 @@ def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
         if len(found) + len(in_xml) > MAX_SIGNATURES:
             raise ValueError(f"it holds more than {MAX_SIGNATURES} signatures")
         judging = _Simple(container, data) if form == "asic-s" else _Extended(container)
-        signatures: list[SignatureReport] = [_not_judged(one) for one in in_xml]
+        signatures = _in_xml(in_xml, container, terms)
         for name in found:
             signatures += judging.judge(name, terms)
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
@@ -129,14 +112,25 @@ def _form(container: Container) -> Form:
     return _FORMS[declared]
 
 
-def _not_judged(name: str) -> SignatureReport:
-    return SignatureReport(
-        field=name,
-        indication=INDETERMINATE,
-        sub_indication="SIG_CONSTRAINTS_FAILURE",
-        format="XAdES",
-        reasons=("Signatures in XML (XAdES) are not judged here; only CAdES signatures are.",),
-    )
+def _in_xml(names: list[str], container: Container, terms: Terms) -> list[SignatureReport]:
+    """Return a report for each XAdES signature, and for each file that holds none.
+
+    Raises:
+        ValueError: if there are too many.
+    """
+    reports: list[SignatureReport] = []
+    for name in names:
+        try:
+            found = xades.signatures_of(container.read(name, xades.MAX_XADES_BYTES))
+        except ValueError as error:
+            reports.append(replace(judgement.unreadable(name, error), format="XAdES"))
+            continue
+        if len(reports) + len(found) > MAX_SIGNATURES:
+            raise ValueError(f"it holds more than {MAX_SIGNATURES} signatures")
+        for position, one in enumerate(found, start=1):
+            field = f"{name}#{position}" if len(found) > 1 else name
+            reports.append(xades.judge(one, container, terms, name=field))
+    return reports
 
 
 class _Simple:
@@ -193,39 +187,7 @@ class _Extended:
             terms,
             covers,
         )
-        return [self._with_objects(one, manifest, terms) for one in reports]
-
-    def _with_objects(
-        self, report: SignatureReport, manifest: Manifest, terms: Terms
-    ) -> SignatureReport:
-        """Return the report with the verdict on the files that the manifest names."""
-        faults = list(self._faults(manifest, report, terms))
-        if not faults:
-            return report
-        failed = next((one for one in faults if one[0] == FAILED), faults[0])
-        if report.indication == FAILED:
-            return replace(report, reasons=(*report.reasons, *(one[2] for one in faults)))
-        return replace(
-            report,
-            indication=failed[0],
-            sub_indication=failed[1],
-            intact=failed[1] != "HASH_FAILURE" and report.intact,
-            reasons=(*(one[2] for one in faults), *report.reasons),
-        )
-
-    def _faults(
-        self, manifest: Manifest, report: SignatureReport, terms: Terms
-    ) -> Iterator[tuple[Indication, str, str]]:
-        at = report.proven_at or terms.now
-        for one in manifest.objects:
-            if one.name not in self._container.names:
-                sentence = f"The file {one.name!r} was signed, and is not there."
-                yield INDETERMINATE, "SIGNED_DATA_NOT_FOUND", sentence
-            elif self._container.digest(one.name, one.algorithm) != one.digest:
-                yield FAILED, "HASH_FAILURE", f"The file {one.name!r} was changed after signing."
-            elif terms.policy.algorithms.digest(one.algorithm, at).strength == "weak":
-                sentence = f"The file {one.name!r} is bound by {one.algorithm}, which is broken."
-                yield INDETERMINATE, "CRYPTO_CONSTRAINTS_FAILURE_NO_POE", sentence
+        return [with_files(one, manifest.objects, self._container, terms) for one in reports]
 
 
 def _judged(
@@ -262,13 +224,13 @@ def read_manifest(name: str, content: bytes) -> Manifest:
     for one in found:
         method = one.find(f"{{{_DSIG}}}DigestMethod")
         value = one.findtext(f"{{{_DSIG}}}DigestValue") or ""
-        algorithm = _DIGESTS.get(method.get("Algorithm", "")) if method is not None else None
+        algorithm = DIGESTS.get(method.get("Algorithm", "")) if method is not None else None
         if algorithm is None:
             raise ValueError(f"{name!r} uses a digest that is not known")
-        objects.append(DataObject(_target(one.get("URI", "")), algorithm, _base64(value)))
+        objects.append(DataObject(target(one.get("URI", "")), algorithm, _base64(value)))
     if len({one.name for one in objects}) != len(objects):
         raise ValueError(f"{name!r} names a file twice")
-    return Manifest(name, content, _target(references[0].get("URI", "")), tuple(objects))
+    return Manifest(name, content, target(references[0].get("URI", "")), tuple(objects))
 
 
 def _base64(text: str) -> bytes:
@@ -276,15 +238,6 @@ def _base64(text: str) -> bytes:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except binascii.Error as error:
         raise ValueError("a digest is not base64") from error
-
-
-def _target(uri: str) -> str:
-    """Return the name in the container to which a URI of a manifest leads."""
-    name = unquote(uri, errors="strict")
-    parts = name.split("/")
-    if not name or ":" in parts[0] or "\\" in name or any(p in {"", ".", ".."} for p in parts):
-        raise ValueError(f"the manifest names {uri[:100]!r}, which is not in the container")
-    return name
 
 
 def _listed(names: list[str]) -> str:

@@ -41,6 +41,7 @@ class Container:
             )
         _check_places(entries)
         total = 0
+        self._digests: dict[tuple[str, str], bytes] = {}
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             _check(entry)
@@ -84,11 +85,13 @@ class Container:
             raise ValueError(f"{name!r} cannot be unpacked") from error
 
     def digest(self, name: str, algorithm: str) -> bytes:
-        """Return the digest of a file, read piece by piece.
+        """Return the digest of a file, read piece by piece, and once however many signatures ask.
 
         Raises:
             ValueError: if there is none, it is broken, or the algorithm is not known.
         """
+        if (name, algorithm) in self._digests:
+            return self._digests[name, algorithm]
         hashing = hashlib.new(algorithm)
         try:
             with self._zip.open(self._entry(name)) as opened:
@@ -98,7 +101,8 @@ class Container:
             raise
         except Exception as error:
             raise ValueError(f"{name!r} cannot be unpacked: {error}") from error
-        return hashing.digest()
+        self._digests[name, algorithm] = hashing.digest()
+        return self._digests[name, algorithm]
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
         if name not in self._entries:

@@ -31,6 +31,20 @@ def algorithm_of(
 ) -> dict[str, Any]:
     """Return the algorithm of a signer in words, and how it stands by the dated policy."""
     mechanism = str(signer["signature_algorithm"]["algorithm"].native)
+    return {
+        **mechanism_of(mechanism, digest, certificate, terms, proven_at),
+        "attributes_sha256": _attributes_digest(signer),
+    }
+
+
+def mechanism_of(
+    mechanism: str,
+    digest: str,
+    certificate: x509.Certificate,
+    terms: Terms,
+    proven_at: datetime | None,
+) -> dict[str, Any]:
+    """Return a mechanism with a key in words, and how they stand by the dated policy."""
     family, bits, padding = key_facts(certificate.public_key, mechanism)
     standing = terms.policy.algorithms.signature(
         family, bits, padding, digest, proven_at or terms.now
@@ -39,7 +53,6 @@ def algorithm_of(
         "algorithm": in_words(certificate.public_key, mechanism, digest),
         "strength": standing.strength,
         "algorithm_until": standing.until,
-        "attributes_sha256": _attributes_digest(signer),
         "proven_at": aware(proven_at),
     }
 
@@ -54,20 +67,43 @@ def _attributes_digest(signer: cms.SignerInfo) -> str | None:
 def evidence_of(
     outcome: Outcome, signed_data: cms.SignedData, carried: Carried, *, archived: datetime | None
 ) -> dict[str, Any]:
-    """Return path, revocation, timestamps and the level whose demands are met."""
+    """Return path, revocation, timestamps and the level whose demands are met by a SignedData."""
+    validity = outcome.status.timestamp_validity
+    stamps = [_stamp(one, validity) for one in evidence.tokens(signed_data)]
+    baseline = evidence.is_baseline(signed_data)
+    return facts_of(outcome, stamps, carried, baseline=baseline, archived=archived)
+
+
+def facts_of(
+    outcome: Outcome,
+    stamps: list[TimestampReport],
+    carried: Carried,
+    *,
+    baseline: bool,
+    archived: datetime | None = None,
+) -> dict[str, Any]:
+    """Return path, revocation, timestamps and the level whose demands are met.
+
+    Args:
+        outcome: how the validation ended.
+        stamps: what is known of the timestamps over the signature.
+        carried: the validation data at hand.
+        baseline: whether what every level demands is there.
+        archived: when an archive timestamp proves that the file existed.
+    """
     status = outcome.status
     path = evidence.path_of(status)
-    stamps = [_stamp(one, status.timestamp_validity) for one in evidence.tokens(signed_data)]
     if archived is not None:
-        stamps.append(
-            TimestampReport(kind="document", at=aware(archived), authority=None, indication=PASSED)
+        document = TimestampReport(
+            kind="document", at=aware(archived), authority=None, indication=PASSED
         )
+        stamps = [*stamps, document]
     timed = any(one.indication == PASSED for one in stamps)
     known = bool(path) and evidence.revocation_known(path, carried)
     stamp = status.timestamp_validity
     known_of_stamp = stamp is None or evidence.revocation_known(evidence.path_of(stamp), carried)
     level: Level = "none"
-    if evidence.is_baseline(signed_data):
+    if baseline:
         level = "B-B"
         if timed:
             level = "B-T"

@@ -11,7 +11,7 @@ from docflow.signing.report import VerificationReport
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from docflow.signing.verifying.terms import Changes, Policy, Revocation
-from docflow.signing.verifying.trusted_lists import Anchors, load_anchors
+from docflow.signing.verifying.trusted_lists import Anchors, ListRules, load_anchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,18 @@ class Verifier:
         roots: TrustRoots,
         files: Iterable[Path],
         *,
+        lists: ListRules | None = None,
         algorithms_file: Path | None = None,
         changes: Changes = "signatures",
         revocation: Revocation = "if-present",
         timeout_s: float,
     ) -> "Verifier":
-        """Read anchors and algorithm policy.
+        """Read anchors and algorithm policy; `lists` says whose trusted lists count.
 
         Raises:
             ConfigurationError: naming the file that is missing or wrong.
         """
-        found = load_anchors(files)
+        found = load_anchors(files, lists)
         anchors = dataclasses.replace(found, roots=roots + found.roots)
         algorithms = (
             AlgorithmPolicy.from_file(algorithms_file) if algorithms_file else shipped_policy()
@@ -74,5 +75,5 @@ class Verifier:
             timeout_s=self.timeout_s,
             memory_bytes=self.memory_bytes,
         )
-        stale = self.anchors.stale(now)
-        return dataclasses.replace(report, reasons=(*report.reasons, *stale)) if stale else report
+        doubts = self.anchors.doubts(now)
+        return dataclasses.replace(report, reasons=(*report.reasons, *doubts)) if doubts else report
