@@ -2,13 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner, Result
 
+from docflow.api.metrics import Metrics
 from docflow.cli.main import app
-from docflow.kernel.clock import ManualClock
+from docflow.jobs.model import JobRun
+from docflow.kernel.clock import ManualClock, parse_rfc3339
+from docflow.release import archive
 from tests.api.conftest import open_office
 from tests.api_support import Office
 from tests.levels_support import office_at
@@ -25,6 +30,18 @@ def signing_office(
     )
     yield from open_office(instance)
     instance.close()
+
+
+def status(office: Office, monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> Result:
+    """Run `docflow signatures status` on the office, at its time."""
+    monkeypatch.setattr("docflow.bootstrap.sources.SystemClock", lambda: clock)
+    settings = office.instance.settings
+    for name in ("signers_file", "signing_services_file", "workflows_dir", "signature_level"):
+        monkeypatch.setenv(f"DOCFLOW_{name.upper()}", str(getattr(settings, name)))
+    with development():
+        return CliRunner().invoke(
+            app, ["signatures", "status", "--data-dir", str(settings.data_dir)]
+        )
 
 
 def test_an_operator_sees_levels_certificates_and_archive_time_stamps(
@@ -53,17 +70,51 @@ def test_an_operator_sees_levels_certificates_and_archive_time_stamps(
     assert (missing.status_code, missing.json()["code"]) == (404, "archive-stamp-not-found")
 
 
+@pytest.fixture
+def ending_office(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> Iterator[Office]:
+    instance = office_at(
+        tmp_path, prepared, clock, pki, tsas=("tsa-ending",), signature_level="B-LTA"
+    )
+    yield from open_office(instance)
+    instance.close()
+
+
+def test_an_operator_sees_how_often_a_renewal_failed_and_when_it_is_begun_again(
+    ending_office: Office, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = ending_office.instance
+    instance.to_released(instance.draft())
+    (stamp,) = instance.rows("archive_stamps")
+    clock.advance(timedelta(days=60))
+    keeper = instance.services.keeper
+    assert keeper.run() == 1
+    job = JobRun(instance.job(archive.job_of(stamp)), lambda _name, function: function())
+    archive.on_failed(keeper, job, "The authority is away.")
+    admin = ending_office.login(ADMINISTRATOR)
+    shown = admin.get("/v1/signatures").json()
+    assert (shown["due"], shown["failed"], shown["retrying"]) == (0, 1, 1)
+    (told,) = admin.get("/v1/archive-timestamps", state="failed").json()["items"]
+    assert (told["attempts"], told["error"]) == (1, "The authority is away.")
+    assert parse_rfc3339(told["next_at"]) == clock.now() + timedelta(hours=6)
+    done = status(ending_office, monkeypatch, clock)
+    assert done.exit_code == 1, done.output
+    assert "1 failed, 1 of them are tried again" in " ".join(done.output.split())
+    assert "failed 1 times, again 20" in " ".join(done.output.split())
+    (stamps,) = [
+        family
+        for family in text_string_to_metric_families(Metrics(instance.services).text().decode())
+        if family.name == "docflow_archive_timestamps"
+    ]
+    counted = {sample.labels["state"]: sample.value for sample in stamps.samples}
+    assert counted == {"ending": 0, "due": 0, "failed": 0, "retrying": 1}
+
+
 def test_the_command_shows_the_same_and_ends_with_1_if_something_needs_a_person(
     signing_office: Office, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
-    monkeypatch.setattr("docflow.bootstrap.sources.SystemClock", lambda: clock)
-    settings = signing_office.instance.settings
-    for name in ("signers_file", "signing_services_file", "workflows_dir", "signature_level"):
-        monkeypatch.setenv(f"DOCFLOW_{name.upper()}", str(getattr(settings, name)))
-    with development():
-        done = CliRunner().invoke(
-            app, ["signatures", "status", "--data-dir", str(settings.data_dir)]
-        )
+    done = status(signing_office, monkeypatch, clock)
     assert done.exit_code == 1, done.output
     assert "where none is named: B-LTA" in done.output
     assert "ends within 30 days" in done.output

@@ -5,7 +5,7 @@ people or content. Nothing is counted where no one may ask. What cannot be asked
 is away, is left out and told by `docflow_up`, so that the rest is still there.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from docflow import __version__
 from docflow.bootstrap import Services
 from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.release import standing
 from docflow.settings import Settings
 from docflow.upkeep.report import Report, report
 
@@ -109,6 +110,7 @@ class _Instance(Collector):
         yield from _staging(self._services.staging.folder)
         up = GaugeMetricFamily("docflow_up", "Whether the database answered.", labels=["part"])
         try:
+            stamps = standing.counts(self._services.keeper)
             states = self._services.engine.count_open()
             told = report(self._services.database)
         except UnavailableError:
@@ -123,7 +125,21 @@ class _Instance(Collector):
         for state, count in sorted(states.items()):
             jobs.add_metric([state], count)
         yield jobs
+        yield _archive(stamps)
         yield from _storage(told)
+
+
+def _archive(counts: Mapping[str, int]) -> Metric:
+    stamps = GaugeMetricFamily(
+        "docflow_archive_timestamps",
+        "Archive time stamps, counted up to 1,000: ending soon, due (being renewed), retrying (failed, "
+        "tried again by itself), failed (needs a person).",
+        labels=["state"],
+    )
+    needs_person = counts["failed"] - counts["retrying"]
+    for state, count in sorted({**counts, "failed": needs_person}.items()):
+        stamps.add_metric([state], count)
+    return stamps
 
 
 def _staging(folder: Path) -> Iterator[Metric]:

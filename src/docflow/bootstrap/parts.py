@@ -108,10 +108,16 @@ def engine_of(settings: Settings, database: Database) -> JobEngine:
     )
 
 
-def keeper_of(settings: Settings, desk: Desk) -> archive.Keeper:
-    """Return what finds archive time stamps that are due."""
-    lead = timedelta(days=settings.archive_lead_days)
-    return archive.Keeper(desk, desk.enqueue, shipped_policy(), lead)
+def keeper_of(settings: Settings, desk: Desk, engine: JobEngine) -> archive.Keeper:
+    """Return what finds archive time stamps that are due, and renewals to be tried again."""
+    return archive.Keeper(
+        desk,
+        engine.enqueue,
+        engine.retry,
+        shipped_policy(),
+        lead=timedelta(days=settings.archive_lead_days),
+        pause=timedelta(hours=settings.archive_retry_hours),
+    )
 
 
 def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
@@ -176,7 +182,7 @@ def verifier_of(settings: Settings, signers: Signers) -> Verifier:
     )
 
 
-def register_jobs(engine: JobEngine, studio: Studio) -> None:
+def register_jobs(engine: JobEngine, studio: Studio, keeper: archive.Keeper) -> None:
     """Name the handler of every kind of job."""
     desk = studio.desk
     handlers = {sign.KIND: sign.run, deliver.KIND: deliver.run}
@@ -191,7 +197,7 @@ def register_jobs(engine: JobEngine, studio: Studio) -> None:
     signing = Authenticator(desk.database, desk.catalogue.seed.classification)
     engine.register(batches.KIND, partial(batches.run, studio, signing))
     engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
-    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
+    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, keeper))
     engine.register(
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
     )

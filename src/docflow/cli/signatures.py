@@ -38,11 +38,15 @@ def status(
     CONSOLE.print(table)
     CONSOLE.print(
         f"Archive time stamps: {found.ending} end soon, {found.due} are being renewed, "
-        f"{found.failed} failed."
+        f"{found.failed} failed, {found.retrying} of them are tried again."
     )
     failed = standing.stamps(services.desk, SERVICE, state="failed", after=None, limit=20)
     for row in failed:
-        CONSOLE.print(f"{row['id']} of {row['document_id']}: {row['error']}")
+        later = f"again {row['next_at']:%Y-%m-%d %H:%M} UTC" if row["next_at"] else "needs a person"
+        CONSOLE.print(
+            f"{row['id']} of {row['document_id']}, failed {row['attempts']} times, {later}: "
+            f"{row['error']}"
+        )
     services.close()
     if failed or any(one.warning is not None for one in found.certificates):
         raise typer.Exit(1)

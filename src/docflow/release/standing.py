@@ -50,7 +50,17 @@ class CertificateStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The whole. Counts stop at 1,000."""
+    """The whole. Counts stop at 1,000.
+
+    Attributes:
+        levels: that can be made.
+        default_level: where a workflow names none.
+        certificates: near their end or not.
+        ending: archive time stamps that end soon and are not yet asked to be renewed.
+        due: those whose renewal is under way.
+        failed: those whose renewal failed, of which
+        retrying: are tried again by themselves; the others need a person.
+    """
 
     levels: tuple[Level, ...]
     default_level: Level
@@ -58,6 +68,7 @@ class Standing:
     ending: int
     due: int
     failed: int
+    retrying: int
 
 
 def certificate_standing(identity: SignerIdentity, now: datetime) -> CertificateStanding:
@@ -93,23 +104,25 @@ def standing(keeper: Keeper, actor: Actor) -> Standing:
     """
     access.require(actor, access.Permission.JOB_READ)
     desk = keeper.desk
-    now = desk.database.clock.now()
-    with desk.database.read() as connection:
-        ending = _count(
-            connection,
-            archive_stamps.c.state == "current",
-            keeper.ending(connection, now),
-        )
-        due = _count(connection, archive_stamps.c.state == "due")
-        failed = _count(connection, archive_stamps.c.state == "failed")
     return Standing(
         desk.levels.longterm.levels,
         desk.levels.default,
         tuple(certificates(desk)),
-        ending,
-        due,
-        failed,
+        **counts(keeper),
     )
+
+
+def counts(keeper: Keeper) -> dict[str, int]:
+    """Return how many archive time stamps need what; see `Standing`. Also what a metric is made of."""
+    now = keeper.desk.database.clock.now()
+    state, next_at = archive_stamps.c.state, archive_stamps.c.next_at
+    with keeper.desk.database.read() as connection:
+        return {
+            "ending": _count(connection, state == "current", keeper.ending(connection, now)),
+            "due": _count(connection, state == "due"),
+            "failed": _count(connection, state == "failed"),
+            "retrying": _count(connection, state == "failed", next_at.is_not(None)),
+        }
 
 
 def stamps(

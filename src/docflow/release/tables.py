@@ -90,6 +90,9 @@ archive_stamps = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("error", sa.Text, nullable=True),
+    # renewals in a row that failed, and when the next is begun; without one a person is needed
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", UtcDateTime, nullable=True),
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("file_id", "number"),
     sa.CheckConstraint("state IN ('current', 'due', 'renewed', 'failed')", name="state"),

@@ -42,6 +42,9 @@ class StandingOut(Output):
     )
     due: int = Field(description="Archive time stamps whose renewal is under way.")
     failed: int = Field(description="Archive time stamps whose renewal failed.")
+    retrying: int = Field(
+        description="Those of them that are tried again by themselves; the others need a person."
+    )
 
 
 class ArchiveStampOut(Output):
@@ -58,7 +61,11 @@ class ArchiveStampOut(Output):
     algorithms: str
     sha256: str = Field(description="Digest of the file with this time stamp.")
     size: int
-    error: str | None
+    error: str | None = Field(description="Why its renewal failed last.")
+    attempts: int = Field(description="Renewals that failed in a row.")
+    next_at: datetime | None = Field(
+        description="When a failed renewal is begun again; null with `failed`: it needs a person."
+    )
     changed_at: datetime
 
     @classmethod
@@ -88,6 +95,7 @@ def get_standing(caller: CallerDep) -> StandingOut:
         ending=found.ending,
         due=found.due,
         failed=found.failed,
+        retrying=found.retrying,
     )
 
 
