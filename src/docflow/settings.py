@@ -193,6 +193,13 @@ class Settings(BaseSettings):
         default=None,
         description="Dated policy on algorithms (YAML); default: the one that ships.",
     )
+    algorithm_margin_days: float = Field(
+        default=30.0,
+        ge=0,
+        le=3650,
+        description="Days for which an algorithm must still prove something when a signature is made "
+        "with it.",
+    )
     signer_enrolment: Literal["auto", "required", "optional"] = Field(
         default="auto",
         description="Whether a personal signature needs a certificate that is enrolled for its person; "

@@ -31,12 +31,13 @@ from docflow.release import (
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.choice import LevelPolicy
+from docflow.signing.dated import NewSignatures
 from docflow.signing.font import ensure_fonts
 from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers
 from docflow.signing.signersfile import signers_from_file
-from docflow.signing.verifying.algorithms import shipped_policy
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import ObjectStore, Staging
 
@@ -114,7 +115,7 @@ def keeper_of(settings: Settings, desk: Desk, engine: JobEngine) -> archive.Keep
         desk,
         engine.enqueue,
         engine.retry,
-        shipped_policy(),
+        desk.signers.algorithms.policy,
         lead=timedelta(days=settings.archive_lead_days),
         pause=timedelta(hours=settings.archive_retry_hours),
     )
@@ -126,7 +127,7 @@ def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
     if settings.signing_services_file is not None:
         services = services_from_file(settings.signing_services_file)
     policy = LevelPolicy(
-        LongTerm(services, signers.own_roots),
+        LongTerm(services, signers.own_roots, signers.algorithms.policy),
         settings.signature_level,
         timedelta(hours=settings.signature_fallback_hours),
     )
@@ -141,8 +142,9 @@ def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
 def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:
     """Return who signs: from the signers file, or throw-away identities in development."""
     now = database.clock.now()
+    rules = algorithms_of(settings)
     if settings.signers_file is not None:
-        return signers_from_file(settings.signers_file, now=now)
+        return signers_from_file(settings.signers_file, now=now, algorithms=rules)
     if settings.production:
         raise ConfigurationError(
             "DOCFLOW_SIGNERS_FILE is not set; production does not sign with a throw-away PKI. "
@@ -157,7 +159,16 @@ def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> 
     signing = {}
     with database.read() as connection:
         signing = logins_and_names(connection, roles=("leader",))
-    return development_signers(settings.data_dir / "pki", organisation, signing, now=now)
+    return development_signers(
+        settings.data_dir / "pki", organisation, signing, now=now, algorithms=rules
+    )
+
+
+def algorithms_of(settings: Settings) -> NewSignatures:
+    """Return the dated policy on algorithms as new signatures have to meet it."""
+    named = settings.algorithms_file
+    policy = AlgorithmPolicy.from_file(named) if named else shipped_policy()
+    return NewSignatures(policy, timedelta(days=settings.algorithm_margin_days))
 
 
 def policy_of(settings: Settings) -> SigningPolicy:

@@ -76,6 +76,7 @@ def sign(
             persons=[*persons.expected(before), Expected(identity.certificate, own)],
             now=no_earlier(now, told["stamped_at"]),
             timestamp_roots=longterm.timestamp_roots,
+            algorithms=studio.signers.algorithms,
         )
     return told | {
         "signer": identity.name,

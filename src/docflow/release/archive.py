@@ -243,6 +243,7 @@ def _stamp(studio: Studio, stamp_id: str) -> int:
             now=max(now, made.stamped_at),
             before=(source["sha256"], source["size"]),
             number=source["number"] + 1,
+            algorithms=studio.signers.algorithms.policy,
         )
         return {
             "authority": made.authority,

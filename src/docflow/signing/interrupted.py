@@ -35,6 +35,7 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from docflow.kernel.errors import IntegrityError, InvalidInputError
 from docflow.signing.appearance import Looks
 from docflow.signing.blocking import blocking
+from docflow.signing.dated import NewSignatures
 from docflow.signing.embedding import CHUNK_BYTES, digest_of
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
@@ -146,11 +147,13 @@ def card_identity(
     roots: TrustRoots,
     now: datetime,
     expect: Kind = "person",
+    algorithms: NewSignatures | None = None,
 ) -> SignerIdentity:
     """Return the identity of a card from its certificate and the authorities above it.
 
     Raises:
-        ConfigurationError: code `signer-identity`, naming the holder and what would be right.
+        ConfigurationError: code `signer-identity` or `algorithm-out-of-policy`, naming the holder and
+            what would be right.
     """
     leaf, *chain = certificates
     return SignerIdentity.checked(
@@ -161,6 +164,7 @@ def card_identity(
         roots=roots,
         now=now,
         expect=expect,
+        algorithms=algorithms,
     )
 
 

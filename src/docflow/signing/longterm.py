@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 from asn1crypto import x509
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, RevokedError, ValidationError
-from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 
 from docflow.kernel.errors import ConflictError, OutsideUnavailableError
 from docflow.signing.blocking import blocking
@@ -36,6 +35,7 @@ from docflow.signing.outside.timestamps import (
     TimestampTooLarge,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
 
 _REST_AFTER_FAULT = timedelta(seconds=60)
 _MAX_WARM = 200
@@ -79,8 +79,20 @@ class RevokedSignerError(ConflictError):
 class LongTerm:
     """Makes benches. Safe to share between threads."""
 
-    def __init__(self, services: SigningServices, own_roots: TrustRoots) -> None:
-        """Hold the services that may be asked, and the roots that our own signers lead to."""
+    def __init__(
+        self,
+        services: SigningServices,
+        own_roots: TrustRoots,
+        algorithms: AlgorithmPolicy | None = None,
+    ) -> None:
+        """Hold what makes levels.
+
+        Args:
+            services: that may be asked.
+            own_roots: that our own signers lead to.
+            algorithms: the dated policy that chains and tokens have to meet; by default the shipped one.
+        """
+        self._algorithms = algorithms or shipped_policy()
         self._services = services
         self._own_roots = own_roots
         self.timestamp_roots = services.timestamp_roots + own_roots
@@ -180,7 +192,9 @@ class LongTerm:
             ConflictError: code `chain-unknown` if there is none.
         """
         certificate, others = known[0], known[1:]
-        context = self.timestamp_roots.validation_context(now, others)
+        context = self.timestamp_roots.validation_context(
+            now, others, algorithms=DatedAlgorithms(self._algorithms, now)
+        )
         validator = CertificateValidator(certificate, others, validation_context=context)
         try:
             path = blocking(validator.async_validate_path())
@@ -227,7 +241,9 @@ class LongTerm:
         made = Timestamper(
             authority,
             self._asking,
-            self.timestamp_roots.validation_context(now),
+            self.timestamp_roots.validation_context(
+                now, algorithms=DatedAlgorithms(self._algorithms, now)
+            ),
             now=now,
             tolerance=self._services.clock_tolerance,
         )
@@ -291,7 +307,7 @@ class LongTerm:
             revocation_mode="require",
             # an answer may be a few seconds ahead of the instant at which the work began
             time_tolerance=self._services.clock_tolerance,
-            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
+            algorithm_usage_policy=DatedAlgorithms(self._algorithms, now),
         )
         for chain in chains:
             validator = CertificateValidator(chain[0], chain[1:-1], validation_context=context)

@@ -27,6 +27,7 @@ from ruamel.yaml.error import YAMLError
 
 from docflow.kernel.errors import ConfigurationError
 from docflow.signing.csc import RemoteCredential, RemoteOptions, RemoteSigner
+from docflow.signing.dated import NewSignatures
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.pictures import pictures_from
@@ -46,7 +47,9 @@ KINDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
 """Kind → keys it must have, keys it may have."""
 
 
-def signers_from_file(path: Path, *, now: datetime) -> Signers:
+def signers_from_file(
+    path: Path, *, now: datetime, algorithms: NewSignatures | None = None
+) -> Signers:
     """Return the signers that an operator's YAML file names; paths in it are relative to it.
 
     The file holds `roots` (PEM files our certificates lead to), `seal` and, by login, `people`, each
@@ -62,7 +65,8 @@ def signers_from_file(path: Path, *, now: datetime) -> Signers:
     if not own.certificates:
         raise ConfigurationError(f"{path}: `roots` names no root certificate.")
 
-    load = _Loader(path, own, now).load
+    rules = algorithms or NewSignatures()
+    load = _Loader(path, own, now, rules).load
     people = data.get("people") or {}
     if not isinstance(people, dict):
         raise ConfigurationError(f"{path}: `people` must be a mapping from login to files.")
@@ -74,6 +78,7 @@ def signers_from_file(path: Path, *, now: datetime) -> Signers:
         own_roots=own,
         roots=TrustRoots.from_files([base / str(item) for item in _list(path, data, "trust")]),
         pictures=pictures_from(path, data.get("appearances")),
+        algorithms=rules,
     )
 
 
@@ -84,6 +89,7 @@ class _Loader:
     path: Path
     own: TrustRoots
     now: datetime
+    algorithms: NewSignatures
     tokens: dict[tuple[Path, str], SigningToken] = field(default_factory=dict)
 
     def load(self, where: str, value: Any, expect: Kind) -> SignerIdentity:
@@ -116,7 +122,12 @@ class _Loader:
                 f"({error.strerror or type(error).__name__})."
             ) from error
         return SignerIdentity.from_pkcs12(
-            self._file(given["pkcs12"]), passphrase, roots=self.own, now=self.now, expect=expect
+            self._file(given["pkcs12"]),
+            passphrase,
+            roots=self.own,
+            now=self.now,
+            expect=expect,
+            algorithms=self.algorithms,
         )
 
     def _pkcs11(self, where: str, given: Mapping[str, str], expect: Kind) -> SignerIdentity:
@@ -145,6 +156,7 @@ class _Loader:
             roots=self.own,
             now=self.now,
             expect=expect,
+            algorithms=self.algorithms,
         )
         identity.signer.sign_bytes(
             sha256_of(leaf).encode()
@@ -172,6 +184,7 @@ class _Loader:
             roots=self.own,
             now=self.now,
             expect=expect,
+            algorithms=self.algorithms,
         )
 
 

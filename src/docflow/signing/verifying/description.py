@@ -19,6 +19,7 @@ from docflow.signing.report import (
 from docflow.signing.verifying import evidence
 from docflow.signing.verifying.algorithms import in_words, key_facts
 from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.stamps import tokens
 from docflow.signing.verifying.terms import Terms
 
 
@@ -57,7 +58,7 @@ def evidence_of(
     """Return path, revocation, timestamps and the level whose demands are met."""
     status = outcome.status
     path = evidence.path_of(status)
-    stamps = [_stamp(one, status.timestamp_validity) for one in evidence.tokens(signed_data)]
+    stamps = [_stamp(one, status.timestamp_validity) for one in tokens(signed_data)]
     if archived is not None:
         stamps.append(
             TimestampReport(kind="document", at=aware(archived), authority=None, indication=PASSED)
