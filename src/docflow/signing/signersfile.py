@@ -5,7 +5,8 @@ Each signer is of one kind, told by its first key:
 - `pkcs12`: an encrypted file, with `passphrase_file`.
 - `pkcs11`: a token's library, with `token` (its label), `key` (the label of key and certificate),
   `pin_file`, and perhaps `certificates`, a PEM file with certificate and chain.
-- `csc`: the address of a remote signing service, with `credential`, `token_file`, and perhaps `pin_file`,
+- `csc`: the address of a remote signing service, with `credential`, and either `token_file` or an OAuth
+  client's `client_id` and `client_secret_file` (perhaps `token_url` and `scope`); and perhaps `pin_file`,
   `ca_file` and `certificates` (with it, the service is not asked at the start).
 
 What visible signatures show is in `appearances` (`pictures.py`): `seal` and, by login, `people`, also
@@ -27,6 +28,7 @@ from ruamel.yaml.error import YAMLError
 
 from docflow.kernel.errors import ConfigurationError
 from docflow.signing.csc import RemoteCredential, RemoteOptions, RemoteSigner
+from docflow.signing.cscaccess import Client
 from docflow.signing.dated import NewSignatures
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
@@ -40,8 +42,13 @@ KINDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "pkcs12": (frozenset({"pkcs12", "passphrase_file"}), frozenset()),
     "pkcs11": (frozenset({"pkcs11", "token", "key", "pin_file"}), frozenset({"certificates"})),
     "csc": (
-        frozenset({"csc", "credential", "token_file"}),
-        frozenset({"pin_file", "ca_file", "certificates"}),
+        frozenset({"csc", "credential"}),
+        frozenset(
+            {
+                *("token_file", "client_id", "client_secret_file", "token_url", "scope"),
+                *("pin_file", "ca_file", "certificates"),
+            }
+        ),
     ),
 }
 """Kind → keys it must have, keys it may have."""
@@ -167,10 +174,9 @@ class _Loader:
         pin, ca = (
             self._file(given[name]) if name in given else None for name in ("pin_file", "ca_file")
         )
+        access = self._access(where, given)
         credential = RemoteCredential(
-            RemoteOptions(
-                given["csc"], given["credential"], self._file(given["token_file"]), pin, ca
-            )
+            RemoteOptions(given["csc"], given["credential"], access, pin, ca)
         )
         if "certificates" in given:
             leaf, *chain = read_pem(self._file(given["certificates"]))
@@ -185,6 +191,23 @@ class _Loader:
             now=self.now,
             expect=expect,
             algorithms=self.algorithms,
+        )
+
+    def _access(self, where: str, given: Mapping[str, str]) -> Path | Client:
+        """Return how a remote service is to know us: by a token in a file, or as an OAuth client."""
+        client = {"client_id", "client_secret_file"}
+        if "token_file" in given and not set(given) & {*client, "token_url", "scope"}:
+            return self._file(given["token_file"])
+        if "token_file" in given or not client <= set(given):
+            raise ConfigurationError(
+                f"{self.path}: {where} must have either token_file, or client_id and "
+                "client_secret_file (and may then have token_url and scope)."
+            )
+        return Client(
+            given["client_id"],
+            self._file(given["client_secret_file"]),
+            given.get("token_url"),
+            given.get("scope", "service"),
         )
 
 
