@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from docflow.release import archive
 from tests.api.conftest import open_office
 from tests.api_support import Office
 from tests.levels_support import office_at
-from tests.office_support import ADMINISTRATOR, CLERK, SPECIALIST, development
+from tests.office_support import ADMINISTRATOR, CLERK, SPECIALIST, Instance, development
 from tests.pki_support import LivePki
 
 
@@ -53,8 +53,8 @@ def test_an_operator_sees_levels_certificates_and_archive_time_stamps(
     shown = admin.get("/v1/signatures").json()
     assert shown["levels"] == ["B-B", "B-T", "B-LT", "B-LTA"]
     assert shown["default_level"] == "B-LTA"
-    assert [(one["days_left"], one["warning"]) for one in shown["certificates"]] == [
-        (17, 30), (1035, None)
+    assert [(one["use"], one["days_left"], one["warning"]) for one in shown["certificates"]] == [
+        ("seal", 17, 30), ("person", 1035, None), ("authority", 6879, None), ("root", 12357, None)
     ]  # fmt: skip
     assert (shown["ending"], shown["due"], shown["failed"]) == (0, 0, 0)
     (stamp,) = admin.get("/v1/archive-timestamps", state="current").json()["items"]
@@ -102,13 +102,26 @@ def test_an_operator_sees_how_often_a_renewal_failed_and_when_it_is_begun_again(
     assert done.exit_code == 1, done.output
     assert "1 failed, 1 of them are tried again" in " ".join(done.output.split())
     assert "failed 1 times, again 20" in " ".join(done.output.split())
-    (stamps,) = [
-        family
-        for family in text_string_to_metric_families(Metrics(instance.services).text().decode())
-        if family.name == "docflow_archive_timestamps"
-    ]
-    counted = {sample.labels["state"]: sample.value for sample in stamps.samples}
-    assert counted == {"ending": 0, "due": 0, "failed": 0, "retrying": 1}
+    assert metric(instance, "docflow_archive_timestamps") == {
+        ("ending",): 0, ("due",): 0, ("failed",): 0, ("retrying",): 1
+    }  # fmt: skip
+
+
+def metric(instance: Instance, name: str) -> dict[tuple[str, ...], float]:
+    """Return the samples of a metric by the values of their labels."""
+    families = text_string_to_metric_families(Metrics(instance.services).text().decode())
+    (found,) = [family for family in families if family.name == name]
+    return {tuple(sample.labels.values()): sample.value for sample in found.samples}
+
+
+def test_a_metric_counts_what_ends_by_use_and_names_nobody(signing_office: Office) -> None:
+    instance = signing_office.instance
+    counted = metric(instance, "docflow_certificates_ending")
+    assert {labels for labels, count in counted.items() if count} == {("seal", "30")}
+    first = metric(instance, "docflow_certificate_end_timestamp_seconds")
+    assert first["seal",] == datetime(2026, 3, 20, tzinfo=UTC).timestamp()
+    assert set(first) == {("seal",), ("person",), ("authority",), ("root",)}
+    assert "Con dấu" not in Metrics(instance.services).text().decode()
 
 
 def test_the_command_shows_the_same_and_ends_with_1_if_something_needs_a_person(

@@ -11,7 +11,7 @@ import pytest
 from docflow.jobs.model import JobRun
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError, ForbiddenError
-from docflow.release import archive, standing
+from docflow.release import archive, expiry, standing
 from docflow.signing.ades import levels_reached
 from docflow.signing.archive import renew, validate_renewed
 from docflow.signing.pades import seal, sign_person
@@ -270,12 +270,12 @@ def test_certificates_near_their_end_warn_at_60_30_and_7_days(
 ) -> None:
     office = offices(signers={"seal": "expiring"})  # until 20 March, and it is 2 March
     desk = office.services.desk
-    (first, second) = standing.certificates(desk)
+    (first, second) = expiry.signers(desk)
     assert (first.name, first.days_left, first.warning) == ("Con dấu sắp hết hạn", 17, 30)
     assert (second.name, second.warning) == ("Nguyễn Hồng Sơn", None)
     for days, warning in ((-40, 60), (-45, None), (11, 7), (19, 0)):
         clock.advance(timedelta(days=days))
-        assert standing.certificates(desk)[0].warning == warning, days
+        assert expiry.signers(desk)[0].warning == warning, days
         clock.advance(timedelta(days=-days))
 
 

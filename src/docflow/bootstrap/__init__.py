@@ -40,7 +40,7 @@ from docflow.people.mandates import Mandates
 from docflow.people.recipients import Recipients
 from docflow.people.seeding import Seeded, seed
 from docflow.people.signer_certificates import SignerCertificates
-from docflow.release import archive, card_sessions
+from docflow.release import archive, card_sessions, expiry
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
@@ -123,6 +123,7 @@ class Services:
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
             ("archive-timestamps", self.settings.archive_seconds, self.keeper.run),
+            ("stamping-certificates", 6 * 3600.0, partial(expiry.look_at_authorities, self.desk)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
             *self.upkeep.duties(),
         ]

@@ -29,12 +29,12 @@ def status(
     from docflow.release import standing
 
     services = build(settings_for(data_dir))
-    found = standing.standing(services.keeper, SERVICE)
+    found = standing.standing(services.keeper, SERVICE, services.studio.verifier.anchors)
     CONSOLE.print(f"Levels: {', '.join(found.levels)}; where none is named: {found.default_level}.")
-    table = Table("certificate", "of", "until", "days left", "", box=None)
+    table = Table("certificate", "use", "until", "days left", "", box=None)
     for one in found.certificates:
         told = {None: "", 0: "over"}.get(one.warning, f"ends within {one.warning} days")
-        table.add_row(one.name, one.kind, f"{one.until:%Y-%m-%d}", str(one.days_left), told)
+        table.add_row(one.name, one.use, f"{one.until:%Y-%m-%d}", str(one.days_left), told)
     CONSOLE.print(table)
     CONSOLE.print(
         f"Archive time stamps: {found.ending} end soon, {found.due} are being renewed, "

@@ -4,7 +4,6 @@ For an operator: what has to be renewed, by whom, until when.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -17,35 +16,14 @@ from docflow.kernel.actor import Actor
 from docflow.kernel.errors import NotFoundError
 from docflow.people import access
 from docflow.release.archive import Keeper
+from docflow.release.expiry import CertificateStanding, leaned_on
 from docflow.release.tables import archive_stamps
-from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
+from docflow.signing.verifying.trusted_lists import Anchors
 
-WARN_DAYS = (7, 30, 60)
 _COUNTED = 1_000
 
 StampState = Literal["current", "due", "renewed", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateStanding:
-    """A signer's certificate and how near its end is.
-
-    Attributes:
-        name: of its subject.
-        kind: person or organisation.
-        sha256: its fingerprint.
-        until: when it ends.
-        days_left: whole days until then, negative once it is over.
-        warning: the least of 7, 30 and 60 days that it ends within, 0 if it is over, None if later.
-    """
-
-    name: str
-    kind: str
-    sha256: str
-    until: datetime
-    days_left: int
-    warning: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +33,7 @@ class Standing:
     Attributes:
         levels: that can be made.
         default_level: where a workflow names none.
-        certificates: near their end or not.
+        certificates: that the office leans on; see `expiry.leaned_on`.
         ending: archive time stamps that end soon and are not yet asked to be renewed.
         due: those whose renewal is under way.
         failed: those whose renewal failed, of which
@@ -71,33 +49,13 @@ class Standing:
     retrying: int
 
 
-def certificate_standing(identity: SignerIdentity, now: datetime) -> CertificateStanding:
-    """Tell how near the end of an identity's certificate is."""
-    until = identity.certificate.not_valid_after_utc
-    left = until - now
-    warning = next((days for days in WARN_DAYS if left <= timedelta(days=days)), None)
-    return CertificateStanding(
-        identity.name,
-        identity.kind,
-        identity.sha256,
-        until,
-        left // timedelta(days=1),
-        0 if left <= timedelta(0) else warning,
-    )
-
-
-def certificates(desk: Desk) -> list[CertificateStanding]:
-    """Return every loaded signer's certificate, the one that ends first before the others.
-
-    Also what a metric is made of: days left, by name and kind.
-    """
-    now = desk.database.clock.now()
-    found = [certificate_standing(one, now) for one in desk.signers.identities()]
-    return sorted(found, key=lambda one: (one.until, one.name))
-
-
-def standing(keeper: Keeper, actor: Actor) -> Standing:
+def standing(keeper: Keeper, actor: Actor, anchors: Anchors | None = None) -> Standing:
     """Return how signatures stand.
+
+    Args:
+        keeper: of archive time stamps.
+        actor: who asks.
+        anchors: what signatures of others are judged by.
 
     Raises:
         ForbiddenError: if the actor may not see background work.
@@ -107,7 +65,7 @@ def standing(keeper: Keeper, actor: Actor) -> Standing:
     return Standing(
         desk.levels.longterm.levels,
         desk.levels.default,
-        tuple(certificates(desk)),
+        tuple(leaned_on(desk, anchors)),
         **counts(keeper),
     )
 

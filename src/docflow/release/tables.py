@@ -103,3 +103,14 @@ archive_stamps = sa.Table(
     sa.Index("ix_archive_stamps_storage_key", "storage_key"),
     info=part_of("document", "document_id"),
 )
+
+# What each time-stamp authority was last seen to sign with; no history: it is looked at again.
+stamping_certificates = sa.Table(
+    "stamping_certificates",
+    METADATA,
+    sa.Column("authority", sa.String(200), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)

@@ -12,13 +12,14 @@ Source: ETSI EN 319 142-1 (levels), EN 319 102-1 (what a validation needs).
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from asn1crypto import x509
+from cryptography.x509 import Certificate, load_der_x509_certificate
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, RevokedError, ValidationError
 
@@ -110,6 +111,28 @@ class LongTerm:
     def levels(self) -> tuple[Level, ...]:
         """The levels that can be made."""
         return LEVELS if self._services.authorities else LEVELS[:1]
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The names of the time-stamp authorities that may be asked."""
+        return tuple(one.name for one in self._services.authorities)
+
+    def stamping_certificates(
+        self, names: Collection[str], now: datetime
+    ) -> dict[str, Certificate]:
+        """Return what each of these authorities that answers signs with; of several, the first to end."""
+        found: dict[str, Certificate] = {}
+        for authority in self._services.authorities:
+            if authority.name not in names:
+                continue
+            try:
+                shown = self._timestamper(authority, now).stamping_certificates
+            except TimestampFault:
+                self.failed(authority.name, now)
+                continue
+            ends = min(shown, key=lambda one: one.not_valid_after)
+            found[authority.name] = load_der_x509_certificate(ends.dump())
+        return found
 
     def require(self, level: Level) -> None:
         """Refuse a level that can never be made as things are.

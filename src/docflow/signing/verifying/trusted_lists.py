@@ -12,7 +12,7 @@ Source: ETSI TS 119 612 v2 (trusted lists), TS 119 615.
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -67,11 +67,13 @@ class Anchors:
         roots: trusted for everything.
         stamping: trusted for timestamps alone.
         lists: file name → until when it is meant to be used.
+        named: those of `roots` that PEM files name, and no list.
     """
 
     roots: TrustRoots
     stamping: TrustRoots
     lists: tuple[tuple[str, datetime], ...] = ()
+    named: TrustRoots = field(default_factory=lambda: TrustRoots(()))
 
     def stale(self, now: datetime) -> list[str]:
         """Return a sentence for each list that should have been replaced by now."""
@@ -105,6 +107,7 @@ def load_anchors(paths: Iterable[Path]) -> Anchors:
         roots + TrustRoots(tuple(authorities)),
         TrustRoots(tuple(dict.fromkeys(stamping))),
         tuple(lists),
+        roots,
     )
 
 
