@@ -1,7 +1,9 @@
 """A small remote signing service as the Cloud Signature Consortium's API v2 describes it, over TLS.
 
 It holds its clients to the API: bearer token, authorisation by PIN for exactly the hashes that are then
-signed, once, for a short time; a PIN is locked after three wrong ones. It can be told to misbehave.
+signed, once, for a short time, and as many as the credential allows at once; a PIN is locked after three
+wrong ones. With a client's secret it also gives tokens by OAuth client credentials (RFC 6749 4.4), which
+end and have a scope. It can be told to misbehave.
 """
 
 import base64
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qs, quote_plus
 
 from asn1crypto import algos
 from cryptography import x509
@@ -51,6 +54,14 @@ class Credential:
     pin: str
     status: str = "enabled"
     wrong: int = 0
+    multisign: int = 1
+    auth: dict[str, Any] = field(
+        default_factory=lambda: {
+            "mode": "explicit",
+            "expression": "PIN",
+            "objects": [{"id": "PIN"}],
+        }
+    )
 
 
 @dataclass
@@ -60,13 +71,51 @@ class CscService:
     credentials: dict[str, Credential]
     token: str
     misbehave: str = ""
+    client: tuple[str, str] | None = None
+    token_seconds: float | None = 3600.0
+    scopes: frozenset[str] = frozenset({"service"})
+    auth_types: tuple[str, ...] = ("oauth2client",)
+    base: str = ""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """The tokens given: scope, and when each ends."""
     _sads: dict[str, tuple[str, tuple[str, ...], float]] = field(default_factory=dict)
 
-    def handle(self, path: str, token: str, body: dict[str, Any]) -> dict[str, Any]:
-        self.calls.append((path, body))
-        if token != f"Bearer {self.token}":
+    def give_token(self, authorization: str | None, form: dict[str, list[str]]) -> dict[str, Any]:
+        """Answer at the token endpoint."""
+        self.calls.append(("/oauth2/token", dict(form)))
+        assert self.client is not None
+        pair = ":".join(map(quote_plus, self.client))
+        if authorization != "Basic " + base64.b64encode(pair.encode()).decode():
+            raise RefusalError(401, "invalid_client")
+        if form.get("grant_type") != ["client_credentials"]:
+            raise RefusalError(400, "unsupported_grant_type")
+        (scope,) = form["scope"]
+        if scope not in self.scopes:
+            raise RefusalError(400, "invalid_scope")
+        token = secrets.token_urlsafe(24)
+        lasts = 3600.0 if self.token_seconds is None else self.token_seconds
+        self.tokens[token] = (scope, time.monotonic() + lasts)
+        told = {"access_token": token, "token_type": "Bearer", "scope": scope}
+        return told if self.token_seconds is None else {**told, "expires_in": self.token_seconds}
+
+    def _require_access(self, header: str | None) -> None:
+        token = (header or "").removeprefix("Bearer ")
+        if self.client is None:
+            if token != self.token:
+                raise RefusalError(401, "invalid_token")
+            return
+        scope, until = self.tokens.get(token, ("", 0.0))
+        if until <= time.monotonic():
             raise RefusalError(401, "invalid_token")
+        if scope != "service":
+            raise RefusalError(403, "insufficient_scope")
+
+    def handle(self, path: str, token: str | None, body: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((path, body))
+        if path == "/csc/v2/info":
+            return {"specs": "2.0.0.0", "authType": list(self.auth_types), "oauth2": self.base}
+        self._require_access(token)
         credential = self.credentials.get(body.get("credentialID", ""))
         if credential is None:
             raise RefusalError(400, "invalid_request")
@@ -88,19 +137,22 @@ class CscService:
                 "status": "valid",
                 "certificates": [base64.b64encode(one).decode() for one in chain],
             },
-            "auth": {"mode": "explicit", "expression": "PIN"},
-            "multisign": 1,
+            **({"auth": credential.auth} if body["authInfo"] else {}),
+            "multisign": credential.multisign,
         }
 
     def _authorize(self, credential: Credential, body: dict[str, Any]) -> dict[str, Any]:
         given = {item["id"]: item["value"] for item in body.get("authData", [])}
+        implicit = credential.auth["mode"] == "implicit"
         if credential.wrong >= _TRIES:
             raise RefusalError(400, "locked_pin")
-        if given.get("PIN") != credential.pin:
+        if implicit and given:
+            raise RefusalError(400, "invalid_request")
+        if not implicit and given.get("PIN") != credential.pin:
             credential.wrong += 1
             raise RefusalError(400, "invalid_pin")
         credential.wrong = 0
-        if body["numSignatures"] != len(body["hashes"]):
+        if not body["numSignatures"] == len(body["hashes"]) <= credential.multisign:
             raise RefusalError(400, "invalid_request")
         sad = secrets.token_urlsafe(32)
         until = time.monotonic() + _SAD_SECONDS
@@ -161,8 +213,11 @@ class CscServer:
                         status, answer = 302, b"{}"
                 if not answer:
                     try:
-                        given = json.loads(body)
-                        told = outer.handle(self.path, self.headers["Authorization"], given)
+                        header = self.headers["Authorization"]
+                        if self.path == "/oauth2/token":
+                            told = outer.give_token(header, parse_qs(body.decode()))
+                        else:
+                            told = outer.handle(self.path, header, json.loads(body))
                     except RefusalError as refusal:
                         status, told = refusal.status, {"error": refusal.error}
                     if outer.misbehave == "wrong" and "signatures" in told:
@@ -196,6 +251,7 @@ class CscServer:
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # refused handshakes
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.service = service
+        service.base = self.url.removesuffix("/csc/v2")
 
     @property
     def url(self) -> str:

@@ -81,6 +81,13 @@ class Settings(BaseSettings):
     archive_seconds: float = Field(
         default=3600.0, gt=0, le=86_400, description="How often due archive time stamps are sought."
     )
+    archive_retry_hours: float = Field(
+        default=6.0,
+        gt=0,
+        le=24 * 7,
+        description="Hours until a failed renewal of an archive time stamp is tried again; doubles each "
+        "time, at most a week.",
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="Signing key of the history log (C2SP note signer); made on first start "
@@ -200,6 +207,13 @@ class Settings(BaseSettings):
     algorithms_file: Path | None = Field(
         default=None,
         description="Dated policy on algorithms (YAML); default: the one that ships.",
+    )
+    algorithm_margin_days: float = Field(
+        default=30.0,
+        ge=0,
+        le=3650,
+        description="Days for which an algorithm must still prove something when a signature is made "
+        "with it.",
     )
     signer_enrolment: Literal["auto", "required", "optional"] = Field(
         default="auto",

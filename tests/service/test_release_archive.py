@@ -1,5 +1,6 @@
 """Archive time stamps are renewed in time, at most once each, visibly; and ten years on all is proven."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from docflow.jobs.model import JobRun
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError, ForbiddenError
-from docflow.release import archive, standing
+from docflow.release import archive, expiry, standing
 from docflow.signing.ades import levels_reached
 from docflow.signing.archive import renew, validate_renewed
 from docflow.signing.pades import seal, sign_person
@@ -144,6 +145,111 @@ def test_an_authority_that_lasts_no_longer_is_no_help_and_the_renewal_says_so(
     assert "ends on 2026-06-01, no later than" in only["error"]
 
 
+def test_a_renewal_that_failed_is_begun_again_by_itself_each_time_later_until_the_authority_is_back(
+    offices: Offices, clock: ManualClock, pki: LivePki
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"), outside_patience_hours=0)
+    document_id = office.to_released(office.draft())
+    keeper, engine = office.services.keeper, office.services.engine
+    clock.advance(timedelta(days=60))
+    (first,) = stamps(office)
+    job_id = archive.job_of(first)
+
+    def waits_for() -> timedelta:
+        settled(engine, job_id, "failed")
+        (row,) = stamps(office)
+        assert (row["state"], "gave no usable time stamp" in row["error"]) == ("failed", True)
+        at: datetime = row["next_at"]
+        return at - clock.now()
+
+    with started(engine):
+        with pki.fails("/tsa/", "away"):
+            assert keeper.run() == 1
+            assert waits_for() == timedelta(hours=6)
+            assert keeper.run() == 0  # too early
+            for tried, wait in enumerate((12, 24, 48), 1):
+                clock.advance(timedelta(hours=wait / 2))
+                assert keeper.run() == 1
+                assert waits_for() == timedelta(hours=wait)
+                assert stamps(office)[0]["attempts"] == tried + 1
+        found = standing.standing(keeper, office.actor(ADMINISTRATOR))
+        assert (found.due, found.failed, found.retrying) == (0, 1, 1)
+        clock.advance(timedelta(hours=48))
+        assert keeper.run() == 1
+        settled(engine, job_id, "done")
+    assert [row["state"] for row in stamps(office)] == ["renewed", "current"]
+    assert stamps(office)[0]["next_at"] is None
+    again = ["document.archive-retried", "document.archive-failed"]
+    assert actions(office, document_id) == [
+        "document.archive-due", "document.archive-failed", *again * 3,
+        "document.archive-retried", "document.archive-stamped",
+    ]  # fmt: skip
+    assert office.findings() == ()
+
+
+def test_what_time_cannot_heal_and_what_a_person_gave_up_is_left_to_a_person(
+    offices: Offices, clock: ManualClock
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"))
+    office.to_released(office.draft())
+    keeper, engine = office.services.keeper, office.services.engine
+    clock.advance(timedelta(days=60))
+    (first,) = stamps(office)
+    path = next(office.folder.rglob(first["sha256"]))  # the file is damaged where it is stored
+    whole = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(whole[:-200])
+    with started(engine):
+        keeper.run()
+        settled(engine, archive.job_of(first), "failed")
+    (row,) = stamps(office)
+    assert (row["state"], row["attempts"], row["next_at"]) == ("failed", 1, None), row["error"]
+    clock.advance(timedelta(days=30))
+    assert keeper.run() == 0
+    found = standing.standing(keeper, office.actor(ADMINISTRATOR))
+    assert (found.failed, found.retrying) == (1, 0)
+
+
+def test_a_renewal_that_a_person_gave_up_is_not_begun_again(
+    offices: Offices, clock: ManualClock, pki: LivePki
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"), outside_patience_hours=0)
+    office.to_released(office.draft())
+    keeper, engine = office.services.keeper, office.services.engine
+    clock.advance(timedelta(days=60))
+    (first,) = stamps(office)
+    with started(engine), pki.fails("/tsa/", "away"):
+        keeper.run()
+        settled(engine, archive.job_of(first), "failed")
+    with office.database.unit_of_work(office.actor(ADMINISTRATOR)) as uow:
+        engine.cancel(uow, archive.job_of(first))
+    clock.advance(timedelta(hours=6))
+    assert keeper.run() == 0
+    (row,) = stamps(office)
+    assert (row["state"], row["next_at"]) == ("failed", None)
+    assert row["error"] == "Its renewal was given up by a person."
+    assert office.findings() == ()
+
+
+def test_the_next_try_comes_before_the_stamp_ends_and_there_is_none_after(
+    offices: Offices,
+) -> None:
+    keeper = offices().services.keeper
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+
+    def wait(attempts: int, left: timedelta) -> timedelta | None:
+        at = keeper.next_try(attempts, now + left, now)
+        return None if at is None else at - now
+
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    assert [wait(one, 90 * day) for one in (1, 2, 5, 6, 99)] == [
+        6 * hour, 12 * hour, 4 * day, 7 * day, 7 * day
+    ]  # fmt: skip
+    assert wait(9, 4 * day) == 2 * day
+    assert wait(9, hour) == 6 * hour
+    assert wait(9, timedelta(0)) is None
+
+
 def test_an_algorithm_that_ends_makes_stamps_due(offices: Offices, clock: ManualClock) -> None:
     office = offices()
     office.to_released(office.draft())
@@ -154,9 +260,7 @@ def test_an_algorithm_that_ends_makes_stamps_due(offices: Offices, clock: Manual
     ]
     keeper = office.services.keeper
     assert keeper.run() == 0
-    changed = type(keeper)(
-        keeper.desk, keeper.enqueue, AlgorithmPolicy.from_data(policy), keeper.lead
-    )
+    changed = dataclasses.replace(keeper, policy=AlgorithmPolicy.from_data(policy))
     assert changed.run() == 1
     assert stamps(office)[0]["state"] == "due"
 
@@ -166,12 +270,12 @@ def test_certificates_near_their_end_warn_at_60_30_and_7_days(
 ) -> None:
     office = offices(signers={"seal": "expiring"})  # until 20 March, and it is 2 March
     desk = office.services.desk
-    (first, second) = standing.certificates(desk)
+    (first, second) = expiry.signers(desk)
     assert (first.name, first.days_left, first.warning) == ("Con dấu sắp hết hạn", 17, 30)
     assert (second.name, second.warning) == ("Nguyễn Hồng Sơn", None)
     for days, warning in ((-40, 60), (-45, None), (11, 7), (19, 0)):
         clock.advance(timedelta(days=days))
-        assert standing.certificates(desk)[0].warning == warning, days
+        assert expiry.signers(desk)[0].warning == warning, days
         clock.advance(timedelta(days=-days))
 
 

@@ -5,7 +5,8 @@ people or content. Nothing is counted where no one may ask. What cannot be asked
 is away, is left out and told by `docflow_up`, so that the rest is still there.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 from docflow import __version__
 from docflow.bootstrap import Services
 from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.release import expiry, standing
 from docflow.settings import Settings
 from docflow.upkeep.report import Report, report
 
@@ -109,6 +111,10 @@ class _Instance(Collector):
         yield from _staging(self._services.staging.folder)
         up = GaugeMetricFamily("docflow_up", "Whether the database answered.", labels=["part"])
         try:
+            stamps = standing.counts(self._services.keeper)
+            certificates = expiry.leaned_on(
+                self._services.desk, self._services.studio.verifier.anchors
+            )
             states = self._services.engine.count_open()
             told = report(self._services.database)
         except UnavailableError:
@@ -123,7 +129,45 @@ class _Instance(Collector):
         for state, count in sorted(states.items()):
             jobs.add_metric([state], count)
         yield jobs
+        yield _archive(stamps)
+        yield from _certificates(certificates)
         yield from _storage(told)
+
+
+def _archive(counts: Mapping[str, int]) -> Metric:
+    stamps = GaugeMetricFamily(
+        "docflow_archive_timestamps",
+        "Archive time stamps, counted up to 1,000: ending soon, due (being renewed), retrying (failed, "
+        "tried again by itself), failed (needs a person).",
+        labels=["state"],
+    )
+    needs_person = counts["failed"] - counts["retrying"]
+    for state, count in sorted({**counts, "failed": needs_person}.items()):
+        stamps.add_metric([state], count)
+    return stamps
+
+
+def _certificates(found: Sequence[expiry.CertificateStanding]) -> Iterator[Metric]:
+    ending = GaugeMetricFamily(
+        "docflow_certificates_ending",
+        "Certificates that the office leans on and that end within so many days (0: are over), by use.",
+        labels=["use", "within"],
+    )
+    counted = Counts((one.use, one.warning) for one in found if one.warning is not None)
+    for use in expiry.USES:
+        for within in (0, *expiry.WARN_DAYS):
+            ending.add_metric([use, str(within)], counted[use, within])
+    yield ending
+    first = GaugeMetricFamily(
+        "docflow_certificate_end_timestamp_seconds",
+        "When the first certificate of a use ends.",
+        labels=["use"],
+    )
+    for use in expiry.USES:
+        ends = [one.until.timestamp() for one in found if one.use == use]
+        if ends:
+            first.add_metric([use], min(ends))
+    yield first
 
 
 def _staging(folder: Path) -> Iterator[Metric]:

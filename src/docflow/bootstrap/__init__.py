@@ -40,7 +40,7 @@ from docflow.people.mandates import Mandates
 from docflow.people.recipients import Recipients
 from docflow.people.seeding import Seeded, seed
 from docflow.people.signer_certificates import SignerCertificates
-from docflow.release import archive, card_sessions
+from docflow.release import archive, card_sessions, expiry
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
@@ -119,11 +119,11 @@ class Services:
             ("sequencer", self.settings.sequencer_seconds, self.sequencer.run),
             ("session-sweep", 300.0, self.accounts.sweep),
             ("signing-session-sweep", 15.0, partial(card_sessions.sweep, self.studio)),
-            ("signing-session-sweep", 15.0, partial(card_sessions.sweep, self.studio)),
             ("staging-sweep", 3600.0, partial(self.staging.sweep, _STAGING_SECONDS)),
             ("idempotency-sweep", 3600.0, partial(idempotency.sweep, self.database, hours)),
             ("notice-sweep", 3600.0, partial(notices.sweep, self.database, kept)),
             ("archive-timestamps", self.settings.archive_seconds, self.keeper.run),
+            ("stamping-certificates", 6 * 3600.0, partial(expiry.look_at_authorities, self.desk)),
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
             *self.upkeep.duties(),
         ]
@@ -167,7 +167,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
     engine = engine_of(settings, database)
     desk = desk_of(settings, database, store, engine)
     studio = studio_of(settings, desk)
-    register_jobs(engine, studio)
+    keeper = keeper_of(settings, desk, engine)
+    register_jobs(engine, studio, keeper)
     signing_key = log_key(settings)
     return Services(
         settings=settings,
@@ -192,7 +193,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         proofs=Proofs(database, signing_key.verifier),
         log_key=signing_key,
         upkeep=Upkeep.of(settings, database, store.inner, desk).register(engine),
-        keeper=keeper_of(settings, desk),
+        keeper=keeper,
     )
 
 

@@ -31,12 +31,13 @@ from docflow.release import (
 from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.choice import LevelPolicy
+from docflow.signing.dated import NewSignatures
 from docflow.signing.font import ensure_fonts
 from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers
 from docflow.signing.signersfile import signers_from_file
-from docflow.signing.verifying.algorithms import shipped_policy
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from docflow.signing.verifying.trusted_lists import ListRules
 from docflow.signing.verifying.verifier import Verifier
 from docflow.storage import ObjectStore, Staging
@@ -125,10 +126,16 @@ def engine_of(settings: Settings, database: Database) -> JobEngine:
     )
 
 
-def keeper_of(settings: Settings, desk: Desk) -> archive.Keeper:
-    """Return what finds archive time stamps that are due."""
-    lead = timedelta(days=settings.archive_lead_days)
-    return archive.Keeper(desk, desk.enqueue, shipped_policy(), lead)
+def keeper_of(settings: Settings, desk: Desk, engine: JobEngine) -> archive.Keeper:
+    """Return what finds archive time stamps that are due, and renewals to be tried again."""
+    return archive.Keeper(
+        desk,
+        engine.enqueue,
+        engine.retry,
+        desk.signers.algorithms.policy,
+        lead=timedelta(days=settings.archive_lead_days),
+        pause=timedelta(hours=settings.archive_retry_hours),
+    )
 
 
 def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
@@ -137,7 +144,7 @@ def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
     if settings.signing_services_file is not None:
         services = services_from_file(settings.signing_services_file)
     policy = LevelPolicy(
-        LongTerm(services, signers.own_roots),
+        LongTerm(services, signers.own_roots, signers.algorithms.policy),
         settings.signature_level,
         timedelta(hours=settings.signature_fallback_hours),
     )
@@ -152,8 +159,9 @@ def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
 def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> Signers:
     """Return who signs: from the signers file, or throw-away identities in development."""
     now = database.clock.now()
+    rules = algorithms_of(settings)
     if settings.signers_file is not None:
-        return signers_from_file(settings.signers_file, now=now)
+        return signers_from_file(settings.signers_file, now=now, algorithms=rules)
     if settings.production:
         raise ConfigurationError(
             "DOCFLOW_SIGNERS_FILE is not set; production does not sign with a throw-away PKI. "
@@ -168,7 +176,16 @@ def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> 
     signing = {}
     with database.read() as connection:
         signing = logins_and_names(connection, roles=("leader",))
-    return development_signers(settings.data_dir / "pki", organisation, signing, now=now)
+    return development_signers(
+        settings.data_dir / "pki", organisation, signing, now=now, algorithms=rules
+    )
+
+
+def algorithms_of(settings: Settings) -> NewSignatures:
+    """Return the dated policy on algorithms as new signatures have to meet it."""
+    named = settings.algorithms_file
+    policy = AlgorithmPolicy.from_file(named) if named else shipped_policy()
+    return NewSignatures(policy, timedelta(days=settings.algorithm_margin_days))
 
 
 def policy_of(settings: Settings) -> SigningPolicy:
@@ -197,7 +214,7 @@ def verifier_of(settings: Settings, signers: Signers) -> Verifier:
     )
 
 
-def register_jobs(engine: JobEngine, studio: Studio) -> None:
+def register_jobs(engine: JobEngine, studio: Studio, keeper: archive.Keeper) -> None:
     """Name the handler of every kind of job."""
     desk = studio.desk
     handlers = {sign.KIND: sign.run, deliver.KIND: deliver.run}
@@ -212,7 +229,7 @@ def register_jobs(engine: JobEngine, studio: Studio) -> None:
     signing = Authenticator(desk.database, desk.catalogue.seed.classification)
     engine.register(batches.KIND, partial(batches.run, studio, signing))
     engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
-    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, desk))
+    engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, keeper))
     engine.register(
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
     )

@@ -29,20 +29,24 @@ def status(
     from docflow.release import standing
 
     services = build(settings_for(data_dir))
-    found = standing.standing(services.keeper, SERVICE)
+    found = standing.standing(services.keeper, SERVICE, services.studio.verifier.anchors)
     CONSOLE.print(f"Levels: {', '.join(found.levels)}; where none is named: {found.default_level}.")
-    table = Table("certificate", "of", "until", "days left", "", box=None)
+    table = Table("certificate", "use", "until", "days left", "", box=None)
     for one in found.certificates:
         told = {None: "", 0: "over"}.get(one.warning, f"ends within {one.warning} days")
-        table.add_row(one.name, one.kind, f"{one.until:%Y-%m-%d}", str(one.days_left), told)
+        table.add_row(one.name, one.use, f"{one.until:%Y-%m-%d}", str(one.days_left), told)
     CONSOLE.print(table)
     CONSOLE.print(
         f"Archive time stamps: {found.ending} end soon, {found.due} are being renewed, "
-        f"{found.failed} failed."
+        f"{found.failed} failed, {found.retrying} of them are tried again."
     )
     failed = standing.stamps(services.desk, SERVICE, state="failed", after=None, limit=20)
     for row in failed:
-        CONSOLE.print(f"{row['id']} of {row['document_id']}: {row['error']}")
+        later = f"again {row['next_at']:%Y-%m-%d %H:%M} UTC" if row["next_at"] else "needs a person"
+        CONSOLE.print(
+            f"{row['id']} of {row['document_id']}, failed {row['attempts']} times, {later}: "
+            f"{row['error']}"
+        )
     services.close()
     if failed or any(one.warning is not None for one in found.certificates):
         raise typer.Exit(1)

@@ -98,7 +98,8 @@ class JobEngine:
             kind: at most 32 characters.
             handler: runs the job in steps; see `JobRun.step`.
             on_failed: told when a job of this kind has failed for good, before people see it as
-                failed; may be told twice, so it must be idempotent.
+                failed; may be told twice, so it must be idempotent. `JobRun.cannot_heal` says whether
+                trying again later could help.
             on_waiting: told, with the time of the next try, when a job waits for a service of
                 others; may be told again.
         """

@@ -243,6 +243,7 @@ class Executions:
         tries = job.attempts + 1 if job.step == failed.step else 1
         most = self._patient_attempts if failed.patient else self._attempts
         if failed.permanent or tries >= most:
+            run.cannot_heal = failed.permanent
             if self._fail(job, run, failed.step, tries, failed.sentence):
                 _logger.error("job %s (%s) failed: %s", job.id, job.kind, failed.sentence)
                 raise JobFailedError(failed.sentence)

@@ -106,6 +106,8 @@ class JobRun:
         self.payload = job.payload
         self.runs = job.runs
         self.requested_by = job.requested_by
+        self.cannot_heal = False
+        """Told to `on_failed`: it failed by what no further try can heal."""
         self._steps = steps
         self._names: set[str] = set()
 

@@ -22,6 +22,7 @@ from docflow.signing.certificates import (
     read_certificate,
 )
 from docflow.signing.envelope.suitability import cannot_encrypt, unsuitable
+from docflow.signing.trust import TrustRoots
 
 _TABLE: Final = recipient_certificates
 
@@ -37,6 +38,16 @@ class Openers:
         """Take what this deployment accepts, and the organisation's escrow if it has one."""
         self._policy = policy or CertificatePolicy()
         self._recovery = recovery
+
+    @property
+    def escrow(self) -> EncryptionCertificate | None:
+        """The organisation's escrow, if it has one."""
+        return self._recovery
+
+    @property
+    def roots(self) -> TrustRoots | None:
+        """What recipients' certificates must lead to; None if whoever records one vouches for it."""
+        return self._policy.roots
 
     def usable(
         self, connection: sa.Connection, recipient_ids: Sequence[str], now: datetime

@@ -138,7 +138,13 @@ class SignerCertificates:
         if len(found) > _MOST_LINKS:
             raise _unfit(f"A chain has at most {_MOST_LINKS} certificates here.")
         try:
-            card_identity("The certificate", found, roots=self._signers.own_roots, now=now)
+            card_identity(
+                "The certificate",
+                found,
+                roots=self._signers.own_roots,
+                now=now,
+                algorithms=self._signers.algorithms,
+            )
         except ConfigurationError as error:
             raise _unfit(error.detail) from None
         except ValueError:  # an extension that no parser can read
@@ -186,6 +192,7 @@ class SignerCertificates:
                 x509.load_pem_x509_certificates(row["pem"].encode()),
                 roots=self._signers.own_roots,
                 now=now,
+                algorithms=self._signers.algorithms,
             )
         except ConfigurationError as error:  # expired since it was proposed
             raise _unfit(error.detail) from None

@@ -155,6 +155,7 @@ def _judged(
             persons=[*persons.expected(before), Expected(identity.certificate, made.level)],
             now=no_earlier(now, newest_stamp((*before, told))),
             timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
+            algorithms=studio.signers.algorithms,
         )
     return told | {
         "signer": identity.name,

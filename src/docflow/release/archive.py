@@ -5,10 +5,12 @@ Rules:
   some time before. A duty finds what is due and asks for an `archive` job for each.
 - The job adds one more time stamp to a copy. What was delivered stays what it is, under its own
   digest; the copy is a stored file of its own, listed here.
-- Every change of a stamp is history of its document. What fails says why, and a person may retry it.
+- Every change of a stamp is history of its document. What fails says why.
+- What time can heal is tried again by the duty, each time later; what it cannot heal, and a stamp that
+  is over, is left to a person. A person may retry either at any time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,10 +22,10 @@ from docflow.db import Draft, Row, UnitOfWork, all_rows, one_row
 from docflow.documents import rows
 from docflow.documents.desk import Desk, Enqueue
 from docflow.documents.tables import documents
-from docflow.jobs.model import JobRun
+from docflow.jobs.model import Job, JobRun
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import parse_rfc3339, rfc3339
-from docflow.kernel.errors import NotFoundError
+from docflow.kernel.errors import ConflictError, NotFoundError
 from docflow.kernel.ids import new_id
 from docflow.release import studio as work
 from docflow.release.studio import Made, Studio
@@ -35,19 +37,46 @@ from docflow.signing.verifying.algorithms import AlgorithmPolicy
 KIND = "archive"
 _OPEN = ("current", "due", "failed")
 _AT_ONCE = 100
+_LONGEST_PAUSE = timedelta(days=7)
+_MOST_DOUBLINGS = 16
+_GIVEN_UP = "Its renewal was given up by a person."
 
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Finds what is due: the policy, and how long before its end a stamp is renewed."""
+    """Finds what is due, and what is to be tried again.
+
+    Attributes:
+        desk: where documents are.
+        enqueue: asks for a job.
+        retry: has a failed job run again.
+        policy: says when algorithms end.
+        lead: how long before its end a stamp is renewed.
+        pause: from the first failed renewal to the next; doubles each time, at most a week.
+    """
 
     desk: Desk
     enqueue: Enqueue
+    retry: Callable[[UnitOfWork, str], Job]
     policy: AlgorithmPolicy
     lead: timedelta
+    pause: timedelta
 
     def run(self) -> int:
-        """Ask for the renewal of what is due, the earliest end first; return how many were found."""
+        """Ask for the renewal of what is due, the earliest end first; return how many were asked for."""
+        return self._ask_for_due() + self._try_again()
+
+    def next_try(self, attempts: int, until: datetime, now: datetime) -> datetime | None:
+        """Return when a renewal that failed `attempts` times is begun again; None if it is too late.
+
+        Never later than half-way to the end of the stamp, as long as that is not before `pause` is over.
+        """
+        if until <= now:
+            return None
+        wait: timedelta = min(self.pause * 2 ** min(attempts - 1, _MOST_DOUBLINGS), _LONGEST_PAUSE)
+        return now + max(self.pause, min(wait, (until - now) / 2))
+
+    def _ask_for_due(self) -> int:
         now = self.desk.database.clock.now()
         with self.desk.database.read() as connection:
             due = all_rows(
@@ -60,6 +89,47 @@ class Keeper:
         for stamp in due:
             self._ask(stamp)
         return len(due)
+
+    def _try_again(self) -> int:
+        now = self.desk.database.clock.now()
+        stamps = archive_stamps.c
+        # no failure was counted: it failed before failures were, and nobody knows by what
+        ready = sa.or_(stamps.next_at <= now, stamps.attempts == 0)
+        with self.desk.database.read() as connection:
+            failed = all_rows(
+                connection,
+                sa.select(archive_stamps)
+                .where(stamps.state == "failed", ready)
+                .order_by(stamps.until, stamps.id)
+                .limit(_AT_ONCE),
+            )
+        return sum(self._again(stamp) for stamp in failed)
+
+    def _again(self, stamp: Row) -> bool:
+        try:
+            with self.desk.database.unit_of_work(SERVICE) as uow:
+                row = rows.lock(uow, stamp["document_id"])
+                if _stamp_row(uow.connection, stamp["id"])["attempts"] != stamp["attempts"]:
+                    return False  # another worker was first
+                if not _set(uow, row, stamp, ("failed",), {"state": "due", "next_at": None}):
+                    return False
+                told = _told(stamp) | {"attempts": stamp["attempts"]}
+                uow.note(documents, row, Draft("document.archive-retried", told))
+                self.retry(uow, job_of(stamp))
+        except ConflictError as error:  # a person runs it now, or gave it up
+            if error.extra.get("state") == "cancelled":
+                self._leave(stamp)
+            return False
+        return True
+
+    def _leave(self, stamp: Row) -> None:
+        """Leave to a person what a person gave up."""
+        values = {"error": _GIVEN_UP, "attempts": max(1, stamp["attempts"]), "next_at": None}
+        with self.desk.database.unit_of_work(SERVICE) as uow:
+            row = rows.lock(uow, stamp["document_id"])
+            if _set(uow, row, stamp, ("failed",), values):
+                draft = Draft("document.archive-failed", _told(stamp), {"error": _GIVEN_UP})
+                uow.note(documents, row, draft)
 
     def ending(self, connection: sa.Connection, now: datetime) -> sa.ColumnElement[bool]:
         """Return the condition of stamps that end within the lead."""
@@ -83,10 +153,15 @@ class Keeper:
             self.enqueue(
                 uow,
                 kind=KIND,
-                job_id=f"{KIND}-{stamp['id']}",
+                job_id=job_of(stamp),
                 subject_id=stamp["document_id"],
                 payload={"stamp_id": stamp["id"]},
             )
+
+
+def job_of(stamp: Mapping[str, Any]) -> str:
+    """Return the id of the job that renews a stamp."""
+    return f"{KIND}-{stamp['id']}"
 
 
 def first_stamps(uow: UnitOfWork, sealed: list[Row], files: list[Mapping[str, Any]]) -> None:
@@ -115,6 +190,8 @@ def first_stamps(uow: UnitOfWork, sealed: list[Row], files: list[Mapping[str, An
                 "sha256": item["sha256"],
                 "size": item["size"],
                 "error": None,
+                "attempts": 0,
+                "next_at": None,
                 "changed_at": uow.now,
             }
             for item, file in zip(sealed, files, strict=True)
@@ -128,17 +205,25 @@ def run(studio: Studio, job: JobRun) -> None:
     job.step("stamped", lambda: _stamp(studio, job.payload["stamp_id"]))
 
 
-def on_failed(desk: Desk, job: JobRun, error: str) -> None:
-    """Tell the stamp that its renewal failed."""
+def on_failed(keeper: Keeper, job: JobRun, error: str) -> None:
+    """Tell the stamp that its renewal failed, and when it is begun again, if time can heal the cause."""
+    desk = keeper.desk
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         stamp = _stamp_row(uow.connection, job.payload["stamp_id"])
         if (stamp["state"], stamp["error"]) == ("failed", error):
             return  # told already
-        if _set(uow, row, stamp, _OPEN, {"state": "failed", "error": error}):
-            uow.note(
-                documents, row, Draft("document.archive-failed", _told(stamp), {"error": error})
-            )
+        attempts = stamp["attempts"] + 1
+        later = None
+        if not job.cannot_heal:
+            later = keeper.next_try(attempts, stamp["until"], uow.now)
+        values = {"error": error, "attempts": attempts, "next_at": later}
+        if _set(uow, row, stamp, _OPEN, {"state": "failed", **values}):
+            told = _told(stamp) | {
+                "attempts": attempts,
+                "next_at": rfc3339(later) if later else None,
+            }
+            uow.note(documents, row, Draft("document.archive-failed", told, {"error": error}))
 
 
 def _stamp(studio: Studio, stamp_id: str) -> int:
@@ -158,6 +243,7 @@ def _stamp(studio: Studio, stamp_id: str) -> int:
             now=max(now, made.stamped_at),
             before=(source["sha256"], source["size"]),
             number=source["number"] + 1,
+            algorithms=studio.signers.algorithms.policy,
         )
         return {
             "authority": made.authority,
@@ -177,7 +263,7 @@ def _keep(studio: Studio, stamp: Row, made: Made) -> None:
     key = studio.desk.vault.put(made.staged, level)
     with studio.desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, stamp["document_id"])
-        if not _set(uow, row, stamp, _OPEN, {"state": "renewed", "error": None}):
+        if not _set(uow, row, stamp, _OPEN, {"state": "renewed", "error": None, "next_at": None}):
             return  # another run was first; its file counts
         new = {
             "id": new_id(),
@@ -191,6 +277,8 @@ def _keep(studio: Studio, stamp: Row, made: Made) -> None:
             "sha256": made.staged.sha256,
             "size": made.staged.size,
             "error": None,
+            "attempts": 0,
+            "next_at": None,
             "changed_at": uow.now,
         }
         uow.put(archive_stamps, new)

@@ -80,7 +80,10 @@ def card_of(studio: Studio, certificate_id: str, *, person_id: str) -> tuple[Sig
         )
     chain = x509.load_pem_x509_certificates(row["pem"].encode())
     roots = studio.signers.own_roots
-    return card_identity("The card's certificate", chain, roots=roots, now=now), row
+    rules = studio.signers.algorithms
+    return card_identity(
+        "The card's certificate", chain, roots=roots, now=now, algorithms=rules
+    ), row
 
 
 def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
@@ -221,6 +224,7 @@ def _finish(
         timestamp_roots=longterm.timestamp_roots,
         earlier=persons.expected(before),
         of=of,
+        algorithms=studio.signers.algorithms,
     )
     made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
     return made_by | evidence | {"evidence_apart": apart, "persons": before}

@@ -167,6 +167,7 @@ class _Inside:
             level=level,
             now=no_earlier(self._studio.desk.database.clock.now(), stamped_at),
             timestamp_roots=self._studio.desk.levels.longterm.timestamp_roots,
+            algorithms=self._studio.signers.algorithms,
         )
 
 

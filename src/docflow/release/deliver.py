@@ -117,6 +117,7 @@ def _judge(studio: Studio, sealed: Sequence[Row]) -> list[SignedFile]:
                     timestamp_roots=studio.desk.levels.longterm.timestamp_roots,
                     person_evidence_apart=row["evidence"].get("person_evidence_apart", False),
                     others=persons.expected(row["evidence"].get("others", ())),
+                    algorithms=studio.signers.algorithms,
                 )
             )
     return judged

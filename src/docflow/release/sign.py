@@ -116,6 +116,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             timestamp_roots=longterm.timestamp_roots,
             earlier=persons.expected(before),
             of=slot.of,
+            algorithms=studio.signers.algorithms,
         )
         made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
         return made_by | evidence | {"persons": before}

@@ -4,7 +4,6 @@ For an operator: what has to be renewed, by whom, until when.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -17,40 +16,29 @@ from docflow.kernel.actor import Actor
 from docflow.kernel.errors import NotFoundError
 from docflow.people import access
 from docflow.release.archive import Keeper
+from docflow.release.expiry import CertificateStanding, leaned_on
 from docflow.release.tables import archive_stamps
-from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
+from docflow.signing.verifying.trusted_lists import Anchors
 
-WARN_DAYS = (7, 30, 60)
 _COUNTED = 1_000
 
 StampState = Literal["current", "due", "renewed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateStanding:
-    """A signer's certificate and how near its end is.
+class Standing:
+    """The whole. Counts stop at 1,000.
 
     Attributes:
-        name: of its subject.
-        kind: person or organisation.
-        sha256: its fingerprint.
-        until: when it ends.
-        days_left: whole days until then, negative once it is over.
-        warning: the least of 7, 30 and 60 days that it ends within, 0 if it is over, None if later.
+        levels: that can be made.
+        default_level: where a workflow names none.
+        certificates: that the office leans on; see `expiry.leaned_on`.
+        ending: archive time stamps that end soon and are not yet asked to be renewed.
+        due: those whose renewal is under way.
+        failed: those whose renewal failed, of which
+        retrying: are tried again by themselves; the others need a person.
     """
-
-    name: str
-    kind: str
-    sha256: str
-    until: datetime
-    days_left: int
-    warning: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The whole. Counts stop at 1,000."""
 
     levels: tuple[Level, ...]
     default_level: Level
@@ -58,58 +46,41 @@ class Standing:
     ending: int
     due: int
     failed: int
+    retrying: int
 
 
-def certificate_standing(identity: SignerIdentity, now: datetime) -> CertificateStanding:
-    """Tell how near the end of an identity's certificate is."""
-    until = identity.certificate.not_valid_after_utc
-    left = until - now
-    warning = next((days for days in WARN_DAYS if left <= timedelta(days=days)), None)
-    return CertificateStanding(
-        identity.name,
-        identity.kind,
-        identity.sha256,
-        until,
-        left // timedelta(days=1),
-        0 if left <= timedelta(0) else warning,
-    )
-
-
-def certificates(desk: Desk) -> list[CertificateStanding]:
-    """Return every loaded signer's certificate, the one that ends first before the others.
-
-    Also what a metric is made of: days left, by name and kind.
-    """
-    now = desk.database.clock.now()
-    found = [certificate_standing(one, now) for one in desk.signers.identities()]
-    return sorted(found, key=lambda one: (one.until, one.name))
-
-
-def standing(keeper: Keeper, actor: Actor) -> Standing:
+def standing(keeper: Keeper, actor: Actor, anchors: Anchors | None = None) -> Standing:
     """Return how signatures stand.
+
+    Args:
+        keeper: of archive time stamps.
+        actor: who asks.
+        anchors: what signatures of others are judged by.
 
     Raises:
         ForbiddenError: if the actor may not see background work.
     """
     access.require(actor, access.Permission.JOB_READ)
     desk = keeper.desk
-    now = desk.database.clock.now()
-    with desk.database.read() as connection:
-        ending = _count(
-            connection,
-            archive_stamps.c.state == "current",
-            keeper.ending(connection, now),
-        )
-        due = _count(connection, archive_stamps.c.state == "due")
-        failed = _count(connection, archive_stamps.c.state == "failed")
     return Standing(
         desk.levels.longterm.levels,
         desk.levels.default,
-        tuple(certificates(desk)),
-        ending,
-        due,
-        failed,
+        tuple(leaned_on(desk, anchors)),
+        **counts(keeper),
     )
+
+
+def counts(keeper: Keeper) -> dict[str, int]:
+    """Return how many archive time stamps need what; see `Standing`. Also what a metric is made of."""
+    now = keeper.desk.database.clock.now()
+    state, next_at = archive_stamps.c.state, archive_stamps.c.next_at
+    with keeper.desk.database.read() as connection:
+        return {
+            "ending": _count(connection, state == "current", keeper.ending(connection, now)),
+            "due": _count(connection, state == "due"),
+            "failed": _count(connection, state == "failed"),
+            "retrying": _count(connection, state == "failed", next_at.is_not(None)),
+        }
 
 
 def stamps(

@@ -90,6 +90,9 @@ archive_stamps = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("error", sa.Text, nullable=True),
+    # renewals in a row that failed, and when the next is begun; without one a person is needed
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", UtcDateTime, nullable=True),
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("file_id", "number"),
     sa.CheckConstraint("state IN ('current', 'due', 'renewed', 'failed')", name="state"),
@@ -99,4 +102,15 @@ archive_stamps = sa.Table(
     sa.Index("ix_archive_stamps_document_id", "document_id"),
     sa.Index("ix_archive_stamps_storage_key", "storage_key"),
     info=part_of("document", "document_id"),
+)
+
+# What each time-stamp authority was last seen to sign with; no history: it is looked at again.
+stamping_certificates = sa.Table(
+    "stamping_certificates",
+    METADATA,
+    sa.Column("authority", sa.String(200), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
 )

@@ -48,7 +48,6 @@ from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import (
     CertRevTrustPolicy,
-    DisallowWeakAlgorithmsPolicy,
     RevocationCheckingPolicy,
 )
 from pyhanko_certvalidator.registry import SimpleTrustManager
@@ -57,6 +56,7 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from docflow.signing.blocking import blocking
 from docflow.signing.levels import LEVELS, Level, reaches
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
 
 _USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
 _OFFLINE = RevocationInfoGatheringSpec(
@@ -83,7 +83,12 @@ class Reached:
 
 
 def levels_reached(
-    source: Path | BinaryIO, roots: TrustRoots, *, now: datetime, evidence_may_be_old: bool = False
+    source: Path | BinaryIO,
+    roots: TrustRoots,
+    *,
+    now: datetime,
+    evidence_may_be_old: bool = False,
+    algorithms: AlgorithmPolicy | None = None,
 ) -> tuple[Reached, ...]:
     """Return the level of every signature in `source`, time stamps of the document left out.
 
@@ -93,46 +98,65 @@ def levels_reached(
         now: the validation time.
         evidence_may_be_old: accept the newest archive time stamp's certificate without fresh
             evidence that it is not revoked.
+        algorithms: the dated policy; by default the shipped one.
 
     Raises:
         ValueError: if the file cannot be read as PDF.
     """
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return levels_reached(file, roots, now=now, evidence_may_be_old=evidence_may_be_old)
+            return levels_reached(
+                file,
+                roots,
+                now=now,
+                evidence_may_be_old=evidence_may_be_old,
+                algorithms=algorithms,
+            )
     try:
         reader = PdfFileReader(source)
-        judge = _Judge(reader, roots, now, evidence_may_be_old)
+        dated = DatedAlgorithms(algorithms or shipped_policy(), now)
+        judge = _Judge(reader, roots, now, evidence_may_be_old, dated)
         return tuple(judge.reached(one) for one in reader.embedded_regular_signatures)
     except PdfError as error:
         raise ValueError(f"the file cannot be read as PDF: {error}") from error
 
 
 def level_faults(
-    path: Path, roots: TrustRoots, now: datetime, expected: Mapping[str, Level]
+    path: Path,
+    roots: TrustRoots,
+    now: datetime,
+    expected: Mapping[str, Level],
+    algorithms: AlgorithmPolicy | None = None,
 ) -> list[str]:
     """Say of every signature that does not reach the level expected of its field why it does not."""
     if all(level == "B-B" for level in expected.values()):
         return []  # judged already
     faults = []
-    found = {one.field: one for one in levels_reached(path, roots, now=now)}
+    reached = levels_reached(path, roots, now=now, algorithms=algorithms)
+    found = {one.field: one for one in reached}
     for field, level in expected.items():
         one = found.get(field)
         if one is None or one.level is None or not reaches(one.level, level):
-            reached = one.level if one and one.level else "no level"
+            least = one.level if one and one.level else "no level"
             why = f" ({one.why_not_more})" if one else ""
-            faults.append(f"The signature {field} reaches {reached}{why}, and {level} is expected.")
+            faults.append(f"The signature {field} reaches {least}{why}, and {level} is expected.")
     return faults
 
 
 class _Judge:
     def __init__(
-        self, reader: PdfFileReader, roots: TrustRoots, now: datetime, evidence_may_be_old: bool
+        self,
+        reader: PdfFileReader,
+        roots: TrustRoots,
+        now: datetime,
+        evidence_may_be_old: bool,
+        algorithms: DatedAlgorithms,
     ) -> None:
         self._reader = reader
         self._roots = roots
         self._now = now
         self._evidence_may_be_old = evidence_may_be_old
+        self._algorithms = algorithms
         self._knowledge = _knowledge(reader)
         self._stamps = reader.embedded_timestamp_signatures
 
@@ -224,7 +248,7 @@ class _Judge:
         return CertValidationPolicySpec(
             trust_manager=SimpleTrustManager.build(trust_roots=list(self._roots.asn1)),
             revinfo_policy=CertRevTrustPolicy(RevocationCheckingPolicy.from_legacy(mode)),
-            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
+            algorithm_usage_policy=self._algorithms,
         )
 
 

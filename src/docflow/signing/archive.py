@@ -35,6 +35,8 @@ from docflow.signing.stampfacts import StampFacts
 from docflow.signing.trust import TrustRoots
 from docflow.signing.update import Update, update_of
 from docflow.signing.validate import verify
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from docflow.signing.verifying.terms import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def validate_renewed(
     now: datetime,
     before: tuple[str, int],
     number: int,
+    algorithms: AlgorithmPolicy | None = None,
 ) -> None:
     """Refuse a renewed file that is anything but the one before it with one good time stamp more.
 
@@ -137,16 +140,19 @@ def validate_renewed(
         now: the validation time.
         before: SHA-256 and size of the file before.
         number: of the archive time stamp that was added, from 1.
+        algorithms: the dated policy; by default the shipped one.
 
     Raises:
         IntegrityError: code `renewal-not-valid`, with every reason in `extra["reasons"]`.
     """
+    dated = algorithms or shipped_policy()
+    policy = Policy(algorithms=dated)
     reasons = [
         *(() if _begins_with(path, *before) else ("It does not begin with the file before.",)),
-        *_faults(verify(path, timestamp_roots, now=now, own_roots=roots), number),
+        *_faults(verify(path, timestamp_roots, now=now, own_roots=roots, policy=policy), number),
         *(
             f"The signature {one.field} reaches {one.level}, and not B-LTA ({one.why_not_more})."
-            for one in levels_reached(path, roots + timestamp_roots, now=now)
+            for one in levels_reached(path, roots + timestamp_roots, now=now, algorithms=dated)
             if one.level != "B-LTA"
         ),
     ]

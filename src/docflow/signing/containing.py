@@ -18,8 +18,9 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from docflow.signing.dated import NewSignatures
 from docflow.signing.detached import MANIFEST, OWN_NAMES
-from docflow.signing.gate import Rule, faults, own_rules, refuse_file
+from docflow.signing.gate import Rule, faults, own_rules, refuse_file, require_lasting
 from docflow.signing.levels import Level, reaches
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.signed import KEY, Expected, SignedFile
@@ -59,6 +60,7 @@ def validate_detached(
     persons: Sequence[Expected],
     now: datetime,
     timestamp_roots: TrustRoots = _NONE,
+    algorithms: NewSignatures | None = None,
 ) -> tuple[SignatureReport, ...]:
     """Return the reports on a signature file that carries exactly the signatures expected over `data`.
 
@@ -69,15 +71,18 @@ def validate_detached(
         persons: whose signatures it must carry, and at which level.
         now: the validation time.
         timestamp_roots: roots of time-stamp authorities, beside our own.
+        algorithms: the dated policy, with its margin; by default the shipped one without.
 
     Raises:
-        IntegrityError: code `signature-not-valid`, with every reason in `extra["reasons"]`.
+        IntegrityError: code `signature-not-valid`, or `algorithm-out-of-policy`; see `extra["reasons"]`.
     """
-    terms = _terms(roots, timestamp_roots, now)
+    rules = algorithms or NewSignatures()
+    terms = _terms(roots, timestamp_roots, now, rules)
     with data.open("rb") as file:
         reports, reasons = _signers(
             signature.read_bytes(), cms.digest_of_file(file), terms, persons, "signature file"
         )
+    require_lasting(reports, rules, [one.fingerprint for one in persons], now)
     if reasons:
         refuse_file("The annex is not validly signed", "signature-not-valid", reasons)
     return reports
@@ -93,6 +98,7 @@ def validate_container(
     level: Level,
     now: datetime,
     timestamp_roots: TrustRoots = _NONE,
+    algorithms: NewSignatures | None = None,
 ) -> SignedFile:
     """Return the proof that the container at `path` may be released.
 
@@ -105,19 +111,20 @@ def validate_container(
         level: what that seal must reach, B-B or B-T.
         now: the validation time.
         timestamp_roots: roots of time-stamp authorities, beside our own.
+        algorithms: the dated policy, with its margin; by default the shipped one without.
 
     Raises:
-        IntegrityError: code `release-not-valid`, with every reason in `extra["reasons"]`.
+        IntegrityError: code `release-not-valid`, or `algorithm-out-of-policy`; see `extra["reasons"]`.
         ValueError: if there is no part: what is released has a main file.
     """
     if not parts:
         raise ValueError("a container needs a main file")
-    terms = _terms(roots, timestamp_roots, now)
-    names = [one.name for one in parts]
-    for annex in annexes:
-        names += [annex.name, annex.signature]
+    rules = algorithms or NewSignatures()
+    terms = _terms(roots, timestamp_roots, now, rules)
+    names = _names(parts, annexes)
     with path.open("rb") as file:
         report = verify_asic(file, terms)
+        require_lasting(report.signatures, rules, [seal], now)
         reasons = faults(_whole_rules(report, names, seal, level))
         if not reasons:
             reasons = _members(Container(file), names, parts, annexes, terms)
@@ -133,8 +140,15 @@ def validate_container(
     )  # fmt: skip
 
 
-def _terms(roots: TrustRoots, timestamp_roots: TrustRoots, now: datetime) -> Terms:
-    return Terms(timestamp_roots + roots, roots, now, Policy())
+def _names(parts: Sequence[SealedPart], annexes: Sequence[SignedAnnex]) -> list[str]:
+    beside = [name for annex in annexes for name in (annex.name, annex.signature)]
+    return [one.name for one in parts] + beside
+
+
+def _terms(
+    roots: TrustRoots, timestamp_roots: TrustRoots, now: datetime, rules: NewSignatures
+) -> Terms:
+    return Terms(timestamp_roots + roots, roots, now, Policy(algorithms=rules.policy))
 
 
 def _whole_rules(

@@ -1,36 +1,45 @@
 """Remote signing: a key held by a trust service that speaks the Cloud Signature Consortium's API, v2.
 
 Rules:
-- Each signature is authorised by itself, for exactly its hash; nothing of the authorisation is kept.
-- Access token and PIN are read from their files each time and are in no error, log or URL. A PIN that
-  the service refused is not sent again until its file changes, for services lock after a few tries.
-- https only (plain http to this machine), the machine's roots or a CA of one's own, no redirects;
-  times and sizes of answers are bounded.
+- What is signed is authorised by itself: for exactly these hashes, and their number; nothing of the
+  authorisation is kept, and it is used once.
+- Secrets are read from their files each time and are in no error, log or URL. A PIN that the service
+  refused is not sent again until its file changes, for services lock after a few tries.
+- A credential that asks for what no service can give by itself (a one-time password, its owner's
+  browser) is refused at the start, by name.
 - What comes back is verified under the certificate before it is used.
 
-Source: Cloud Signature Consortium API v2: credentials/info, credentials/authorize, signatures/signHash.
+How the service is reached, and by whose token, is in `cscaccess`.
+Source: Cloud Signature Consortium API v2: credentials/info (auth, multisign), credentials/authorize,
+signatures/signHash.
 """
 
 import base64
 import binascii
 import hashlib
-import json
-import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import httpx2
 from asn1crypto import algos
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.kernel.errors import ConfigurationError
+from docflow.signing.cscaccess import (
+    OK,
+    UNAUTHORIZED,
+    Access,
+    Answer,
+    Channel,
+    Client,
+    ClientCredentials,
+    TokenFile,
+)
 from docflow.signing.keysigner import IdentitySigner, VerifyingKey, verifies
 from docflow.signing.token import secret_from_file
 
-MOST_ANSWER_BYTES: Final = 256 * 1024
 _HASHES: Final = {
     "sha256": "2.16.840.1.101.3.4.2.1",
     "sha384": "2.16.840.1.101.3.4.2.2",
@@ -42,12 +51,9 @@ _ECDSA: Final = {
     "sha512": "1.2.840.10045.4.3.4",
 }
 _PSS: Final = "1.2.840.113549.1.1.10"
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_OK: Final = 200
-_WAIT: Final = (408, 425, 429)  # and everything from 500
 _PIN_ERRORS: Final = frozenset({"invalid_pin", "locked_pin", "invalid_grant"})
 _MOST_CERTIFICATES: Final = 8
-_LONGEST_WORD: Final = 60
+_MOST_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class RemoteOptions:
     Args:
         url: the API's base, as `https://sign.example/csc/v2`.
         credential: the credential's id.
-        token_file: file with the access token.
+        access: file with an access token, or the OAuth client that gets tokens.
         pin_file: file with the PIN, if the credential has one.
         ca_file: PEM roots to trust instead of the machine's.
         timeout_seconds: longest silence of the service.
@@ -65,7 +71,7 @@ class RemoteOptions:
 
     url: str
     credential: str
-    token_file: Path
+    access: Path | Client
     pin_file: Path | None = None
     ca_file: Path | None = None
     timeout_seconds: float = 20.0
@@ -80,34 +86,33 @@ class RemoteCredential:
         Raises:
             ConfigurationError: if the address or the CA file is wrong.
         """
-        url = httpx2.URL(options.url)
-        if url.scheme != "https" and not (url.scheme == "http" and url.host in _LOOPBACK):
-            raise ConfigurationError(
-                f"The remote signing service {options.url} is not reached by https.",
-                code="remote-signer-refused",
-            )
         self._options = options
-        self._url = options.url.rstrip("/")
-        self._trust = _trust(options.ca_file)
-        self._token = secret_from_file(options.token_file, "token")
+        self._channel = Channel(options.url, options.ca_file, options.timeout_seconds)
+        self._access: Access = (
+            ClientCredentials(self._channel, options.access)
+            if isinstance(options.access, Client)
+            else TokenFile(options.access)
+        )
         self._pin = secret_from_file(options.pin_file) if options.pin_file else None
         self._refused: int | None = None
+        self._at_once = 1
 
     def __repr__(self) -> str:
-        return f"RemoteCredential({self._options.credential!r} at {self._url!r})"
+        return f"RemoteCredential({self._options.credential!r} at {self._channel.url!r})"
 
     def certificates(self) -> list[x509.Certificate]:
         """Return the credential's certificate and the authorities above it.
 
         Raises:
             UnavailableError: if the service does not answer.
-            ConfigurationError: if it refuses, the key is not enabled, or the answer is no chain.
+            ConfigurationError: if it refuses, the key is not enabled, the answer is no chain, or the
+                credential asks for what is not configured here or cannot be.
         """
         asked = {
             "credentialID": self._options.credential,
             "certificates": "chain",
             "certInfo": False,
-            "authInfo": False,
+            "authInfo": True,
         }
         answer = self._post("credentials/info", asked)
         try:
@@ -122,32 +127,74 @@ class RemoteCredential:
             raise self._refusal("it does not tell the credential's certificates") from None
         if not found:
             raise self._refusal("the credential has no certificate")
+        self._heed(answer)
         return found
 
+    def _heed(self, told: Mapping[str, Any]) -> None:
+        """Take in how many hashes one authorisation may hold, and refuse what cannot be authorised."""
+        several = told.get("multisign")
+        if isinstance(several, int) and not isinstance(several, bool):
+            self._at_once = max(1, min(several, _MOST_AT_ONCE))
+        auth = told.get("auth")
+        if not isinstance(auth, dict):
+            return
+        if auth.get("mode") == "oauth2code":
+            raise self._refusal("the credential is authorised in its owner's browser (oauth2code)")
+        if auth.get("mode") != "explicit":
+            return
+        objects = auth.get("objects")
+        names = (
+            [one.get("id") for one in objects if isinstance(one, dict)]
+            if isinstance(objects, list)
+            else []
+        )
+        demanded = str(auth.get("expression") or " ".join(map(str, names)))
+        if "OTP" in demanded and "OR" not in demanded.upper().split():
+            raise self._refusal("the credential asks for a one-time password at each signature")
+        if "PIN" in demanded and self._pin is None:
+            raise self._refusal("the credential asks for a PIN; name its file with `pin_file`")
+
     def sign_hash(self, digest_name: str, digest: bytes, algorithm: dict[str, str]) -> bytes:
-        """Authorise and make one signature over a digest.
+        """Authorise and make one signature over a digest; see `sign_hashes`."""
+        (signature,) = self.sign_hashes(digest_name, [digest], algorithm)
+        return signature
+
+    def sign_hashes(
+        self, digest_name: str, digests: Sequence[bytes], algorithm: dict[str, str]
+    ) -> list[bytes]:
+        """Authorise and make one signature over each digest, as many at once as the credential allows.
 
         Args:
             digest_name: sha256, sha384 or sha512.
-            digest: what to sign.
+            digests: what to sign.
             algorithm: `signAlgo`, and `signAlgoParams` where it has any.
 
         Raises:
             UnavailableError: if the service does not answer.
             ConfigurationError: if it refuses.
         """
+        made: list[bytes] = []
+        for start in range(0, len(digests), self._at_once):
+            made += self._sign(digest_name, digests[start : start + self._at_once], algorithm)
+        return made
+
+    def _sign(
+        self, digest_name: str, digests: Sequence[bytes], algorithm: dict[str, str]
+    ) -> list[bytes]:
         hashed = {
             "credentialID": self._options.credential,
-            "hashes": [base64.b64encode(digest).decode()],
+            "hashes": [base64.b64encode(digest).decode() for digest in digests],
             "hashAlgorithmOID": _HASHES[digest_name],
         }
-        authorised = self._authorise({**hashed, "numSignatures": 1})
+        authorised = self._authorise({**hashed, "numSignatures": len(digests)})
         answer = self._post("signatures/signHash", {**hashed, **algorithm, "SAD": authorised})
         try:
-            (signature,) = answer["signatures"]
-            return base64.b64decode(signature, validate=True)
+            signatures = [base64.b64decode(one, validate=True) for one in answer["signatures"]]
         except (KeyError, TypeError, ValueError, binascii.Error):
             raise self._refusal("it gives no signature") from None
+        if len(signatures) != len(digests):
+            raise self._refusal(f"it gives {len(signatures)} signatures for {len(digests)} hashes")
+        return signatures
 
     def _authorise(self, asked: dict[str, Any]) -> str:
         written: int | None = None
@@ -169,59 +216,33 @@ class RemoteCredential:
 
     def _post(
         self, path: str, body: dict[str, Any], *, pin_written: int | None = None
-    ) -> dict[str, Any]:
-        token, _ = self._token()
-        try:
-            with (
-                httpx2.Client(
-                    timeout=self._options.timeout_seconds, verify=self._trust, trust_env=False
-                ) as client,
-                client.stream(
-                    "POST",
-                    f"{self._url}/{path}",
-                    json=body,
-                    headers={"Authorization": f"Bearer {token}"},
-                ) as answer,
-            ):
-                content = self._read(answer)
-                status = answer.status_code
-        except (httpx2.HTTPError, ssl.SSLError) as error:
-            raise self._away(type(error).__name__) from None
-        if status in _WAIT or status >= 500:  # noqa: PLR2004 - the server's own fault
-            raise self._away(f"status {status}")
-        told = _object(content)
-        if status == _OK and told is not None:
-            return told
-        word = _word((told or {}).get("error"))
-        if pin_written is not None and word in _PIN_ERRORS:
+    ) -> Mapping[str, Any]:
+        answer = self._asked(path, body)
+        if answer.status == OK and answer.told is not None:
+            return answer.told
+        if pin_written is not None and answer.error in _PIN_ERRORS:
             self._refused = pin_written
             raise ConfigurationError(
-                f"The PIN of the remote credential {self._options.credential!r} is refused ({word}).",
+                f"The PIN of the remote credential {self._options.credential!r} is refused "
+                f"({answer.error}).",
                 code="signer-pin-refused",
                 satisfied_by="Write the right PIN into its file; it may need to be unblocked.",
             )
-        raise self._refusal(f"{path} is answered with {status} {word}")
+        raise self._refusal(f"{path} is answered with {answer.status} {answer.error}")
 
-    def _read(self, answer: httpx2.Response) -> bytes:
-        content = b""
-        for chunk in answer.iter_bytes():
-            content += chunk
-            if len(content) > MOST_ANSWER_BYTES:
-                raise self._refusal(f"an answer is over {MOST_ANSWER_BYTES} bytes")
-        return content
+    def _asked(self, path: str, body: dict[str, Any]) -> Answer:
+        """Return the answer; once more with another token if the service no longer takes this one."""
+        for last in (False, True):
+            token = self._access.token()
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = self._channel.post(f"{self._channel.url}/{path}", headers, json=body)
+            refused = answer.status == UNAUTHORIZED and answer.error not in _PIN_ERRORS
+            if last or not refused or not self._access.refused(token):
+                break
+        return answer
 
     def _refusal(self, why: str) -> ConfigurationError:
-        return ConfigurationError(
-            f"The remote signing service {self._url} cannot be used: {why}.",
-            code="remote-signer-refused",
-            satisfied_by="Check the credential, its access token and what the service allows.",
-        )
-
-    def _away(self, why: str) -> UnavailableError:
-        return UnavailableError(
-            f"The remote signing service {self._url} does not answer ({why}).",
-            code="remote-signer-unavailable",
-        )
+        return self._channel.refusal(why)
 
 
 class RemoteSigner(IdentitySigner):
@@ -265,28 +286,3 @@ class RemoteSigner(IdentitySigner):
             "signAlgo": _PSS,
             "signAlgoParams": base64.b64encode(parameters.dump()).decode(),
         }
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The CA file {ca_file} cannot be read as PEM certificates "
-            f"({error.strerror or type(error).__name__}).",
-            code="remote-signer-refused",
-        ) from None
-
-
-def _object(content: bytes) -> dict[str, Any] | None:
-    try:
-        told = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
-def _word(value: object) -> str:
-    """Return a service's error code, as far as it can be shown."""
-    text = value if isinstance(value, str) else ""
-    return "".join(char for char in text if char.isalnum() or char in "_-")[:_LONGEST_WORD]

@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NoReturn
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID, ObjectIdentifier
-from pyhanko_certvalidator import CertificateValidator
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
 
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConfigurationError
 from docflow.signing.blocking import blocking
+from docflow.signing.dated import NewSignatures
 from docflow.signing.keysigner import CURVE_DIGESTS, VerifyingKey
 from docflow.signing.trust import TrustRoots, to_asn1
+from docflow.signing.verifying.algorithms import DatedAlgorithms
 
 Kind = Literal["person", "organisation"]
 
@@ -41,6 +44,7 @@ def check_identity(
     roots: TrustRoots,
     now: datetime,
     expect: Kind,
+    algorithms: NewSignatures | None = None,
 ) -> VerifyingKey:
     """Check a certificate with its chain and return its public key.
 
@@ -51,18 +55,30 @@ def check_identity(
         roots: what it must lead to.
         now: the current instant.
         expect: whether a person's or the organisation's is needed.
+        algorithms: the dated policy that new signatures have to meet; by default the shipped one.
 
     Raises:
-        ConfigurationError: code `signer-identity`, with the holder and what would be right.
+        ConfigurationError: code `signer-identity`, or `algorithm-out-of-policy` for what the dated
+            policy refuses, with the holder and what would be right.
     """
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         wrong(holder, "holds a key that is neither ECDSA nor RSA; use ECDSA P-256 or RSA 3072")
     _check_strength(holder, key, [certificate, *chain])
+    rules = algorithms or NewSignatures()
+    if late := rules.identity_faults(certificate, chain, roots.certificates, now):
+        raise ConfigurationError(
+            f"{holder} {late[0]}.",
+            code="algorithm-out-of-policy",
+            satisfied_by="Have a certificate made with a key and a hash that last longer.",
+        )
     _check_dates(holder, certificate, now)
     _check_usage(holder, certificate)
     _check_kind(holder, certificate, expect)
-    _check_chain(holder, certificate, chain, roots, now)
+    dated = DatedAlgorithms(rules.policy, now)
+    _check_chain(
+        holder, certificate, chain, roots.validation_context(now, _links(chain), algorithms=dated)
+    )
     return key
 
 
@@ -185,12 +201,11 @@ def _check_chain(
     holder: str,
     certificate: x509.Certificate,
     chain: Sequence[x509.Certificate],
-    roots: TrustRoots,
-    now: datetime,
+    context: ValidationContext,
 ) -> None:
-    others = [to_asn1(link) for link in chain]
-    context = roots.validation_context(now, others)
-    validator = CertificateValidator(to_asn1(certificate), others, validation_context=context)
+    validator = CertificateValidator(
+        to_asn1(certificate), _links(chain), validation_context=context
+    )
     try:
         blocking(validator.async_validate_path())
     except (PathBuildingError, ValueError):
@@ -206,6 +221,10 @@ def _check_chain(
             f"holds a certificate whose chain to a configured root is not valid ({reason}); check the "
             "authorities' certificates in the file, and the root",
         )
+
+
+def _links(chain: Sequence[x509.Certificate]) -> list[asn1_x509.Certificate]:
+    return [to_asn1(link) for link in chain]
 
 
 def wrong(holder: str, what: str) -> NoReturn:

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from docflow.signing.dated import NewSignatures
 from docflow.signing.fitness import (
     LEAST_RSA_BITS,
     Kind,
@@ -53,6 +54,7 @@ class SignerIdentity:
         roots: TrustRoots,
         now: datetime,
         expect: Kind,
+        algorithms: NewSignatures | None = None,
     ) -> "SignerIdentity":
         """Read and check the identity in `path`.
 
@@ -72,6 +74,7 @@ class SignerIdentity:
             roots=roots,
             now=now,
             expect=expect,
+            algorithms=algorithms,
         )
 
     @classmethod
@@ -85,13 +88,17 @@ class SignerIdentity:
         roots: TrustRoots,
         now: datetime,
         expect: Kind,
+        algorithms: NewSignatures | None = None,
     ) -> "SignerIdentity":
         """Check a certificate and return the identity that `signer(public key, links)` signs for.
 
         Raises:
-            ConfigurationError: code `signer-identity`, naming the holder and what would be right.
+            ConfigurationError: code `signer-identity` or `algorithm-out-of-policy`, naming the holder
+                and what would be right.
         """
-        key = check_identity(holder, certificate, chain, roots=roots, now=now, expect=expect)
+        key = check_identity(
+            holder, certificate, chain, roots=roots, now=now, expect=expect, algorithms=algorithms
+        )
         links = between(chain)
         return cls(expect, certificate, links, signer(key, links))
 

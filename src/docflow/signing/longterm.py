@@ -12,16 +12,16 @@ Source: ETSI EN 319 142-1 (levels), EN 319 102-1 (what a validation needs).
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from asn1crypto import x509
+from cryptography.x509 import Certificate, load_der_x509_certificate
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, RevokedError, ValidationError
-from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 
 from docflow.kernel.errors import ConflictError, OutsideUnavailableError
 from docflow.signing.blocking import blocking
@@ -36,6 +36,7 @@ from docflow.signing.outside.timestamps import (
     TimestampTooLarge,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
 
 _REST_AFTER_FAULT = timedelta(seconds=60)
 _MAX_WARM = 200
@@ -79,8 +80,20 @@ class RevokedSignerError(ConflictError):
 class LongTerm:
     """Makes benches. Safe to share between threads."""
 
-    def __init__(self, services: SigningServices, own_roots: TrustRoots) -> None:
-        """Hold the services that may be asked, and the roots that our own signers lead to."""
+    def __init__(
+        self,
+        services: SigningServices,
+        own_roots: TrustRoots,
+        algorithms: AlgorithmPolicy | None = None,
+    ) -> None:
+        """Hold what makes levels.
+
+        Args:
+            services: that may be asked.
+            own_roots: that our own signers lead to.
+            algorithms: the dated policy that chains and tokens have to meet; by default the shipped one.
+        """
+        self._algorithms = algorithms or shipped_policy()
         self._services = services
         self._own_roots = own_roots
         self.timestamp_roots = services.timestamp_roots + own_roots
@@ -98,6 +111,28 @@ class LongTerm:
     def levels(self) -> tuple[Level, ...]:
         """The levels that can be made."""
         return LEVELS if self._services.authorities else LEVELS[:1]
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The names of the time-stamp authorities that may be asked."""
+        return tuple(one.name for one in self._services.authorities)
+
+    def stamping_certificates(
+        self, names: Collection[str], now: datetime
+    ) -> dict[str, Certificate]:
+        """Return what each of these authorities that answers signs with; of several, the first to end."""
+        found: dict[str, Certificate] = {}
+        for authority in self._services.authorities:
+            if authority.name not in names:
+                continue
+            try:
+                shown = self._timestamper(authority, now).stamping_certificates
+            except TimestampFault:
+                self.failed(authority.name, now)
+                continue
+            ends = min(shown, key=lambda one: one.not_valid_after)
+            found[authority.name] = load_der_x509_certificate(ends.dump())
+        return found
 
     def require(self, level: Level) -> None:
         """Refuse a level that can never be made as things are.
@@ -180,7 +215,9 @@ class LongTerm:
             ConflictError: code `chain-unknown` if there is none.
         """
         certificate, others = known[0], known[1:]
-        context = self.timestamp_roots.validation_context(now, others)
+        context = self.timestamp_roots.validation_context(
+            now, others, algorithms=DatedAlgorithms(self._algorithms, now)
+        )
         validator = CertificateValidator(certificate, others, validation_context=context)
         try:
             path = blocking(validator.async_validate_path())
@@ -227,7 +264,9 @@ class LongTerm:
         made = Timestamper(
             authority,
             self._asking,
-            self.timestamp_roots.validation_context(now),
+            self.timestamp_roots.validation_context(
+                now, algorithms=DatedAlgorithms(self._algorithms, now)
+            ),
             now=now,
             tolerance=self._services.clock_tolerance,
         )
@@ -291,7 +330,7 @@ class LongTerm:
             revocation_mode="require",
             # an answer may be a few seconds ahead of the instant at which the work began
             time_tolerance=self._services.clock_tolerance,
-            algorithm_usage_policy=DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
+            algorithm_usage_policy=DatedAlgorithms(self._algorithms, now),
         )
         for chain in chains:
             validator = CertificateValidator(chain[0], chain[1:-1], validation_context=context)

@@ -24,6 +24,7 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from docflow.kernel.errors import IntegrityError, InvalidInputError
 from docflow.signing.blocking import blocking
+from docflow.signing.dated import NewSignatures
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.keysigner import (
@@ -124,11 +125,13 @@ def card_identity(
     roots: TrustRoots,
     now: datetime,
     expect: Kind = "person",
+    algorithms: NewSignatures | None = None,
 ) -> SignerIdentity:
     """Return the identity of a card from its certificate and the authorities above it.
 
     Raises:
-        ConfigurationError: code `signer-identity`, naming the holder and what would be right.
+        ConfigurationError: code `signer-identity` or `algorithm-out-of-policy`, naming the holder and
+            what would be right.
     """
     leaf, *chain = certificates
     return SignerIdentity.checked(
@@ -139,6 +142,7 @@ def card_identity(
         roots=roots,
         now=now,
         expect=expect,
+        algorithms=algorithms,
     )
 
 

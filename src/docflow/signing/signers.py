@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from docflow.kernel.errors import ConflictError
+from docflow.signing.dated import NewSignatures
 from docflow.signing.devpictures import development_pictures
 from docflow.signing.devpki import Credential, ensure_devpki
 from docflow.signing.identity import SignerIdentity
@@ -31,6 +32,7 @@ class Signers:
         roots: TrustRoots,
         issue: Callable[[str, str], SignerIdentity] | None = None,
         pictures: Pictures | None = None,
+        algorithms: NewSignatures | None = None,
     ) -> None:
         """Hold the identities.
 
@@ -41,6 +43,7 @@ class Signers:
             roots: further roots that verifications trust.
             issue: makes an identity for a login and a name; development only.
             pictures: what visible signatures show; None for text alone.
+            algorithms: the dated policy that new signatures have to meet; by default the shipped one.
         """
         self._seal = seal
         self._people = dict(people)
@@ -48,15 +51,16 @@ class Signers:
         self.roots = roots
         self._issue = issue
         self.pictures = pictures or Pictures()
+        self.algorithms = algorithms or NewSignatures()
         self._lock = threading.Lock()
 
     def seal(self, now: datetime) -> SignerIdentity:
         """Return the organisation's identity.
 
         Raises:
-            ConflictError: if its certificate is not valid now.
+            ConflictError: if its certificate is not valid now, or its algorithms no longer last.
         """
-        return _valid(self._seal, now)
+        return self._fit(self._seal, now)
 
     def identities(self) -> tuple[SignerIdentity, ...]:
         """Return every identity that is loaded: the seal, then people by login."""
@@ -67,7 +71,8 @@ class Signers:
         """Return a person's identity.
 
         Raises:
-            ConflictError: if the person has none (code `no-signer`), or it is not valid now.
+            ConflictError: if the person has none (code `no-signer`), or it is not valid now, or its
+                algorithms no longer last.
         """
         with self._lock:
             identity = self._people.get(login)
@@ -79,6 +84,20 @@ class Signers:
                 code="no-signer",
                 rule="signer-enrolled",
                 satisfied_by=f"Have the operator name a PKCS#12 file for {login!r} in the signers file.",
+            )
+        return self._fit(identity, now)
+
+    def _fit(self, identity: SignerIdentity, now: datetime) -> SignerIdentity:
+        """Return an identity that may sign now: what was fit at the start may have come of age since."""
+        late = self.algorithms.identity_faults(
+            identity.certificate, identity.chain, self.own_roots.certificates, now
+        )
+        if late:
+            raise ConflictError(
+                f"The certificate of {identity.name} cannot sign now: it {late[0]}.",
+                code="algorithm-out-of-policy",
+                rule="algorithm-policy",
+                satisfied_by="Have the operator put a certificate with stronger algorithms in its place.",
             )
         return _valid(identity, now)
 
@@ -97,7 +116,12 @@ def _valid(identity: SignerIdentity, now: datetime) -> SignerIdentity:
 
 
 def development_signers(
-    folder: Path, organisation: str, people: Mapping[str, str], *, now: datetime
+    folder: Path,
+    organisation: str,
+    people: Mapping[str, str],
+    *,
+    now: datetime,
+    algorithms: NewSignatures | None = None,
 ) -> Signers:
     """Return signers from the throw-away PKI in `folder`, made or completed as needed.
 
@@ -106,13 +130,19 @@ def development_signers(
         organisation: the organisation's name.
         people: login → name of those who are known already.
         now: the current instant.
+        algorithms: the dated policy that new signatures have to meet; by default the shipped one.
     """
     pki = ensure_devpki(folder, organisation, people, now=now)
     own = TrustRoots.from_files([pki.root])
 
     def load(credential: Credential, expect: Any) -> SignerIdentity:
         return SignerIdentity.from_pkcs12(
-            credential.pkcs12, credential.passphrase(), roots=own, now=now, expect=expect
+            credential.pkcs12,
+            credential.passphrase(),
+            roots=own,
+            now=now,
+            expect=expect,
+            algorithms=algorithms,
         )
 
     def issue(login: str, name: str) -> SignerIdentity:
@@ -126,4 +156,5 @@ def development_signers(
         roots=TrustRoots(()),
         issue=issue,
         pictures=development_pictures(folder),
+        algorithms=algorithms,
     )

@@ -5,7 +5,8 @@ Each signer is of one kind, told by its first key:
 - `pkcs12`: an encrypted file, with `passphrase_file`.
 - `pkcs11`: a token's library, with `token` (its label), `key` (the label of key and certificate),
   `pin_file`, and perhaps `certificates`, a PEM file with certificate and chain.
-- `csc`: the address of a remote signing service, with `credential`, `token_file`, and perhaps `pin_file`,
+- `csc`: the address of a remote signing service, with `credential`, and either `token_file` or an OAuth
+  client's `client_id` and `client_secret_file` (perhaps `token_url` and `scope`); and perhaps `pin_file`,
   `ca_file` and `certificates` (with it, the service is not asked at the start).
 
 What visible signatures show is in `appearances` (`pictures.py`): `seal` and, by login, `people`, also
@@ -27,6 +28,8 @@ from ruamel.yaml.error import YAMLError
 
 from docflow.kernel.errors import ConfigurationError
 from docflow.signing.csc import RemoteCredential, RemoteOptions, RemoteSigner
+from docflow.signing.cscaccess import Client
+from docflow.signing.dated import NewSignatures
 from docflow.signing.fitness import Kind
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.pictures import pictures_from
@@ -39,14 +42,21 @@ KINDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "pkcs12": (frozenset({"pkcs12", "passphrase_file"}), frozenset()),
     "pkcs11": (frozenset({"pkcs11", "token", "key", "pin_file"}), frozenset({"certificates"})),
     "csc": (
-        frozenset({"csc", "credential", "token_file"}),
-        frozenset({"pin_file", "ca_file", "certificates"}),
+        frozenset({"csc", "credential"}),
+        frozenset(
+            {
+                *("token_file", "client_id", "client_secret_file", "token_url", "scope"),
+                *("pin_file", "ca_file", "certificates"),
+            }
+        ),
     ),
 }
 """Kind → keys it must have, keys it may have."""
 
 
-def signers_from_file(path: Path, *, now: datetime) -> Signers:
+def signers_from_file(
+    path: Path, *, now: datetime, algorithms: NewSignatures | None = None
+) -> Signers:
     """Return the signers that an operator's YAML file names; paths in it are relative to it.
 
     The file holds `roots` (PEM files our certificates lead to), `seal` and, by login, `people`, each
@@ -62,7 +72,8 @@ def signers_from_file(path: Path, *, now: datetime) -> Signers:
     if not own.certificates:
         raise ConfigurationError(f"{path}: `roots` names no root certificate.")
 
-    load = _Loader(path, own, now).load
+    rules = algorithms or NewSignatures()
+    load = _Loader(path, own, now, rules).load
     people = data.get("people") or {}
     if not isinstance(people, dict):
         raise ConfigurationError(f"{path}: `people` must be a mapping from login to files.")
@@ -74,6 +85,7 @@ def signers_from_file(path: Path, *, now: datetime) -> Signers:
         own_roots=own,
         roots=TrustRoots.from_files([base / str(item) for item in _list(path, data, "trust")]),
         pictures=pictures_from(path, data.get("appearances")),
+        algorithms=rules,
     )
 
 
@@ -84,6 +96,7 @@ class _Loader:
     path: Path
     own: TrustRoots
     now: datetime
+    algorithms: NewSignatures
     tokens: dict[tuple[Path, str], SigningToken] = field(default_factory=dict)
 
     def load(self, where: str, value: Any, expect: Kind) -> SignerIdentity:
@@ -116,7 +129,12 @@ class _Loader:
                 f"({error.strerror or type(error).__name__})."
             ) from error
         return SignerIdentity.from_pkcs12(
-            self._file(given["pkcs12"]), passphrase, roots=self.own, now=self.now, expect=expect
+            self._file(given["pkcs12"]),
+            passphrase,
+            roots=self.own,
+            now=self.now,
+            expect=expect,
+            algorithms=self.algorithms,
         )
 
     def _pkcs11(self, where: str, given: Mapping[str, str], expect: Kind) -> SignerIdentity:
@@ -145,6 +163,7 @@ class _Loader:
             roots=self.own,
             now=self.now,
             expect=expect,
+            algorithms=self.algorithms,
         )
         identity.signer.sign_bytes(
             sha256_of(leaf).encode()
@@ -155,10 +174,9 @@ class _Loader:
         pin, ca = (
             self._file(given[name]) if name in given else None for name in ("pin_file", "ca_file")
         )
+        access = self._access(where, given)
         credential = RemoteCredential(
-            RemoteOptions(
-                given["csc"], given["credential"], self._file(given["token_file"]), pin, ca
-            )
+            RemoteOptions(given["csc"], given["credential"], access, pin, ca)
         )
         if "certificates" in given:
             leaf, *chain = read_pem(self._file(given["certificates"]))
@@ -172,6 +190,24 @@ class _Loader:
             roots=self.own,
             now=self.now,
             expect=expect,
+            algorithms=self.algorithms,
+        )
+
+    def _access(self, where: str, given: Mapping[str, str]) -> Path | Client:
+        """Return how a remote service is to know us: by a token in a file, or as an OAuth client."""
+        client = {"client_id", "client_secret_file"}
+        if "token_file" in given and not set(given) & {*client, "token_url", "scope"}:
+            return self._file(given["token_file"])
+        if "token_file" in given or not client <= set(given):
+            raise ConfigurationError(
+                f"{self.path}: {where} must have either token_file, or client_id and "
+                "client_secret_file (and may then have token_url and scope)."
+            )
+        return Client(
+            given["client_id"],
+            self._file(given["client_secret_file"]),
+            given.get("token_url"),
+            given.get("scope", "service"),
         )
 
 

@@ -22,8 +22,9 @@ from pathlib import Path
 from cryptography import x509
 
 from docflow.signing.ades import level_faults
+from docflow.signing.dated import NewSignatures
 from docflow.signing.embedding import ARCHIVE_FIELD
-from docflow.signing.gate import Rule, faults, own_rules, refuse_file
+from docflow.signing.gate import Rule, faults, own_rules, refuse_file, require_lasting
 from docflow.signing.levels import Level
 from docflow.signing.pades import SEAL_FIELD, person_field, person_fields
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
@@ -31,6 +32,7 @@ from docflow.signing.room import adds_evidence_only, certified_fields
 from docflow.signing.signed import KEY, Expected, SignedFile
 from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify
+from docflow.signing.verifying.terms import Policy
 
 __all__ = ["Expected", "SignedFile", "validate_person_signed", "validate_release"]
 
@@ -51,6 +53,7 @@ def validate_release(
     timestamp_roots: TrustRoots = _NONE,
     person_evidence_apart: bool = False,
     others: Sequence[Expected] = (),
+    algorithms: NewSignatures | None = None,
 ) -> SignedFile:
     """Return the proof that the file at `path` may be released.
 
@@ -65,21 +68,22 @@ def validate_release(
         timestamp_roots: roots of time-stamp authorities, beside our own.
         person_evidence_apart: as `Expected.evidence_apart`, of the first personal signature.
         others: the further personal signatures, in the order in which they were made.
+        algorithms: the dated policy, with its margin; by default the shipped one without.
 
     Raises:
-        IntegrityError: code `release-not-valid`, with every reason in `extra["reasons"]`.
+        IntegrityError: code `release-not-valid`, or `algorithm-out-of-policy`; see `extra["reasons"]`.
         FileNotFoundError: if there is no file.
     """
-    report = verify(path, timestamp_roots, now=now, own_roots=roots)
-    stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
+    rules = algorithms or NewSignatures()
+    sealed = Expected(seal, seal_level)
     persons = [Expected(person, person_level, person_evidence_apart), *others]
     count = len(persons)
+    report = _judged(path, roots, timestamp_roots, now, rules, [*persons, sealed])
+    stamps = tuple(one for one in report.signatures if one.kind == "timestamp")
     reasons = faults(_common_rules(report, persons, count, sealed=True, stamps=stamps))
-    reasons = reasons or faults(
-        _release_rules(path, report, persons, Expected(seal, seal_level), stamps)
-    )
+    reasons = reasons or faults(_release_rules(path, report, persons, sealed, stamps))
     reached = _levels(persons) | {SEAL_FIELD: seal_level}
-    reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached)
+    reasons = reasons or level_faults(path, roots + timestamp_roots, now, reached, rules.policy)
     if reasons or report.sha256 is None or report.size_bytes is None:
         refuse_file("The file may not be released", "release-not-valid", reasons)
     first, *rest = report.signatures[: count + 1]
@@ -100,6 +104,7 @@ def validate_person_signed(
     timestamp_roots: TrustRoots = _NONE,
     earlier: Sequence[Expected] = (),
     of: int = 1,
+    algorithms: NewSignatures | None = None,
 ) -> VerificationReport:
     """Return the report on a file that carries exactly the personal signatures expected, no seal.
 
@@ -113,28 +118,45 @@ def validate_person_signed(
         timestamp_roots: roots of time-stamp authorities, beside our own.
         earlier: the personal signatures before it, in the order in which they were made.
         of: how many personal signatures there will be; the fields of those to come are empty.
+        algorithms: the dated policy, with its margin; by default the shipped one without.
 
     Raises:
-        IntegrityError: code `signature-not-valid`, with every reason in `extra["reasons"]`.
+        IntegrityError: code `signature-not-valid`, or `algorithm-out-of-policy`; see `extra["reasons"]`.
         FileNotFoundError: if there is no file.
     """
-    report = verify(path, timestamp_roots, now=now, own_roots=roots)
+    rules = algorithms or NewSignatures()
     persons = [*earlier, Expected(person, level, evidence_apart)]
     count = len(persons)
+    report = _judged(path, roots, timestamp_roots, now, rules, persons)
     reasons = faults(_common_rules(report, persons, of))
     if not reasons:
-        newest = report.signatures[count - 1]
         reasons = faults(
             [
                 *_persons_rules(report, persons, count - 1),
                 *((_room_rule(path, of),) if count > 1 else ()),
-                _newest_rule(newest, _what(count), evidence_apart),
+                _newest_rule(report.signatures[count - 1], _what(count), evidence_apart),
                 *_evidence_rules(path, persons),
             ]
         )
-    reasons = reasons or level_faults(path, roots + timestamp_roots, now, _levels(persons))
+    levels = _levels(persons)
+    reasons = reasons or level_faults(path, roots + timestamp_roots, now, levels, rules.policy)
     if reasons:
         refuse_file("The personally signed file is not valid", "signature-not-valid", reasons)
+    return report
+
+
+def _judged(
+    path: Path,
+    roots: TrustRoots,
+    timestamp_roots: TrustRoots,
+    now: datetime,
+    rules: NewSignatures,
+    ours: Iterable[Expected],
+) -> VerificationReport:
+    """Return the report by the dated policy, by which the signatures expected have to last."""
+    policy = Policy(algorithms=rules.policy)
+    report = verify(path, timestamp_roots, now=now, own_roots=roots, policy=policy)
+    require_lasting(report.signatures, rules, [one.fingerprint for one in ours], now)
     return report
 
 

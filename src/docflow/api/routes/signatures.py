@@ -12,6 +12,7 @@ from docflow.api.routes.files import BYTES
 from docflow.api.schemas.common import Name, Output
 from docflow.db import Row
 from docflow.release import standing
+from docflow.release.expiry import Use
 
 router = APIRouter(prefix="/v1", tags=["signatures"])
 
@@ -19,11 +20,12 @@ _State = Literal["current", "due", "renewed", "failed"]
 
 
 class CertificateOut(Output):
-    """A signer's certificate and how near its end is."""
+    """A certificate, or a trusted list, and how near its end is."""
 
     name: str
-    kind: str
-    sha256: str
+    kind: str = Field(description="person, organisation, authority or list.")
+    use: Use = Field(description="What the office needs it for.")
+    sha256: str | None = Field(description="Its fingerprint; null for a list.")
     until: datetime
     days_left: int
     warning: int | None = Field(
@@ -36,12 +38,18 @@ class StandingOut(Output):
 
     levels: list[str] = Field(description="Levels that can be made.")
     default_level: str = Field(description="Level of signatures whose workflow names none.")
-    certificates: list[CertificateOut] = Field(description="The one that ends first comes first.")
+    certificates: list[CertificateOut] = Field(
+        description="The one that ends first comes first. Cards, recipients' certificates, anchors and "
+        "trusted lists only if they end within 60 days, at most 200 of each."
+    )
     ending: int = Field(
         description="Archive time stamps that end soon, not yet asked to be renewed."
     )
     due: int = Field(description="Archive time stamps whose renewal is under way.")
     failed: int = Field(description="Archive time stamps whose renewal failed.")
+    retrying: int = Field(
+        description="Those of them that are tried again by themselves; the others need a person."
+    )
 
 
 class ArchiveStampOut(Output):
@@ -58,7 +66,11 @@ class ArchiveStampOut(Output):
     algorithms: str
     sha256: str = Field(description="Digest of the file with this time stamp.")
     size: int
-    error: str | None
+    error: str | None = Field(description="Why its renewal failed last.")
+    attempts: int = Field(description="Renewals that failed in a row.")
+    next_at: datetime | None = Field(
+        description="When a failed renewal is begun again; null with `failed`: it needs a person."
+    )
     changed_at: datetime
 
     @classmethod
@@ -77,7 +89,8 @@ class ArchiveStampPage(Output):
 @router.get("/signatures", response_model=StandingOut, summary="How signatures stand")
 def get_standing(caller: CallerDep) -> StandingOut:
     """Levels, certificates near their end, and archive time stamps that need attention."""
-    found = standing.standing(caller.services.keeper, caller.actor)
+    anchors = caller.services.studio.verifier.anchors
+    found = standing.standing(caller.services.keeper, caller.actor, anchors)
     return StandingOut(
         levels=list(found.levels),
         default_level=found.default_level,
@@ -88,6 +101,7 @@ def get_standing(caller: CallerDep) -> StandingOut:
         ending=found.ending,
         due=found.due,
         failed=found.failed,
+        retrying=found.retrying,
     )
 
 

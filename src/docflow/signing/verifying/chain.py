@@ -27,6 +27,7 @@ from docflow.signing.judgement import aware, named, one_line
 from docflow.signing.report import PASSED, TimestampReport
 from docflow.signing.verifying import evidence
 from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
 
 
@@ -81,10 +82,10 @@ async def judged(signed: Signed, terms: Terms) -> tuple[Outcome, list[TimestampR
 
 async def _at(signed: Signed, terms: Terms, moment: datetime) -> Outcome:
     async def validate(spec: SignatureValidationSpec) -> _Result:
-        timing = evidence.timing(moment)
-        handlers = bootstrap_validation_data_handlers(spec=spec, timing_info=timing)
+        at = timing(moment)
+        handlers = bootstrap_validation_data_handlers(spec=spec, timing_info=at)
         context = spec.cert_validation_policy.build_validation_context(
-            timing_info=timing, handlers=handlers
+            timing_info=at, handlers=handlers
         )
         context.certificate_registry.register_multiple(signed.carried.certificates)
         try:
@@ -131,7 +132,7 @@ async def _stamp(token: cms.SignedData, data: bytes, carried: Carried, terms: Te
             token,
             spec,
             lambda algorithm: hashlib.new(algorithm, data).digest(),
-            timing_info=evidence.timing(terms.now),
+            timing_info=timing(terms.now),
             status_cls=TimestampSignatureStatus,
         )
 

@@ -29,6 +29,7 @@ from docflow.signing.report import (
     overall,
 )
 from docflow.signing.verifying import description, evidence
+from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
 
 MAX_CMS_BYTES = 64 << 20
@@ -255,7 +256,7 @@ def judge_timestamp(
                 signed,
                 spec,
                 digest,
-                timing_info=evidence.timing(terms.now),
+                timing_info=timing(terms.now),
                 status_cls=TimestampSignatureStatus,
             )
 

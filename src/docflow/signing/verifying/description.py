@@ -19,6 +19,7 @@ from docflow.signing.report import (
 from docflow.signing.verifying import evidence
 from docflow.signing.verifying.algorithms import in_words, key_facts
 from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.stamps import tokens
 from docflow.signing.verifying.terms import Terms
 
 
@@ -69,7 +70,7 @@ def evidence_of(
 ) -> dict[str, Any]:
     """Return path, revocation, timestamps and the level whose demands are met by a SignedData."""
     validity = outcome.status.timestamp_validity
-    stamps = [_stamp(one, validity) for one in evidence.tokens(signed_data)]
+    stamps = [_stamp(one, validity) for one in tokens(signed_data)]
     baseline = evidence.is_baseline(signed_data)
     return facts_of(outcome, stamps, carried, baseline=baseline, archived=archived)
 

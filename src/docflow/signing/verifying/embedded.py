@@ -29,6 +29,7 @@ from pyhanko.sign.validation.status import (
 
 from docflow.signing.verifying import evidence
 from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
 
 # How much of its page a signature field may cover that was put there after an earlier signature.
@@ -84,7 +85,7 @@ async def judged_timestamp(
             embedded.signed_data,
             spec,
             lambda _: bytes(embedded.compute_digest()),
-            timing_info=evidence.timing(at),
+            timing_info=timing(at),
             status_cls=TimestampSignatureStatus,
         )
 

@@ -29,7 +29,6 @@ from pyhanko.sign.general import (
 from pyhanko.sign.validation import DocumentSecurityStore
 from pyhanko.sign.validation.ades import ades_basic_validation, ades_with_time_validation
 from pyhanko.sign.validation.errors import NoDSSFoundError
-from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 from pyhanko.sign.validation.policy_decl import (
     CertificateFetchingRule,
     LocalKnowledge,
@@ -39,7 +38,6 @@ from pyhanko.sign.validation.policy_decl import (
 )
 from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko_certvalidator.context import CertValidationPolicySpec
-from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import (
     REQUIRE_REVINFO,
     CertRevTrustPolicy,
@@ -52,6 +50,7 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from docflow.signing.report import CertificateReport
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import DatedAlgorithms
+from docflow.signing.verifying.stamps import MOST_TOKENS, timing, tokens, validation_of
 from docflow.signing.verifying.terms import Terms
 
 MAX_VALIDATION_OBJECTS = 1_000  # certificates, lists and answers that one file may carry
@@ -189,11 +188,6 @@ def _attribute(signer: cms.SignerInfo, name: str) -> Any:
         return None
 
 
-def tokens(signed_data: cms.SignedData) -> list[cms.SignedData]:
-    """Return the timestamp tokens over the signature."""
-    return list(extract_tst_data_iter(extract_signer_info(signed_data), signed=False))
-
-
 def is_baseline(signed_data: cms.SignedData) -> bool:
     """Tell whether the signer's certificate is bound in, as every baseline level demands."""
     signer = extract_signer_info(signed_data)
@@ -227,11 +221,6 @@ def specification(
         local_knowledge=carried.knowledge(),
         key_usage_settings=SIGNER_USAGE,
     )
-
-
-def timing(now: datetime) -> ValidationTimingInfo:
-    """Return the validation time as pyHanko wants it."""
-    return ValidationTimingInfo(now, now, point_in_time_validation=True)
 
 
 def _tries(terms: Terms, carried: Carried) -> Iterator[tuple[RevocationCheckingPolicy, Carried]]:
@@ -303,10 +292,29 @@ async def judged_cms(
         return timed
     stamp = getattr(timed.status, "timestamp_validity", None)
     moment = timed.proven_at or at
+    if stamp is None and (good := await _earliest_good(signed_data, carried, terms, at)):
+        stamp, moment = good, good.timestamp
     # A timestamp that proves nothing takes nothing away: what is left is the signature without it.
     plain = await tried(by(ades_basic_validation, moment), terms, carried, moment)
     better = plain.passed and (plain.checked or not timed.passed)
     return plain.stamped_by(stamp) if better or not (timed.passed or timed.stamped) else timed
+
+
+async def _earliest_good(
+    signed_data: cms.SignedData, carried: Carried, terms: Terms, at: datetime
+) -> Any:
+    """Return the status of the signature's earliest good timestamp; None if there is none.
+
+    pyHanko's process with time breaks off at a signature whose algorithm has ended, before it looks at
+    the timestamp that may be older than that end (0.38; EN 319 102-1 5.5.4).
+    """
+    good = []
+    for token in tokens(signed_data)[:MOST_TOKENS]:
+        validate = validation_of(token, signed_data, at)
+        outcome = await tried(validate, terms, carried, at)
+        if outcome.passed:
+            good.append(outcome.status)
+    return min(good, key=lambda one: one.timestamp, default=None)
 
 
 def _accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bool:

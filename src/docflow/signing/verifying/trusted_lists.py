@@ -104,12 +104,14 @@ class Anchors:
         stamping: trusted for timestamps alone.
         lists: file name → until when it is meant to be used.
         unchecked: names of the files that no configured scheme operator signed.
+        named: those of `roots` that PEM files name, and no list.
     """
 
     roots: TrustRoots
     stamping: TrustRoots
     lists: tuple[tuple[str, datetime], ...] = ()
     unchecked: tuple[str, ...] = ()
+    named: TrustRoots = field(default_factory=lambda: TrustRoots(()))
 
     def doubts(self, now: datetime) -> list[str]:
         """Return a sentence for each list that should have been replaced, or was not checked."""
@@ -156,6 +158,7 @@ def load_anchors(paths: Iterable[Path], rules: ListRules | None = None) -> Ancho
         TrustRoots(tuple(dict.fromkeys(stamping))),
         tuple(lists),
         tuple(unchecked),
+        roots,
     )
 
 
