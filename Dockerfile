@@ -35,7 +35,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 FROM ${BASE}
 # bubblewrap keeps LibreOffice, where an image derived from this one installs it, from everything else. It needs
-# user and mount namespaces: where the engine's default profiles refuse them, run with
+# user and mount namespaces: where the engine's default profiles refuse them, run it with
 #   --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
 # or a profile that admits unshare, mount and pivot_root. Without it, production converts no office file.
 RUN apt-get update \

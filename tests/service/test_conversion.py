@@ -276,6 +276,17 @@ def test_a_document_classified_while_it_waited_is_converted_and_sealed(instance:
     assert (origin["conversion"], made["data_key_id"] is not None) == ("done", True)
 
 
+def test_a_document_of_the_old_word_is_converted_in_a_sandbox_alone(instance: Instance) -> None:
+    given = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)
+    with pytest.raises(UnsupportedContentError) as refusal:
+        post(instance, given, desk=without_sandbox(instance))
+    assert refusal.value.code == "converter-unconfined"
+    with pytest.raises(InvalidInputError) as broken:  # with one, it is looked into
+        post(instance, given)
+    assert broken.value.code == "office-broken"
+    assert instance.rows("files") == []
+
+
 def test_production_converts_nothing_without_a_sandbox_unless_it_is_told_to(
     instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

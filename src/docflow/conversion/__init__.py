@@ -7,10 +7,11 @@ of the service, bounded memory and time.
 """
 
 from docflow.conversion.libreoffice import Converter, find_converter
-from docflow.conversion.office import OFFICE_TYPES, require_convertible
+from docflow.conversion.office import CONFINED_TYPES, OFFICE_TYPES, require_convertible
 from docflow.conversion.sandbox import Sandbox, find_sandbox
 
 __all__ = [
+    "CONFINED_TYPES",
     "OFFICE_TYPES",
     "Converter",
     "Sandbox",

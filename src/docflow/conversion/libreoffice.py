@@ -25,7 +25,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from docflow.conversion.office import DOCX, ODP, ODS, ODT, OFFICE_TYPES, PPTX, RTF, XLSX
+from docflow.conversion.office import DOC, DOCX, ODP, ODS, ODT, OFFICE_TYPES, PPTX, RTF, XLSX
 from docflow.conversion.sandbox import WORK, Sandbox
 from docflow.kernel.errors import ConfigurationError, InvalidInputError, UnavailableError
 from docflow.storage import MemoryFile
@@ -33,7 +33,7 @@ from docflow.storage import MemoryFile
 _PDF_A: Final = 'pdf:%s_pdf_Export:{"SelectPdfVersion":{"type":"long","value":"2"}}'
 # The part of LibreOffice that reads a kind of file, and the library by which it is known to be installed.
 _PARTS: Final = {
-    **dict.fromkeys((DOCX, ODT, RTF), ("writer", "libswlo.so")),
+    **dict.fromkeys((DOCX, ODT, RTF, DOC), ("writer", "libswlo.so")),
     **dict.fromkeys((XLSX, ODS), ("calc", "libsclo.so")),
     **dict.fromkeys((PPTX, ODP), ("impress", "libsdlo.so")),
 }

@@ -7,7 +7,8 @@ Rules:
   (linked pictures, sections, templates, tables, formulas that fetch) is refused: the first could act, and
   the second would show the approver something that the sender did not send.
 
-Refusals (InvalidInputError): office-broken, office-encrypted, office-active, office-linked.
+Refusals (InvalidInputError): office-broken, office-encrypted, office-active, office-linked; and
+(UnsupportedContentError) not-a-pdf, where a compound file is no document of Word.
 """
 
 import re
@@ -18,7 +19,8 @@ from typing import Any, BinaryIO, Final, NoReturn
 
 from lxml import etree
 
-from docflow.kernel.errors import InvalidInputError
+from docflow.conversion.binary import CrookedError, look_at_word
+from docflow.kernel.errors import InvalidInputError, UnsupportedContentError
 
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -27,10 +29,15 @@ ODT: Final = "application/vnd.oasis.opendocument.text"
 ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
 ODP: Final = "application/vnd.oasis.opendocument.presentation"
 RTF: Final = "application/rtf"
+DOC: Final = "application/x-ole-storage"
 OFFICE_TYPES: Final = {
     DOCX: "docx", ODT: "odt", RTF: "rtf", XLSX: "xlsx", ODS: "ods", PPTX: "pptx", ODP: "odp",
+    DOC: "doc",
 }  # fmt: skip
 """What can be converted: media type → the ending by which LibreOffice knows it."""
+
+CONFINED_TYPES: Final = frozenset({DOC})
+"""What is converted in a sandbox alone, since not all can be found in it at the door."""
 
 _MOST_ENTRIES: Final = 5_000
 _MOST_BYTES: Final = 256 << 20  # unpacked, all entries
@@ -93,8 +100,12 @@ def require_convertible(source: BinaryIO, media_type: str) -> None:
 
     Raises:
         InvalidInputError: with one of the codes above.
+        UnsupportedContentError: code `not-a-pdf`.
     """
     source.seek(0)
+    if media_type == DOC:
+        _look_at_doc(source.read())
+        return
     if media_type == RTF:
         _look_at_rtf(source.read())
         return
@@ -203,6 +214,26 @@ def _look_at_rtf(data: bytes) -> None:
         words = _RTF_NOISE.sub(b"", field).split()
         if not words or words[0].upper() not in _RTF_FIELDS:
             _refuse_linked()
+
+
+def _look_at_doc(data: bytes) -> None:
+    try:
+        facts = look_at_word(data)
+    except CrookedError as error:
+        raise _broken(str(error)) from error
+    if facts.encrypted:
+        raise _encrypted()
+    if facts.active:
+        _refuse_active("a macro, an ActiveX control or an OLE object")
+    if facts.linked:
+        _refuse_linked()
+    if not facts.is_word:
+        raise UnsupportedContentError(
+            "Of the old office files only documents of Word 97 to 2003 are converted, and this is none.",
+            code="not-a-pdf",
+            rule="pdf-required",
+            satisfied_by="Save it as PDF with the program that made it.",
+        )
 
 
 def _elements(archive: zipfile.ZipFile, name: str) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from docflow.conversion import OFFICE_TYPES, Converter, require_convertible
+from docflow.conversion import CONFINED_TYPES, OFFICE_TYPES, Converter, require_convertible
 from docflow.documents.desk import Desk
 from docflow.kernel.errors import ConflictError, InvalidInputError, UnsupportedContentError
 from docflow.kernel.text import normalise
@@ -114,7 +114,8 @@ def converter_of(desk: Desk, name: str, media_type: str, classification: str) ->
         ConflictError: code `conversion-classified`.
     """
     converter = desk.inputs.converter
-    if converter is None and desk.inputs.lacks == "sandbox":
+    lacks_sandbox = desk.inputs.lacks == "sandbox" if converter is None else not converter.confined
+    if lacks_sandbox and (converter is None or media_type in CONFINED_TYPES):
         raise UnsupportedContentError(
             f"{name!r} is an office file, and this service may not convert it: nothing would keep the "
             "machine's files from the converter.",
