@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import ocsp
 from lxml import etree
 
 from tests.pki_support import LivePki
@@ -150,6 +151,7 @@ class XadesMaker:
         issuer: str = "authority",
         tsa: str | None = None,
         revocation: bool = False,
+        answer: bool = False,
         identity: str = "S0",
     ) -> bytes:
         """Return a signature file over these files, with a timestamp and revocation lists if asked."""
@@ -162,7 +164,7 @@ class XadesMaker:
         if tsa is not None:
             self._unsigned(root, self._stamp(root, tsa))
         if revocation:
-            self._unsigned(root, self._lists())
+            self._unsigned(root, self._lists(label if answer else None))
         style.after(root)
         return serialised(root)
 
@@ -204,10 +206,13 @@ class XadesMaker:
             "</xades:SignatureTimeStamp>"
         )
 
-    def _lists(self) -> str:
+    def _lists(self, asked: str | None) -> str:
+        """Return certificates and lists; of the certificate `asked`, an answer in place of a list."""
+        names = ["root", "tsa-authority", *([] if asked else ["authority"])]
+
         async def fetch(session: Any) -> list[bytes]:
             found = []
-            for name in ("root", "authority", "tsa-authority"):
+            for name in names:
                 address = f"http://127.0.0.1:{self.pki.port}/docflow/crls/{name}/latest.crl"
                 async with session.get(address) as answer:
                     found.append(crl.CertificateList.load(await answer.read()).dump())
@@ -226,8 +231,24 @@ class XadesMaker:
             f"<xades:CertificateValues>{held('EncapsulatedX509Certificate', certificates)}"
             "</xades:CertificateValues><xades:RevocationValues><xades:CRLValues>"
             f"{held('EncapsulatedCRLValue', online(fetch))}</xades:CRLValues>"
-            "</xades:RevocationValues>"
+            f"<xades:OCSPValues>{held('EncapsulatedOCSPValue', self._answers(asked))}"
+            "</xades:OCSPValues></xades:RevocationValues>"
         )
+
+    def _answers(self, asked: str | None) -> list[bytes]:
+        if asked is None:
+            return []
+        builder = ocsp.OCSPRequestBuilder().add_certificate(
+            self.pki.certificate(asked), self.pki.certificate("authority"), hashes.SHA256()
+        )
+        request = builder.build().public_bytes(Encoding.DER)
+
+        async def ask(session: Any) -> bytes:
+            kind = {"Content-Type": "application/ocsp-request"}
+            async with session.post(self.pki.ocsp_url, data=request, headers=kind) as answer:
+                return bytes(await answer.read())
+
+        return [online(ask)]
 
     def _unsigned(self, root: etree._Element, xml: str) -> None:
         found = root.xpath("//xades:UnsignedSignatureProperties", namespaces=NS)

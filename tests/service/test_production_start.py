@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from docflow import bootstrap
 from docflow.cli.instance import listening
@@ -12,7 +13,11 @@ from docflow.kernel.errors import ConfigurationError
 from docflow.settings import Settings
 from docflow.signing.devpki import ensure_devpki
 from docflow.signing.signersfile import signers_from_file
-from tests.office_support import Instance, development
+from tests.office_support import Instance, copy_instance, development
+from tests.pki_support import LivePki
+from tests.unit.signing.forge import Forge, Made
+from tests.unit.signing.test_verification_list_signatures import signed
+from tests.unit.signing.test_verification_trust import service, trusted_list
 
 
 @pytest.fixture
@@ -126,6 +131,26 @@ def test_a_wrong_signers_file_stops_the_start(
     signers_file.write_text(text.replace(old, new), "utf-8")
     with pytest.raises(ConfigurationError, match=told):
         signers_from_file(signers_file, now=clock.now())
+
+
+def test_a_trusted_list_that_no_operator_signed_stops_the_start_unless_vouched_for(
+    tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki
+) -> None:
+    folder, trust = tmp_path / "var", tmp_path / "trust"
+    copy_instance(prepared, folder)
+    trust.mkdir()
+    by = Forge().root
+    listed = trusted_list(service(Made(by.key, pki.certificate("root"))))
+    (trust / "vn.xml").write_bytes(listed)
+    operator = tmp_path / "operator.pem"
+    operator.write_bytes(by.certificate.public_bytes(Encoding.PEM))
+    url = f"sqlite:///{folder / 'docflow.sqlite3'}"
+    for more in ({}, {"trust_list_signers": operator}):
+        with pytest.raises(ConfigurationError, match=r"vn\.xml is refused: it bears no signature"):
+            Instance(folder, url, clock, trust_dir=trust, **more)
+    Instance(folder, url, clock, trust_dir=trust, trust_lists_unsigned="accept").close()
+    (trust / "vn.xml").write_bytes(signed(listed, by))
+    Instance(folder, url, clock, trust_dir=trust, trust_list_signers=operator).close()
 
 
 def test_a_database_that_is_not_migrated_stops_the_start(

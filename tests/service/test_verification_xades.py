@@ -156,8 +156,11 @@ class TestTime:
         assert (report.indication, one.level, one.proven_at) == ("TOTAL-PASSED", "B-T", START)
         assert (one.time_is_proven, one.timestamps[0].authority is not None) == (True, True)
 
-    def test_with_validation_data_it_is_b_lt(self, judge: Judge, maker: XadesMaker) -> None:
-        report = judge(maker.asic(FILES, tsa="tsa", revocation=True))
+    @pytest.mark.parametrize("answer", [False, True], ids=["crl", "ocsp"])
+    def test_with_validation_data_it_is_b_lt(
+        self, judge: Judge, maker: XadesMaker, answer: bool
+    ) -> None:
+        report = judge(maker.asic(FILES, tsa="tsa", revocation=True, answer=answer))
         (one,) = report.signatures
         assert (report.indication, one.level, one.revocation) == ("TOTAL-PASSED", "B-LT", "good")
 
@@ -213,10 +216,12 @@ class TestSigners:
         assert report.signatures[0].reasons
 
     @pytest.mark.parametrize("tsa", [None, "tsa"])
+    @pytest.mark.parametrize("answer", [False, True], ids=["crl", "ocsp"])
     def test_a_revoked_certificate_does_not_pass(
-        self, judge: Judge, maker: XadesMaker, tsa: str | None
+        self, judge: Judge, maker: XadesMaker, tsa: str | None, answer: bool
     ) -> None:
-        (one,) = judge(maker.asic(FILES, label="revoked", revocation=True, tsa=tsa)).signatures
+        made = maker.asic(FILES, label="revoked", revocation=True, tsa=tsa, answer=answer)
+        (one,) = judge(made).signatures
         assert (one.indication, one.revocation) == ("INDETERMINATE", "revoked")
         assert any("revoked" in reason for reason in one.reasons)
 

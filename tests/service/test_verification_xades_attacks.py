@@ -500,6 +500,35 @@ class TestHostileXml:
         report = judge(maker.asic(FILES, Style(after=add)))
         assert verdict(report) == ("TOTAL-FAILED", "FORMAT_FAILURE")
 
+    def test_more_timestamps_than_bearable_fail(self, judge: Judge, maker: XadesMaker) -> None:
+        def many(root: etree._Element) -> None:
+            stamp = one(root, "//xades:SignatureTimeStamp")
+            for _ in range(20):
+                stamp.addnext(deepcopy(stamp))
+
+        report = judge(maker.asic(FILES, Style(after=many), tsa="tsa"))
+        assert verdict(report) == ("TOTAL-FAILED", "FORMAT_FAILURE")
+        assert "timestamps" in told(report)
+
+    def test_the_largest_of_them_is_judged_in_time(
+        self, maker: XadesMaker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        def large(root: etree._Element) -> None:
+            info = one(root, "//ds:SignedInfo")
+            for number in range(14):
+                held = etree.SubElement(one(root, "//ds:Signature"), f"{{{DS}}}Object")
+                held.set("Id", f"o{number}")
+                held.text = "x" * 500_000
+                copied = deepcopy(one(root, "//ds:Reference"))
+                copied.set("Id", f"r{number}")
+                copied.set("URI", f"#o{number}")
+                info.append(copied)
+
+        made = maker.asic(FILES, Style(before=large))
+        path = written(tmp_path, "a.asice", made)
+        report = verify_isolated(path, pki.roots, now=START, own_roots=NOBODY, policy=Policy())
+        assert report.indication == "TOTAL-PASSED"
+
     def test_the_killable_process_judges_it_too(
         self, maker: XadesMaker, pki: LivePki, tmp_path: Path
     ) -> None:

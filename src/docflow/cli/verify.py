@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from docflow.signing.verifying.verifier import Verifier
 
 Format = Literal["text", "json", "html", "etsi"]
+ListSigner = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--list-signer",
+        help="Certificates (PEM) of those who sign trusted lists. Repeatable; default: "
+        "DOCFLOW_TRUST_LIST_SIGNERS.",
+    ),
+]
+UnsignedLists = Annotated[
+    bool, typer.Option("--unsigned-lists", help="Vouch for trusted lists that none of them signed.")
+]
 
 
 def verify(
@@ -41,18 +52,8 @@ def verify(
             "default: DOCFLOW_TRUST_DIR.",
         ),
     ] = None,
-    list_signer: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--list-signer",
-            help="Certificates (PEM) of those who sign trusted lists. Repeatable; default: "
-            "DOCFLOW_TRUST_LIST_SIGNERS.",
-        ),
-    ] = None,
-    unsigned_lists: Annotated[
-        bool,
-        typer.Option("--unsigned-lists", help="Vouch for trusted lists that none of them signed."),
-    ] = False,
+    list_signer: ListSigner = None,
+    unsigned_lists: UnsignedLists = False,
     at: Annotated[
         datetime | None,
         typer.Option(

@@ -176,6 +176,17 @@ class TestRefused:
         with pytest.raises(ValueError, match="not that of the certificate's key"):
             read_list(made, rules(operator))
 
+    def test_a_signed_list_without_a_configured_operator_is_refused_unless_vouched_for(
+        self, forge: Forge, operator: Made
+    ) -> None:
+        weak = _changed(
+            signed(trusted_list(service(forge.root)), operator),
+            lambda root: _set(root, "SignatureMethod", "Algorithm", f"{DS}rsa-sha1"),
+        )
+        with pytest.raises(ValueError, match="no scheme operator is configured"):
+            read_list(weak, ListRules())
+        assert not read_list(weak, rules(unsigned="accept")).checked
+
     def test_accepted_without_a_check_every_report_says_so(
         self, forge: Forge, tmp_path: Path
     ) -> None:

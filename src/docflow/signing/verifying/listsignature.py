@@ -38,10 +38,12 @@ def signed_list(
         NotSignedByOperatorError: if it bears no signature, or somebody else's.
         ValueError: if the signature is broken, or what it signs is not the list.
     """
+    if parse_xml(content, limit=limit).find(f"{DS}Signature") is None:
+        raise NotSignedByOperatorError("it bears no signature")
+    if not operators:
+        raise NotSignedByOperatorError("no scheme operator is configured")
     root = parse_xml(content, limit=limit, refuse_instructions=True)
     found = root.findall(f"{DS}Signature")
-    if not found:
-        raise NotSignedByOperatorError("it bears no signature")
     if len(found) > 1:
         raise ValueError("it bears several signatures")
     try:

@@ -301,17 +301,15 @@ def _stamps(
     signature: etree._Element, unsigned: etree._Element | None
 ) -> list[tuple[asn1_cms.SignedData, bytes]]:
     """Return the timestamp tokens over the signature, each with the bytes that it must stamp."""
-    found: list[tuple[asn1_cms.SignedData, bytes]] = []
     value = xmldsig.only(signature, "SignatureValue")
     elements = [] if unsigned is None else unsigned.findall(f"{_XADES}SignatureTimeStamp")
-    for element in elements:
-        data = xmldsig.canonicalised(value, element.find(f"{DS}CanonicalizationMethod"))
-        found += [
-            (cms.load(xmldsig.decoded(token)), data)
-            for token in element.findall(f"{_XADES}EncapsulatedTimeStamp")
-        ]
-    if len(found) > MAX_STAMPS:
+    tokens = [one.findall(f"{_XADES}EncapsulatedTimeStamp") for one in elements]
+    if max(len(elements), sum(map(len, tokens))) > MAX_STAMPS:
         raise xmldsig.malformed(f"it holds more than {MAX_STAMPS} timestamps")
+    found: list[tuple[asn1_cms.SignedData, bytes]] = []
+    for element, held in zip(elements, tokens, strict=True):
+        data = xmldsig.canonicalised(value, element.find(f"{DS}CanonicalizationMethod"))
+        found += [(cms.load(xmldsig.decoded(one)), data) for one in held]
     return found
 
 
