@@ -189,6 +189,12 @@ class Settings(BaseSettings):
         default="if-present",
         description="Whether a signature passes of which it is not known if its certificate was revoked.",
     )
+    verification_hosts: tuple[str, ...] = Field(
+        default=(),
+        max_length=200,
+        description="Hosts (`host` or `host:port`) that may be asked whether a certificate of others was "
+        'revoked (JSON, as ["ocsp.ca.example"]); none: nobody is asked.',
+    )
     trust_dir: Path | None = Field(
         default=None,
         description="Folder of further trust anchors: PEM certificates (.pem, .crt) and trusted lists "

@@ -34,6 +34,7 @@ from docflow.signing.choice import LevelPolicy
 from docflow.signing.dated import NewSignatures
 from docflow.signing.font import ensure_fonts
 from docflow.signing.longterm import LongTerm
+from docflow.signing.outside.asking import Asker
 from docflow.signing.outside.services import SigningServices, services_from_file
 from docflow.signing.signers import Signers, development_signers
 from docflow.signing.signersfile import signers_from_file
@@ -140,11 +141,8 @@ def keeper_of(settings: Settings, desk: Desk, engine: JobEngine) -> archive.Keep
 
 def levels_of(settings: Settings, signers: Signers) -> LevelPolicy:
     """Return which levels of signatures are made here."""
-    services = SigningServices()
-    if settings.signing_services_file is not None:
-        services = services_from_file(settings.signing_services_file)
     policy = LevelPolicy(
-        LongTerm(services, signers.own_roots, signers.algorithms.policy),
+        LongTerm(services_of(settings), signers.own_roots, signers.algorithms.policy),
         settings.signature_level,
         timedelta(hours=settings.signature_fallback_hours),
     )
@@ -211,7 +209,23 @@ def verifier_of(settings: Settings, signers: Signers) -> Verifier:
         changes=settings.verification_changes,
         revocation=settings.verification_revocation,
         timeout_s=settings.verification_seconds,
+        asker=asker_of(settings),
     )
+
+
+def asker_of(settings: Settings) -> Asker | None:
+    """Return what asks about the revocation of others' certificates; None if nobody may be asked."""
+    if not settings.verification_hosts:
+        return None
+    services = services_of(settings)
+    hosts = frozenset(settings.verification_hosts)
+    return Asker(hosts, services.revocation_limits, services.private_hosts)
+
+
+def services_of(settings: Settings) -> SigningServices:
+    """Return what the signing services file says; nothing without one."""
+    path = settings.signing_services_file
+    return services_from_file(path) if path is not None else SigningServices()
 
 
 def register_jobs(engine: JobEngine, studio: Studio, keeper: archive.Keeper) -> None:

@@ -17,6 +17,8 @@ from docflow.cli.instance import settings_for
 from docflow.cli.output import CONSOLE, fail
 
 if TYPE_CHECKING:
+    from docflow.settings import Settings
+    from docflow.signing.outside.asking import Asker
     from docflow.signing.report import VerificationReport
     from docflow.signing.verifying.verifier import Verifier
 
@@ -116,6 +118,7 @@ def _verifier(trust: list[Path], list_signers: list[Path], *, unsigned_lists: bo
         changes=settings.verification_changes,
         revocation=settings.verification_revocation,
         timeout_s=settings.verification_seconds,
+        asker=_asker(settings) if at is None else None,  # what is answered now is not of then
     )
 
 
@@ -134,6 +137,14 @@ def _report(
         return verifier.report(file, now=now, data=data)
     except FileNotFoundError as error:
         fail(f"{error} cannot be read (there is no such file).")
+
+
+def _asker(settings: "Settings") -> "Asker | None":
+    if not settings.verification_hosts:
+        return None
+    from docflow.bootstrap.parts import asker_of
+
+    return asker_of(settings)
 
 
 def _show(report: "VerificationReport", form: Format) -> None:

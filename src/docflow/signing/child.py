@@ -22,6 +22,7 @@ from docflow.kernel.clock import parse_rfc3339
 from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.dispatch import verify_any
+from docflow.signing.verifying.questions import Fetched, Wanted
 from docflow.signing.verifying.terms import Policy
 
 TOO_SLOW = "Judging the file took longer than it may."
@@ -61,15 +62,17 @@ def _judge_and_end(line: bytes, writing: int) -> None:
     try:
         request: dict[str, Any] = json.loads(line)
         _limit(request["memory_bytes"], request["timeout_s"])
-        report = _report(request, parse_rfc3339(request["now"]))
+        wanted = Wanted() if request["want"] else None
+        report = _report(request, parse_rfc3339(request["now"]), wanted)
+        questions = [one.to_dict() for one in wanted.questions] if wanted is not None else []
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(json.dumps(report.to_dict()).encode())
+            pipe.write(json.dumps(report.to_dict() | {"wanted": questions}).encode())
         status = 0
     finally:
         os._exit(status)  # runs nothing of the parent's, and says nothing
 
 
-def _report(request: dict[str, Any], now: datetime) -> VerificationReport:
+def _report(request: dict[str, Any], now: datetime, wanted: Wanted | None) -> VerificationReport:
     try:
         data = request["data"]
         return verify_any(
@@ -79,6 +82,8 @@ def _report(request: dict[str, Any], now: datetime) -> VerificationReport:
             own_roots=TrustRoots.from_pem(request["own_roots"]),
             data=Path(data) if data is not None else None,
             policy=Policy.from_dict(request["policy"]),
+            fetched=Fetched.from_dict(request["fetched"]),
+            wanted=wanted,
         )
     except MemoryError:
         return failure(BROKE_OFF, now=now)

@@ -10,6 +10,7 @@ See `child` for the other end.
 
 import atexit
 import contextlib
+import dataclasses
 import json
 import os
 import selectors
@@ -24,8 +25,10 @@ from typing import Any
 
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import UnavailableError
+from docflow.signing.outside.asking import Asker
 from docflow.signing.report import VerificationReport, failure
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.questions import Fetched, Question
 from docflow.signing.verifying.terms import Policy
 
 DEFAULT_TIMEOUT_S = 20.0
@@ -50,6 +53,7 @@ def verify_isolated(
     policy: Policy | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    asker: Asker | None = None,
 ) -> VerificationReport:
     """Do what `dispatch.verify_any` does, in a process that is killed when it goes too far.
 
@@ -63,6 +67,8 @@ def verify_isolated(
         policy: as for `verify_any`.
         timeout_s: wall-clock seconds until judging is broken off.
         memory_bytes: address space the process may have, about 250 MB of which it needs itself.
+        asker: asks about revocation, here and not there; then the file is judged again by the answers, and
+            what was asked about and not answered is not known.
 
     Raises:
         FileNotFoundError: if there is no file.
@@ -71,20 +77,41 @@ def verify_isolated(
     for one in (path, data):
         if one is not None and not one.is_file():
             raise FileNotFoundError(one)
+    strict = policy or Policy()
+    request = _request(path, data, roots, own_roots, now, strict)
+    request |= {"memory_bytes": memory_bytes, "timeout_s": timeout_s, "want": asker is not None}
+    report, questions = _judged(request, timeout_s, now)
+    fetched = asker.ask(questions) if asker is not None else None
+    if fetched is None:
+        return report
+    demanding = dataclasses.replace(strict, revocation="required").to_dict()
+    again = request | {"want": False, "fetched": fetched.to_dict(), "policy": demanding}
+    return _judged(again, timeout_s, now)[0]
+
+
+def _judged(
+    request: dict[str, Any], timeout_s: float, now: datetime
+) -> tuple[VerificationReport, list[Question]]:
+    """Return the report on a file, and what could be asked about revocation.
+
+    Raises:
+        UnavailableError: if too many files are being judged already.
+    """
     if not _turns.acquire(timeout=timeout_s):
         raise UnavailableError(
             "Too many files are being verified at the moment; try again in a minute."
         )
     try:
-        request = _request(path, data, roots, own_roots, now, policy or Policy())
-        request |= {"memory_bytes": memory_bytes, "timeout_s": timeout_s}
         answer = _ask(json.dumps(request).encode() + b"\n", timeout_s + _START_S)
     finally:
         _turns.release()
     try:
-        return VerificationReport.from_dict(json.loads(answer))
-    except (ValueError, KeyError, TypeError):
-        return failure("Judging the file broke off, and nothing is known about it.", now=now)
+        told = json.loads(answer)
+        questions = [Question.from_dict(one) for one in told.pop("wanted", [])]
+        return VerificationReport.from_dict(told), questions
+    except (ValueError, KeyError, TypeError, AttributeError):
+        broke_off = "Judging the file broke off, and nothing is known about it."
+        return failure(broke_off, now=now), []
 
 
 def _request(
@@ -103,6 +130,7 @@ def _request(
         "own_roots": own_roots.to_pem(),
         "now": rfc3339(now),
         "policy": policy.to_dict(),
+        "fetched": Fetched().to_dict(),
     }
 
 

@@ -1,7 +1,7 @@
 """What the signatures in a PDF are worth: who, when, over what, unchanged or not, ours or not.
 
 Rules:
-- Nothing is fetched. Roots are given; what the file does not carry is not known.
+- Nothing is fetched here. Roots are given; what neither the file nor the caller gives is not known.
 - Whatever a stranger's file makes the parser throw becomes a verdict (FORMAT_FAILURE), for the whole
   file or for the one signature; no other exception comes out than the ones named.
 - No signature is hidden: formats we cannot judge are reported as such.
@@ -38,6 +38,7 @@ from docflow.signing.report import (
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.embedded import covers_too_much, judged_signature, judged_timestamp
+from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.terms import Policy, Terms
 
 MAX_SIGNATURES = 64
@@ -140,7 +141,7 @@ class _Judging:
     def __init__(self, reader: PdfFileReader, terms: Terms) -> None:
         self._reader = reader
         self._terms = terms
-        self._carried = evidence.of_pdf(reader)
+        self._carried = with_fetched(evidence.of_pdf(reader), terms)
         self._archived_at: datetime | None = None  # by the good document timestamps so far
 
     def all(self, fields: list[tuple[str, Any]]) -> list[SignatureReport]:
@@ -177,6 +178,7 @@ class _Judging:
         at = self._archived_at or self._terms.now
         outcome = blocking(judged_timestamp(embedded, self._carried, self._terms, at))
         status = outcome.status
+        want(outcome, self._carried, self._terms)
         told = told | description.timestamp_of(outcome)
         found = judgement.verdict(status, self._terms.own_roots, told, outcome=outcome)
         if found["indication"] == PASSED and status.timestamp <= at:
@@ -193,6 +195,7 @@ class _Judging:
         outcome = blocking(
             judged_signature(embedded, self._carried, self._terms, archived or self._terms.now)
         )
+        want(outcome, self._carried, self._terms)
         proven = min(filter(None, (outcome.proven_at, archived)), default=None)
         told = told | _algorithm(embedded, self._terms, proven)
         hidden = next(

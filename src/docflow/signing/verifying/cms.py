@@ -29,6 +29,7 @@ from docflow.signing.report import (
     overall,
 )
 from docflow.signing.verifying import description, evidence
+from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
 
@@ -191,13 +192,14 @@ def _judged(
             **told,
         )
     raw = digest(algorithm) if digest is not None and not inside else None
-    carried = evidence.of_cms(signed)
+    carried = with_fetched(evidence.of_cms(signed), terms)
     outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, terms.now))
     if outcome.status is None:
         raise SignatureValidationError(
             outcome.message or "The signature cannot be validated.",
             ades_subindication=outcome.sub_indication,
         )
+    want(outcome, carried, terms)
     told = told | _algorithm(signed, terms, outcome)
     told |= description.evidence_of(outcome, signed, carried, archived=None)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
@@ -247,7 +249,7 @@ def judge_timestamp(
     """Judge a timestamp token over the data that `digest` hashes."""
     try:
         signed = load(token)
-        carried = evidence.of_cms(signed)
+        carried = with_fetched(evidence.of_cms(signed), terms)
         told = _description(signed, terms) | {"kind": "timestamp", "covers": covers}
         told["format"] = "RFC 3161"
 
@@ -268,6 +270,7 @@ def judge_timestamp(
             )
     except Exception as error:  # noqa: BLE001 - as above
         return judgement.unreadable(name, error)
+    want(outcome, carried, terms)
     told |= description.timestamp_of(outcome)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
     return SignatureReport(field=name, **{**told, **found})

@@ -16,6 +16,7 @@ from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify_pdf
 from docflow.signing.verifying.asic import verify_asic
 from docflow.signing.verifying.cms import verify_cms
+from docflow.signing.verifying.questions import Fetched, Wanted
 from docflow.signing.verifying.terms import Policy, Terms
 
 
@@ -27,6 +28,8 @@ def verify_any(
     own_roots: TrustRoots,
     data: Path | None = None,
     policy: Policy | None = None,
+    fetched: Fetched | None = None,
+    wanted: Wanted | None = None,
 ) -> VerificationReport:
     """Judge every signature in the file at `path` at the instant `now`.
 
@@ -37,11 +40,15 @@ def verify_any(
         own_roots: this organisation's roots; trusted, and what leads to them is `ours`.
         data: the file that a detached signature signs.
         policy: how strictly.
+        fetched: what was answered about revocation.
+        wanted: collects what could be asked about it.
 
     Raises:
         FileNotFoundError: if there is nothing at a path.
     """
-    terms = Terms(roots + own_roots, own_roots, now, policy or Policy())
+    terms = Terms(
+        roots + own_roots, own_roots, now, policy or Policy(), fetched or Fetched(), wanted
+    )
     with ExitStack() as opened:
         file = opened.enter_context(path.open("rb"))
         signed = opened.enter_context(data.open("rb")) if data is not None else None

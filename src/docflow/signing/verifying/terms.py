@@ -24,6 +24,7 @@ from pyhanko.sign.diff_analysis import (
 
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from docflow.signing.verifying.questions import Fetched, Wanted
 
 Changes = Literal["none", "signatures", "permitted"]
 Revocation = Literal["if-present", "required"]
@@ -75,12 +76,18 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Whom to trust, when, and how strictly; `own_roots` are among `roots`."""
+    """Whom to trust, when, and how strictly; `own_roots` are among `roots`.
+
+    `fetched` is what was answered about revocation, beside what a file carries; `wanted` collects what
+    could be asked, if anybody will.
+    """
 
     roots: TrustRoots
     own_roots: TrustRoots
     now: datetime
     policy: Policy
+    fetched: Fetched = field(default_factory=Fetched)
+    wanted: Wanted | None = None
 
     @property
     def diff_policy(self) -> DiffPolicy:

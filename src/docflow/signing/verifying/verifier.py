@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from docflow.signing.isolated import DEFAULT_MEMORY_BYTES, verify_isolated
+from docflow.signing.outside.asking import Asker
 from docflow.signing.report import VerificationReport
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
@@ -24,6 +25,7 @@ class Verifier:
         policy: how strictly files are judged.
         timeout_s: wall-clock seconds for one file.
         memory_bytes: address space for one file.
+        asker: asks about revocation; None to go by what files carry alone.
     """
 
     own_roots: TrustRoots
@@ -31,6 +33,7 @@ class Verifier:
     policy: Policy
     timeout_s: float
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    asker: Asker | None = None
 
     @classmethod
     def make(
@@ -44,6 +47,7 @@ class Verifier:
         changes: Changes = "signatures",
         revocation: Revocation = "if-present",
         timeout_s: float,
+        asker: Asker | None = None,
     ) -> "Verifier":
         """Read anchors and algorithm policy; `lists` says whose trusted lists count.
 
@@ -56,7 +60,7 @@ class Verifier:
             AlgorithmPolicy.from_file(algorithms_file) if algorithms_file else shipped_policy()
         )
         policy = Policy(changes, revocation, anchors.stamping, algorithms)
-        return cls(own_roots, anchors, policy, timeout_s)
+        return cls(own_roots, anchors, policy, timeout_s, asker=asker)
 
     def report(self, path: Path, *, now: datetime, data: Path | None = None) -> VerificationReport:
         """Judge the file at `path`, and `data` with it where the signature is detached.
@@ -74,6 +78,7 @@ class Verifier:
             policy=self.policy,
             timeout_s=self.timeout_s,
             memory_bytes=self.memory_bytes,
+            asker=self.asker,
         )
         doubts = self.anchors.doubts(now)
         return dataclasses.replace(report, reasons=(*report.reasons, *doubts)) if doubts else report

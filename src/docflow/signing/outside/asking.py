@@ -1,0 +1,89 @@
+"""Asking about the revocation of strangers' certificates, for a judge that may not ask itself.
+
+Rules:
+- Off unless the operator names hosts; only those are asked, and a redirect leads nowhere.
+- A named host at an address that is not public is reached only if the signing services file names it too.
+- Bounded: seconds and bytes of each answer (`FetchLimits`), and of all answers about one file, and their
+  number. What is asked and answered is bytes: nothing of it is read here.
+
+Source: RFC 6960 A.1 (OCSP over HTTP), RFC 5280 4.2.1.13.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from docflow.signing.outside.fetching import Fetcher, FetchError, FetchLimits
+from docflow.signing.verifying.questions import MOST_QUESTIONS, Fetched, Question
+
+_HEADERS: Final = {
+    "Content-Type": "application/ocsp-request",
+    "Accept": "application/ocsp-response",
+}
+_MOST_BYTES: Final = 16 << 20  # of all answers about one file
+_LEAST_OCSP_BYTES: Final = 100  # a responder that has no answer says so in five (RFC 6960 4.2.1)
+_SECONDS: Final = 20.0  # for all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks the hosts that may be asked.
+
+    Args:
+        hosts: `host` or `host:port`.
+        limits: of one answer.
+        private_hosts: those that may be at an address that is not public.
+    """
+
+    hosts: frozenset[str]
+    limits: FetchLimits
+    private_hosts: frozenset[str] = frozenset()
+
+    def allowed(self, question: Question) -> bool:
+        """Tell whether the host of a question may be asked."""
+        try:
+            parts = urlsplit(question.url)
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:
+            return False
+        return bool({str(parts.hostname), f"{parts.hostname}:{port}"} & self.hosts)
+
+    def ask(self, questions: Iterable[Question]) -> Fetched | None:
+        """Return what was answered; None if no question may be asked, and so none was.
+
+        About each certificate it is asked until one answers. What does not answer is left out: whoever
+        judges then sees that it is missing.
+        """
+        allowed = [one for one in questions if self.allowed(one)][:MOST_QUESTIONS]
+        if not allowed:
+            return None
+        end = time.monotonic() + _SECONDS
+        left = _MOST_BYTES
+        known: set[int] = set()
+        found: dict[str, list[bytes]] = {"ocsp": [], "crl": []}
+        for one in allowed:
+            if one.about in known or left <= 0 or time.monotonic() >= end:
+                continue
+            try:
+                answer = self._one(one, left, end - time.monotonic())
+            except FetchError:
+                continue
+            if one.kind == "crl" or len(answer) >= _LEAST_OCSP_BYTES:
+                known.add(one.about)
+            left -= len(answer)
+            found[one.kind].append(answer)
+        return Fetched(tuple(found["ocsp"]), tuple(found["crl"]))
+
+    def _one(self, question: Question, most_bytes: int, seconds: float) -> bytes:
+        limits = replace(
+            self.limits,
+            seconds=min(self.limits.seconds, seconds),
+            max_bytes=min(self.limits.max_bytes, most_bytes),
+            redirects=0,
+        )
+        fetcher = Fetcher(limits, self.private_hosts)
+        if question.kind == "ocsp":
+            return fetcher.post(question.url, question.body, _HEADERS)
+        return fetcher.get(question.url)
