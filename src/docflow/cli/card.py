@@ -28,6 +28,8 @@ _Pin = Annotated[
 ]
 _Ca = Annotated[Path | None, typer.Option("--ca-file", help="PEM roots of the service's TLS.")]
 
+_CARD_SECONDS = 300.0  # a reader may ask its owner to press a key
+
 
 def sign_session(
     server: _Server,
@@ -161,9 +163,9 @@ def _open(module: Path, token: str, pin_file: Path | None) -> "SigningToken":
     from docflow.signing.token import SigningToken, secret_from_file
 
     if pin_file is not None:
-        return SigningToken(module, token, secret_from_file(pin_file))
+        return SigningToken(module, token, secret_from_file(pin_file), seconds=_CARD_SECONDS)
     pin = _secret("PIN", None)
-    return SigningToken(module, token, lambda: (pin, 0))
+    return SigningToken(module, token, lambda: (pin, 0), seconds=_CARD_SECONDS)
 
 
 def _show(session: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def verify(
     if _is_proof(file) or key is not None or key_file is not None:
         audit.verify_proof(file, key, key_file, origin, as_json or form == "json")
         return
-    verifier = _verifier(trust or [], list_signer or [], unsigned_lists=unsigned_lists)
+    verifier = _verifier(trust or [], list_signer or [], at, unsigned_lists=unsigned_lists)
     report = _report(verifier, file, data, at)
     _show(report, "json" if as_json else form)
     raise typer.Exit(0 if report.indication == "TOTAL-PASSED" else 1)
@@ -99,7 +99,9 @@ def _is_proof(file: Path) -> bool:
         fail(f"{file} cannot be read ({error.strerror}).")
 
 
-def _verifier(trust: list[Path], list_signers: list[Path], *, unsigned_lists: bool) -> "Verifier":
+def _verifier(
+    trust: list[Path], list_signers: list[Path], at: datetime | None, *, unsigned_lists: bool
+) -> "Verifier":
     from docflow.signing.trust import TrustRoots
     from docflow.signing.verifying.trusted_lists import ListRules
     from docflow.signing.verifying.verifier import Verifier

@@ -185,7 +185,7 @@ class TestLogin:
                 raise error
 
         one = SigningToken(module(), TOKEN, secret_from_file(token / "pin"))
-        monkeypatch.setattr(one, "_token", Locked)
+        monkeypatch.setattr(one, "_found", Locked)
         for _ in range(3):
             with pytest.raises(ConfigurationError) as refused:
                 one.certificates()

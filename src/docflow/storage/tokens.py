@@ -1,0 +1,263 @@
+"""A PKCS#11 token that is logged in while it is used: what keys that sign and keys that seal share.
+
+Rules:
+- The PIN is asked for at each login and is in no error, log or representation. One that the token
+  refused is not tried again until its file changes, for tokens lock after a few tries.
+- A session that is lost is opened again, once per call.
+- Calls into PKCS#11 libraries take turns in a process, because the libraries are initialised without
+  locking. Logouts are the token's: use one token for signing and another for sealing.
+- A call has a time limit, its turn included. The library cannot be interrupted: a call that does not
+  come back is left in its thread, holding the turn, and everyone is told that the token does not
+  answer until it does.
+
+Source: OASIS PKCS #11 3.0.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from docflow.kernel.errors import DocflowError, UnavailableError
+
+CALL_SECONDS = 30.0
+_TURN = threading.Lock()  # one for all libraries and tokens of a process
+_T = TypeVar("_T")
+
+
+class Token:
+    """One token, logged in while it is used. Threads share it and take turns.
+
+    Subclasses say what the token is for in the words of its errors.
+    """
+
+    writes = False
+    """Whether sessions change what is in the token."""
+
+    def __init__(
+        self,
+        module: Path,
+        label: str,
+        pin: Callable[[], tuple[str, int]],
+        *,
+        seconds: float = CALL_SECONDS,
+    ) -> None:
+        """Hold what opens a token; nothing is opened yet.
+
+        Args:
+            module: the vendor's PKCS#11 library.
+            label: the token's label.
+            pin: returns the user PIN and a number that changes whenever the PIN may have changed.
+            seconds: how long one call may take.
+        """
+        self.module = module
+        self.label = label
+        self.handles: dict[Any, Any] = {}
+        """Handles of keys, kept by the subclass; they live as long as the session."""
+        self._pin = pin
+        self._seconds = seconds
+        self._session: Any = None
+        self._refused: int | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label!r})"
+
+    # -- what a subclass says ------------------------------------------------------------------------
+
+    def no_library(self) -> DocflowError:
+        """Return the error of a library that is not there."""
+        raise NotImplementedError
+
+    def no_token(self, shown: int) -> DocflowError:
+        """Return the error of a label that no token has, or several have."""
+        raise NotImplementedError
+
+    def wrong_pin(self, why: str) -> DocflowError:
+        """Return the error of a PIN that the token does not accept."""
+        raise NotImplementedError
+
+    def away(self, why: str) -> UnavailableError:
+        """Return the error of a token that does not answer."""
+        raise NotImplementedError
+
+    def check(self, token: Any) -> None:
+        """Refuse a token that cannot do what is needed."""
+
+    # -- calls ---------------------------------------------------------------------------------------
+
+    def run(self, action: Callable[[Any], _T]) -> _T:
+        """Run an action in a session; once more, in a new one, if the session was lost.
+
+        Raises:
+            ConfigurationError: if library, token or PIN is not there or not right.
+            UnavailableError: if the token does not answer, or not in time.
+            Exception: what the action raises.
+        """
+        return self._in_time(lambda: self._twice(action))
+
+    def forget(self) -> None:
+        """Log out; the next call logs in again.
+
+        Raises:
+            UnavailableError: if the token does not answer in time.
+        """
+        self._in_time(self._drop)
+
+    def close(self) -> None:
+        """Log out; a token that does not answer is left alone."""
+        try:
+            self.forget()
+        except UnavailableError:
+            return
+
+    def _in_time(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` does at its turn, in a thread of its own that can be left behind."""
+        until = time.monotonic() + self._seconds
+        late = f"no answer in {self._seconds:g} s"
+        if not _TURN.acquire(timeout=self._seconds):
+            raise self.away(late)
+        answer: Future[_T] = Future()
+
+        def call() -> None:
+            try:
+                answer.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - handed to who waits
+                answer.set_exception(error)
+            finally:
+                _TURN.release()
+
+        threading.Thread(target=call, name="pkcs11", daemon=True).start()
+        try:
+            return answer.result(until - time.monotonic())
+        except TimeoutError:
+            if answer.done():  # in this very moment, or the error is the work's own
+                return answer.result()
+            raise self.away(late) from None
+
+    def _twice(self, action: Callable[[Any], _T]) -> _T:
+        fresh = self._session is None
+        try:
+            return self._try(action)
+        except lost() as error:
+            self._drop()
+            if fresh:
+                self._give_up(error)
+        try:
+            return self._try(action)
+        except lost() as error:
+            self._drop()
+            self._give_up(error)
+
+    def _try(self, action: Callable[[Any], _T]) -> _T:
+        if self._session is None:
+            self._session = self._open()
+        try:
+            return action(self._session)
+        except lost():
+            raise
+        except binding().PKCS11Error as error:
+            self._drop()
+            self._give_up(error)
+
+    def _open(self) -> Any:
+        pkcs11 = binding()
+        token = self._found()
+        pin, written = self._pin()
+        if written == self._refused:
+            raise self.wrong_pin(
+                "was refused before and is not tried again, or the token would lock"
+            )
+        try:
+            return token.open(rw=self.writes, user_pin=pin)
+        except pkcs11.UserAlreadyLoggedIn:  # by another session of this process
+            return token.open(rw=self.writes)
+        except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange):
+            self._refused = written
+            raise self.wrong_pin("is wrong") from None
+        except (pkcs11.PinLocked, pkcs11.PinExpired) as error:
+            self._refused = written
+            raise self.wrong_pin(f"is no longer accepted ({type(error).__name__})") from None
+        except pkcs11.PKCS11Error as error:
+            self._give_up(error)
+
+    def _found(self) -> Any:
+        pkcs11 = binding()
+        try:
+            found = list(pkcs11.lib(str(self.module)).get_tokens(token_label=self.label))
+        except pkcs11.PKCS11Error as error:
+            if not self.module.is_file():
+                raise self.no_library() from None
+            self._give_up(error)
+        if len(found) != 1:
+            raise self.no_token(len(found))
+        self.check(found[0])
+        return found[0]
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        self.handles.clear()
+        if session is not None:
+            try:
+                session.close()
+            except binding().PKCS11Error:
+                return  # the token is gone, and the session with it
+
+    def _give_up(self, error: Exception) -> NoReturn:
+        raise self.away(type(error).__name__) from None
+
+
+def secret_in(path: Path, what: str, error: Callable[[str], DocflowError]) -> tuple[str, int]:
+    """Return the secret on the first line of a file, and when the file was written.
+
+    Args:
+        path: the file.
+        what: what the secret is, for the error.
+        error: makes the error of a file that cannot be read or is empty.
+
+    Raises:
+        DocflowError: what `error` makes.
+    """
+    try:
+        written = path.stat().st_mtime_ns
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as failed:
+        why = failed.strerror if isinstance(failed, OSError) else "it is not text"
+        raise error(f"The {what} file {path} cannot be read: {why}.") from None
+    if not lines or not lines[0]:
+        raise error(f"The {what} file {path} is empty.")
+    return lines[0], written
+
+
+def binding() -> Any:
+    """Return the PKCS#11 binding; it is loaded where a token is used, and nowhere else."""
+    import pkcs11
+
+    return pkcs11
+
+
+def lost() -> tuple[type[Exception], ...]:
+    """Return what tells that a session or its handles are no longer good, and a new one may be."""
+    pkcs11 = binding()
+    return (
+        pkcs11.DeviceError,
+        pkcs11.DeviceRemoved,
+        pkcs11.FunctionFailed,
+        pkcs11.KeyHandleInvalid,
+        pkcs11.ObjectHandleInvalid,
+        pkcs11.SessionClosed,
+        pkcs11.SessionHandleInvalid,
+        pkcs11.TokenNotPresent,
+        pkcs11.UserNotLoggedIn,
+    )
+
+
+def objects(session: Any, kind: str, **wanted: Any) -> list[Any]:
+    """Return the objects of a class (`PRIVATE_KEY`, …) with these attributes."""
+    pkcs11 = binding()
+    session.generate_random(8)  # a lost session fails here; a search in it would complain to stderr
+    attributes = {pkcs11.Attribute[name.upper()]: value for name, value in wanted.items()}
+    return list(
+        session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass[kind], **attributes})
+    )
