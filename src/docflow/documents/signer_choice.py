@@ -114,13 +114,14 @@ def require_signs(uow: UnitOfWork, signers: Signers, row: Row, card_id: str) -> 
     card = certificate_row(uow.connection, card_id)
     try:
         chain = x509.load_pem_x509_certificates(card["pem"].encode())
-        card_identity("The card's certificate", chain, roots=signers.own_roots, now=uow.now)
-    except ConfigurationError as error:  # the office's roots changed since it was enrolled
+        roots, rules = signers.own_roots, signers.algorithms
+        card_identity("The card's certificate", chain, roots=roots, now=uow.now, algorithms=rules)
+    except ConfigurationError as error:  # roots or algorithm policy changed since it was enrolled
         raise ConflictError(
             error.detail,
             code="card-unfit",
             rule="signer-enrolled",
-            satisfied_by="Have an administrator enrol a card that leads to the office's roots of now.",
+            satisfied_by="Have an administrator enrol a card that fits the office's roots and algorithms of now.",
         ) from None
 
 
