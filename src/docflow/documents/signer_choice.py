@@ -121,7 +121,8 @@ def require_signs(uow: UnitOfWork, signers: Signers, row: Row, card_id: str) -> 
             error.detail,
             code="card-unfit",
             rule="signer-enrolled",
-            satisfied_by="Have an administrator enrol a card that fits the office's roots and algorithms of now.",
+            satisfied_by="Have an administrator enrol a card that fits the office's roots and "
+            "algorithms of now.",
         ) from None
 
 
