@@ -135,7 +135,7 @@ class TestCertified:
         sneaky = maker.pdf(data=maker.pdf(), field_name="Sneaky", box=(0, 0, 595, 842))
         report = judge(sneaky)
         assert_failed(report)
-        assert "covers 100% of a page" in report.signatures[0].reasons[0]
+        assert "100% of a page is covered" in report.signatures[0].reasons[0]
 
     def test_a_small_second_signature_is_welcome(self, judge: Judge, maker: Maker) -> None:
         report = judge(maker.pdf(data=maker.pdf(), field_name="Second", box=(300, 90, 500, 150)))

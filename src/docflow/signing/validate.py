@@ -37,7 +37,8 @@ from docflow.signing.report import (
 )
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import description, evidence
-from docflow.signing.verifying.embedded import covers_too_much, judged_signature, judged_timestamp
+from docflow.signing.verifying.embedded import judged_signature, judged_timestamp
+from docflow.signing.verifying.hiding import follows, hides
 from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.terms import Policy, Terms
 
@@ -105,7 +106,7 @@ def _report(file: BinaryIO, terms: Terms) -> VerificationReport:
             raise ValueError(
                 f"{len(fields)} signature fields in {revisions} revisions are too many"
             )
-        judged = _Judging(reader, terms).all(
+        judged = _Judging(file, reader, terms).all(
             [(name, field) for name, field, filled in fields if filled]
         )
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
@@ -138,10 +139,12 @@ def _fields(reader: PdfFileReader) -> list[tuple[str, Any, bool]]:
 class _Judging:
     """The judgement of all signatures of one file, the last first: later ones prove earlier ones."""
 
-    def __init__(self, reader: PdfFileReader, terms: Terms) -> None:
+    def __init__(self, file: BinaryIO, reader: PdfFileReader, terms: Terms) -> None:
+        self._file = file
         self._reader = reader
         self._terms = terms
         self._carried = with_fetched(evidence.of_pdf(reader), terms)
+        self._follows: str | None = None  # what comes after the last version of the file
         self._archived_at: datetime | None = None  # by the good document timestamps so far
 
     def all(self, fields: list[tuple[str, Any]]) -> list[SignatureReport]:
@@ -155,6 +158,8 @@ class _Judging:
             except Exception as error:  # noqa: BLE001 - the parser throws anything
                 unreadable.append(judgement.unreadable(name, error))
         known.sort(key=lambda one: one.signed_revision, reverse=True)
+        if known:
+            self._follows = follows(self._file, self._reader, _covered(known[0]) or 0)
         for position, embedded in enumerate(known):
             reports.insert(0, self._one(embedded, known[:position]))
         return unreadable + reports
@@ -174,13 +179,20 @@ class _Judging:
         except Exception as error:  # noqa: BLE001 - as above
             return judgement.unjudged(name, error, told)
 
+    def _hidden(self, told: dict[str, Any]) -> str | None:
+        if not told["padding_is_empty"]:
+            return "In the room kept for it stands something beside it, which no signature covers."
+        return self._follows
+
     def _timestamp(self, embedded: EmbeddedPdfSignature, told: dict[str, Any]) -> SignatureReport:
         at = self._archived_at or self._terms.now
         outcome = blocking(judged_timestamp(embedded, self._carried, self._terms, at))
         status = outcome.status
         want(outcome, self._carried, self._terms)
         told = told | description.timestamp_of(outcome)
-        found = judgement.verdict(status, self._terms.own_roots, told, outcome=outcome)
+        found = judgement.verdict(
+            status, self._terms.own_roots, told, outcome=outcome, hidden=self._hidden(told)
+        )
         if found["indication"] == PASSED and status.timestamp <= at:
             self._archived_at = status.timestamp
         return SignatureReport(field=embedded.field_name, **{**told, **found})
@@ -198,9 +210,7 @@ class _Judging:
         want(outcome, self._carried, self._terms)
         proven = min(filter(None, (outcome.proven_at, archived)), default=None)
         told = told | _algorithm(embedded, self._terms, proven)
-        hidden = next(
-            filter(None, (covers_too_much(one, embedded.signed_revision) for one in later)), None
-        )
+        hidden = self._hidden(told) or hides(self._reader, embedded.signed_revision, later)
         told |= description.evidence_of(
             outcome, embedded.signed_data, self._carried, archived=archived
         )

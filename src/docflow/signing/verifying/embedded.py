@@ -11,7 +11,6 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
-from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.fields import SigSeedSubFilter
 from pyhanko.sign.validation.ades import ades_timestamp_validation
@@ -32,8 +31,6 @@ from docflow.signing.verifying.evidence import Carried, Outcome
 from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
 
-# How much of its page a signature field may cover that was put there after an earlier signature.
-MAX_LATER_FIELD_SHARE = 0.2
 _FORMATS = {
     SigSeedSubFilter.ADOBE_PKCS7_DETACHED.value,
     SigSeedSubFilter.PADES.value,
@@ -119,40 +116,3 @@ def _in_pdf(outcome: Outcome, embedded: EmbeddedPdfSignature, status_cls: type[A
     known = {one.name for one in dataclasses.fields(status_cls)}
     added = {k: v for k, v in embedded.summarise_integrity_info().items() if k in known}
     return status_cls(**{**found, **added})
-
-
-def covers_too_much(embedded: EmbeddedPdfSignature, since: int) -> str | None:
-    """Tell in a sentence if a signature field that came after revision `since` hides the page.
-
-    A later signature brings a picture with it; one that covers the page shows another document.
-    """
-    if embedded.signed_revision <= since or _old_field(embedded, since):
-        return None
-    field = embedded.sig_field
-    for widget in [field, *(one.get_object() for one in field.get("/Kids", ()))]:
-        share = _share(widget)
-        if share > MAX_LATER_FIELD_SHARE:
-            return (
-                f"The later signature {embedded.field_name} covers {share:.0%} of a page, and at most "
-                f"{MAX_LATER_FIELD_SHARE:.0%} may be covered by one that was added after signing."
-            )
-    return None
-
-
-def _old_field(embedded: EmbeddedPdfSignature, since: int) -> bool:
-    """Tell whether the field, with its place on the page, was there in revision `since`."""
-    reader = embedded.reader.get_historical_resolver(since)
-    reference = getattr(embedded.sig_field, "container_ref", None)
-    return reference is not None and not reader.is_ref_unassignable(reference)
-
-
-def _share(widget: DictionaryObject) -> float:
-    """Return what part of its page a widget covers; without a page, of A4."""
-    rectangle = [float(one) for one in widget.get("/Rect", (0, 0, 0, 0))]
-    page = widget.get("/P", None)
-    page = page.get_object() if page is not None else {}
-    box = [float(one) for one in page.get("/MediaBox", ())]
-    if len(box) != 4:  # noqa: PLR2004 - a rectangle
-        box = [0, 0, 595, 842]
-    area = abs((box[2] - box[0]) * (box[3] - box[1])) or 1.0
-    return abs((rectangle[2] - rectangle[0]) * (rectangle[3] - rectangle[1])) / area

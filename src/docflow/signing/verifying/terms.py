@@ -10,10 +10,8 @@ from pyhanko.sign.diff_analysis import (
     NO_CHANGES_DIFF_POLICY,
     CatalogModificationRule,
     DiffPolicy,
-    DocInfoRule,
     DSSCompareRule,
     FormUpdatingRule,
-    MetadataUpdateRule,
     ModificationLevel,
     ObjectStreamRule,
     SigFieldCreationRule,
@@ -24,6 +22,7 @@ from pyhanko.sign.diff_analysis import (
 
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from docflow.signing.verifying.metadata import DescriptionRule, XmpRule
 from docflow.signing.verifying.questions import Fetched, Wanted
 
 Changes = Literal["none", "signatures", "permitted"]
@@ -100,8 +99,8 @@ def diff_policy(changes: Changes) -> DiffPolicy:
     """Return pyHanko's rules for what may follow a signature.
 
     `signatures` admits new signature fields, signatures, timestamps and validation data, with what
-    goes with them in catalogue and metadata; no other field may be filled, no annotation added, and no
-    visible field after a certification.
+    goes with them in catalogue and metadata (dates, producer); no other field may be filled, no
+    annotation added, and no visible field after a certification.
     """
     if changes == "none":
         return NO_CHANGES_DIFF_POLICY
@@ -111,11 +110,11 @@ def diff_policy(changes: Changes) -> DiffPolicy:
     return StandardDiffPolicy(
         global_rules=[
             CatalogModificationRule(),  # type: ignore[no-untyped-call]
-            DocInfoRule().as_qualified(level),
+            DescriptionRule().as_qualified(level),
             XrefStreamRule().as_qualified(level),
             ObjectStreamRule().as_qualified(level),
             DSSCompareRule().as_qualified(level),
-            MetadataUpdateRule().as_qualified(level),  # type: ignore[no-untyped-call]
+            XmpRule().as_qualified(level),  # type: ignore[no-untyped-call]
         ],
         form_rule=FormUpdatingRule(
             field_rules=[

@@ -1,0 +1,148 @@
+"""What came after a signature and could hide what was signed, though each rule on changes admits it.
+
+Rules:
+- A signature that came later may show something, but not much of a page: neither alone, nor together
+  with others in fields that came later.
+- A field that came later and that nobody signed shows nothing.
+- Where the file ends, the newest signature ends, or a version that came after it: nothing else follows.
+- The room kept for a signature, which no signature covers, holds the signature and zeros.
+
+Source: ISO 32000-2, 12.8 and 14.11.2 (page boundaries); shadow attacks and evil annotations
+(pdf-insecurity.org).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, Final
+
+from pyhanko.pdf_utils.generic import DictionaryObject
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import enumerate_sig_fields
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+
+MAX_SHARE: Final = 0.2
+"""How much of its page a later signature may cover, and later fields together."""
+_A4: Final = (0.0, 0.0, 595.0, 842.0)
+_CORNERS: Final = 4
+_DEPTH: Final = 100
+_BLANK: Final = b"\r\n\t \0\f"
+_MOST_BLANK: Final = 8
+_END: Final = b"%%EOF"
+_LARGEST_XREF: Final = 64 << 20
+
+_Box = tuple[float, float, float, float]
+
+
+def hides(reader: PdfFileReader, since: int, later: Iterable[EmbeddedPdfSignature]) -> str | None:
+    """Tell in a sentence if a signature field hides part of what was signed in revision `since`.
+
+    Args:
+        reader: of the whole file.
+        since: the revision of the signature that is judged.
+        later: the signatures that may be later ones.
+    """
+    signed = {one.field_name for one in later if one.signed_revision > since}
+    together: dict[int, float] = defaultdict(float)
+    before = reader.get_historical_resolver(since)
+    for name, _, reference in enumerate_sig_fields(reader):
+        old, field = not before.is_ref_unassignable(reference.reference), reference.get_object()
+        if old and name not in signed:
+            continue
+        for widget in _widgets(field):
+            share = _share(widget)
+            if share and name not in signed:
+                return f"The field {name}, which nobody signed, was put on a page after signing."
+            if not old:
+                together[_page(widget)] += share
+            if max(share, together[_page(widget)]) > MAX_SHARE:
+                return _too_much(name, max(share, together[_page(widget)]))
+    return None
+
+
+def _too_much(name: str, share: float) -> str:
+    return (
+        f"With the later signature {name}, {share:.0%} of a page is covered, and at most {MAX_SHARE:.0%} "
+        "may be covered by what comes after signing."
+    )
+
+
+def _widgets(field: DictionaryObject) -> Iterator[DictionaryObject]:
+    yield field
+    for kid in field.get("/Kids", ()):
+        yield kid.get_object()
+
+
+def _page(widget: DictionaryObject) -> int:
+    return widget.raw_get("/P").idnum if hasattr(_raw(widget, "/P"), "idnum") else 0
+
+
+def _raw(widget: DictionaryObject, name: str) -> Any:
+    return widget.raw_get(name) if name in widget else None
+
+
+def _share(widget: DictionaryObject) -> float:
+    """Return what part of what is seen of its page a widget covers; without a page, of A4."""
+    rectangle = _box(widget.get("/Rect", ()))
+    if rectangle is None:
+        return 0.0
+    seen = _seen(widget.get("/P", None))
+    return _area(_overlap(rectangle, seen)) / (_area(seen) or 1.0)
+
+
+def _seen(page: Any) -> _Box:
+    if page is None:
+        return _A4
+    page = page.get_object()
+    media = _box(_inherited(page, "/MediaBox")) or _A4
+    crop = _box(_inherited(page, "/CropBox"))
+    seen = _overlap(media, crop) if crop else media
+    return seen if _area(seen) else media
+
+
+def _inherited(page: Any, name: str) -> Any:
+    for _ in range(_DEPTH):
+        if name in page:
+            return page[name]
+        if "/Parent" not in page:
+            break
+        page = page["/Parent"]
+    return ()
+
+
+def _box(values: Any) -> _Box | None:
+    numbers = [float(one) for one in values or ()]
+    if len(numbers) != _CORNERS:
+        return None
+    a, b, c, d = numbers
+    return min(a, c), min(b, d), max(a, c), max(b, d)
+
+
+def _overlap(one: _Box, other: _Box) -> _Box:
+    left, bottom = max(one[0], other[0]), max(one[1], other[1])
+    return left, bottom, max(left, min(one[2], other[2])), max(bottom, min(one[3], other[3]))
+
+
+def _area(box: _Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def follows(file: BinaryIO, reader: PdfFileReader, covered: int) -> str | None:
+    """Tell in a sentence if bytes follow that belong to no version of the file.
+
+    Args:
+        file: the file.
+        reader: of it.
+        covered: where the newest signature's bytes end.
+    """
+    size = file.seek(0, 2)
+    file.seek(covered)
+    if size - covered <= _MOST_BLANK and not file.read(_MOST_BLANK).strip(_BLANK):
+        return None
+    newest = int(reader.last_startxref or 0)
+    if newest >= covered and size - newest <= _LARGEST_XREF:
+        file.seek(newest)
+        end = file.read(size - newest)
+        told, _, after = end.partition(_END)
+        if told and _END in end and len(after) <= _MOST_BLANK and not after.strip(_BLANK):
+            return None
+    return "Bytes follow at the end of the file that belong to no version of it."
