@@ -146,6 +146,7 @@ def test_anchors_lists_and_what_encryption_needs_are_told(
     escrow = opener(clock, valid_until=clock.now() + 25 * DAY)
     office = offices(
         trust_dir=trust,
+        trust_lists_unsigned="accept",
         recipient_roots_file=write(tmp_path / "recipients.pem", root(40)),
         recovery_certificate_file=write(tmp_path / "escrow.pem", escrow.certificate),
     )
