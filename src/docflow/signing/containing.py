@@ -26,8 +26,9 @@ from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.signed import KEY, Expected, SignedFile
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import cms
-from docflow.signing.verifying.asic import read_manifest, verify_asic
+from docflow.signing.verifying.asic import verify_asic
 from docflow.signing.verifying.containers import Container
+from docflow.signing.verifying.manifests import read_manifest
 from docflow.signing.verifying.safexml import MAX_XML_BYTES
 from docflow.signing.verifying.terms import Policy, Terms
 
