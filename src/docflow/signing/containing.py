@@ -3,8 +3,9 @@
 Rules:
 - A signature file carries exactly the signers expected, each over the very bytes of its annex.
 - A container holds exactly the files expected, by name and digest, with one signature, the seal's, over
-  all of them. Its PDFs were validated before, each as a release of its own; its annexes carry every
-  person's signature.
+  all of them, and at B-LTA one archive time stamp over everything. Its PDFs were validated before, each
+  as a release of its own; its annexes carry every person's signature.
+- From B-LT on, evidence is demanded on every certificate, in the file itself.
 - Anything else fails, and the error carries every reason.
 
 Source: ETSI EN 319 122-1 (CAdES), EN 319 162-1 (ASiC), RFC 5652.
@@ -13,15 +14,15 @@ Source: ETSI EN 319 122-1 (CAdES), EN 319 162-1 (ASiC), RFC 5652.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from docflow.signing.dated import NewSignatures
-from docflow.signing.detached import MANIFEST, OWN_NAMES
 from docflow.signing.gate import Rule, faults, own_rules, refuse_file, require_lasting
 from docflow.signing.levels import Level, reaches
+from docflow.signing.manifest import ARCHIVE, MANIFEST, MIMETYPE, SIGNATURE, token
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.signed import KEY, Expected, SignedFile
 from docflow.signing.trust import TrustRoots
@@ -109,7 +110,7 @@ def validate_container(
         parts: the PDFs in it, the main file first.
         annexes: the other files in it, each with its signature file.
         seal: SHA-256 of the certificate that is expected to have sealed it.
-        level: what that seal must reach, B-B or B-T.
+        level: what that seal must reach.
         now: the validation time.
         timestamp_roots: roots of time-stamp authorities, beside our own.
         algorithms: the dated policy, with its margin; by default the shipped one without.
@@ -124,20 +125,21 @@ def validate_container(
     terms = _terms(roots, timestamp_roots, now, rules)
     names = _names(parts, annexes)
     with path.open("rb") as file:
-        report = verify_asic(file, terms)
+        report = verify_asic(file, _demanding(terms, level))
         require_lasting(report.signatures, rules, [seal], now)
         reasons = faults(_whole_rules(report, names, seal, level))
         if not reasons:
-            reasons = _members(Container(file), names, parts, annexes, terms)
+            reasons = _members(Container(file), names, parts, annexes, terms, level)
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.seek(0, 2)
     if reasons:
         refuse_file("The container may not be released", "release-not-valid", reasons)
     main = parts[0].proof
+    sealed, stamps = _told_apart(report)
     return SignedFile(
-        path, sha256, size, main.person, report.signatures[0], now,
-        main.person_level, level, (), main.others, key=KEY,
+        path, sha256, size, main.person, sealed[0], now,
+        main.person_level, level, tuple(stamps), main.others, key=KEY,
     )  # fmt: skip
 
 
@@ -152,20 +154,44 @@ def _terms(
     return Terms(timestamp_roots + roots, roots, now, Policy(algorithms=rules.policy))
 
 
+def _demanding(terms: Terms, level: Level) -> Terms:
+    """Return the terms for what must reach `level`: from B-LT on, revocation has to be known."""
+    if not reaches(level, "B-LT"):
+        return terms
+    return replace(terms, policy=replace(terms.policy, revocation="required"))
+
+
+def _told_apart(report: VerificationReport) -> tuple[list[SignatureReport], list[SignatureReport]]:
+    """Return the reports on signatures, and those on time stamps."""
+    sealed = [one for one in report.signatures if one.kind == "signature"]
+    return sealed, [one for one in report.signatures if one.kind == "timestamp"]
+
+
+def own_names(level: Level) -> set[str]:
+    """Return the names of what a container that was just made holds beside its files."""
+    names = {MIMETYPE, MANIFEST, SIGNATURE}
+    return names | {ARCHIVE, token(1)} if level == "B-LTA" else names
+
+
 def _whole_rules(
     report: VerificationReport, names: Sequence[str], seal: str, level: Level
 ) -> Iterable[Rule]:
     yield report.form == "asic-e", f"It is {report.form}, and asic-e is expected."
     yield not report.reasons, " ".join(report.reasons)
+    sealed, stamps = _told_apart(report)
+    yield len(sealed) == 1, f"It has {len(sealed)} signatures, and the seal alone is expected."
+    expected = [token(1)] if level == "B-LTA" else []
     yield (
-        len(report.signatures) == 1,
-        f"It has {len(report.signatures)} signatures, and the seal alone is expected.",
+        [one.field for one in stamps] == expected,
+        f"It has {len(stamps)} archive time stamps, and {len(expected)} are expected.",
     )
     yield (
         sorted(report.files) == sorted(names),
         f"It holds {', '.join(sorted(report.files))}, and {', '.join(sorted(names))} are expected.",
     )
-    for one in report.signatures:
+    for one in stamps:
+        yield from stamp_rules(one, {*names, MANIFEST, SIGNATURE})
+    for one in sealed:
         yield from _signature_rules(one, "seal", level)
         yield (
             one.certificate_sha256 == seal,
@@ -173,6 +199,16 @@ def _whole_rules(
             "expected.",
         )
         yield sorted(one.covers) == sorted(names), "The seal does not cover every file."
+
+
+def stamp_rules(one: SignatureReport, names: set[str]) -> Iterable[Rule]:
+    """Yield what holds of an archive time stamp over the files with these names."""
+    yield (
+        one.indication == PASSED,
+        f"The archive time stamp is {one.indication} ({one.sub_indication}): "
+        f"{' '.join(one.reasons)}",
+    )
+    yield set(one.covers) == names, "The archive time stamp does not cover every file."
 
 
 def _signature_rules(one: SignatureReport, what: str, level: Level) -> Iterable[Rule]:
@@ -195,12 +231,13 @@ def _members(
     parts: Sequence[SealedPart],
     annexes: Sequence[SignedAnnex],
     terms: Terms,
+    level: Level,
 ) -> list[str]:
     """Say of every file of the container that is not the expected one why it is not.
 
     That each file is the one that the sealed manifest names was judged with the seal.
     """
-    extra = sorted(set(container.names) - {*names, *OWN_NAMES})
+    extra = sorted(set(container.names) - {*names, *own_names(level)})
     if extra:
         return [f"It holds {name!r}, which does not belong there." for name in extra]
     manifest = read_manifest(MANIFEST, container.read(MANIFEST, MAX_XML_BYTES))
@@ -233,6 +270,15 @@ def _signers(
         if cms.has_content(signed):
             raise ValueError("it holds data of its own")
         reports = tuple(cms.judge(signed, digest, terms))
+        demanding = _demanding(terms, "B-LT")
+        strictly = {
+            one.certificate_sha256: one
+            for one in (
+                cms.judge(signed, digest, demanding)
+                if any(reaches(one.level, "B-LT") for one in persons)
+                else ()
+            )
+        }
     except (ValueError, KeyError, TypeError) as error:
         return (), [f"The {what} cannot be read: {error}."]
     found = Counter(one.certificate_sha256 for one in reports)
@@ -240,11 +286,9 @@ def _signers(
         signers = ", ".join(str(one.signer) for one in reports) or "nobody"
         return reports, [f"The {what} is by {signers}, and not by exactly those expected."]
     levels = {one.fingerprint: one.level for one in persons}
-    rules = [
-        rule
-        for one in reports
-        for rule in _signature_rules(
-            one, f"signature of {one.signer}", levels[str(one.certificate_sha256)]
-        )
-    ]
+    rules: list[Rule] = []
+    for one in reports:
+        level = levels[str(one.certificate_sha256)]
+        judged = strictly[one.certificate_sha256] if reaches(level, "B-LT") else one
+        rules += _signature_rules(judged, f"signature of {one.signer}", level)
     return reports, faults(rules)

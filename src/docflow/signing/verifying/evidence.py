@@ -178,7 +178,7 @@ def of_cms(signed_data: cms.SignedData) -> Carried:
         if one.name == "crl":
             crls.append(one.chosen)
         elif one.chosen["other_rev_info_format"].native == "ocsp_response":
-            answers.append(one.chosen["other_rev_info"].parse(OCSPResponse))
+            answers.append(OCSPResponse.load(one.chosen["other_rev_info"].dump()))
     archived = _attribute(extract_signer_info(signed_data), "adobe_revocation_info_archival")
     if archived is not None:
         crls += list(archived["crl"] or ())
