@@ -295,3 +295,19 @@ class TestRenewal:
         target = folder / "renewed.asice"
         renew_container(made.path, target, longterm(made.pki, "tsa-second"), now=made.pki.now())
         return replace(made, path=target)
+
+
+def test_a_signature_of_weeks_ago_still_passes_and_its_evidence_is_judged_as_of_then(
+    pki: LivePki, tmp_path: Path
+) -> None:
+    table, beside = tmp_path / "table", tmp_path / "1.p7s"
+    table.write_bytes(b"1,2")
+    person = pki.identity("person", "person")
+    sign_detached(table, beside, person, now=START, level="B-LT", longterm=longterm(pki))
+    later = START + timedelta(days=90)
+    (one,) = validate_detached(
+        beside, table, pki.roots, persons=[Expected(person.certificate, "B-LT")], now=later
+    )
+    assert (one.indication, one.level, one.proven_at) == ("TOTAL-PASSED", "B-LT", START)
+    made = make(tmp_path, pki, "B-LTA")
+    assert made.validate(later).seal.indication == "TOTAL-PASSED"

@@ -5,7 +5,8 @@ Rules:
 - A container holds exactly the files expected, by name and digest, with one signature, the seal's, over
   all of them, and at B-LTA one archive time stamp over everything. Its PDFs were validated before, each
   as a release of its own; its annexes carry every person's signature.
-- From B-LT on, evidence is demanded on every certificate, in the file itself.
+- From B-LT on, evidence is demanded on every certificate, in the file itself, at the instant that the
+  newest time stamp proves: what was told when a person signed may be old at the release.
 - Anything else fails, and the error carries every reason.
 
 Source: ETSI EN 319 122-1 (CAdES), EN 319 162-1 (ASiC), RFC 5652.
@@ -125,9 +126,12 @@ def validate_container(
     terms = _terms(roots, timestamp_roots, now, rules)
     names = _names(parts, annexes)
     with path.open("rb") as file:
-        report = verify_asic(file, _demanding(terms, level))
+        report = verify_asic(file, terms)
         require_lasting(report.signatures, rules, [seal], now)
         reasons = faults(_whole_rules(report, names, seal, level))
+        if not reasons and reaches(level, "B-LT"):
+            strictly = verify_asic(file, _demanding(terms, report.signatures))
+            reasons = faults(_whole_rules(strictly, names, seal, level))
         if not reasons:
             reasons = _members(Container(file), names, parts, annexes, terms, level)
         file.seek(0)
@@ -154,11 +158,10 @@ def _terms(
     return Terms(timestamp_roots + roots, roots, now, Policy(algorithms=rules.policy))
 
 
-def _demanding(terms: Terms, level: Level) -> Terms:
-    """Return the terms for what must reach `level`: from B-LT on, revocation has to be known."""
-    if not reaches(level, "B-LT"):
-        return terms
-    return replace(terms, policy=replace(terms.policy, revocation="required"))
+def _demanding(terms: Terms, reports: Iterable[SignatureReport]) -> Terms:
+    """Return the terms by which revocation has to be known when the newest time stamp was made."""
+    at = max((one.proven_at for one in reports if one.proven_at), default=terms.now)
+    return replace(terms, now=at, policy=replace(terms.policy, revocation="required"))
 
 
 def _told_apart(report: VerificationReport) -> tuple[list[SignatureReport], list[SignatureReport]]:
@@ -270,15 +273,6 @@ def _signers(
         if cms.has_content(signed):
             raise ValueError("it holds data of its own")
         reports = tuple(cms.judge(signed, digest, terms))
-        demanding = _demanding(terms, "B-LT")
-        strictly = {
-            one.certificate_sha256: one
-            for one in (
-                cms.judge(signed, digest, demanding)
-                if any(reaches(one.level, "B-LT") for one in persons)
-                else ()
-            )
-        }
     except (ValueError, KeyError, TypeError) as error:
         return (), [f"The {what} cannot be read: {error}."]
     found = Counter(one.certificate_sha256 for one in reports)
@@ -287,8 +281,10 @@ def _signers(
         return reports, [f"The {what} is by {signers}, and not by exactly those expected."]
     levels = {one.fingerprint: one.level for one in persons}
     rules: list[Rule] = []
-    for one in reports:
-        level = levels[str(one.certificate_sha256)]
-        judged = strictly[one.certificate_sha256] if reaches(level, "B-LT") else one
-        rules += _signature_rules(judged, f"signature of {one.signer}", level)
+    for position, one in enumerate(reports):
+        level, who = levels[str(one.certificate_sha256)], f"signature of {one.signer}"
+        rules += _signature_rules(one, who, level)
+        if reaches(level, "B-LT"):
+            strictly = tuple(cms.judge(signed, digest, _demanding(terms, [one])))
+            rules += _signature_rules(strictly[position], who, level)
     return reports, faults(rules)
