@@ -14,11 +14,12 @@ Source: ETSI EN 319 122-1 (CAdES), EN 319 162-1 (ASiC), RFC 5652.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from docflow.signing.dated import NewSignatures
 from docflow.signing.gate import Rule, faults, own_rules, refuse_file, require_lasting
@@ -122,29 +123,32 @@ def validate_container(
     """
     if not parts:
         raise ValueError("a container needs a main file")
-    rules = algorithms or NewSignatures()
+    rules, names = algorithms or NewSignatures(), _names(parts, annexes)
     terms = _terms(roots, timestamp_roots, now, rules)
-    names = _names(parts, annexes)
     with path.open("rb") as file:
         report = verify_asic(file, terms)
         require_lasting(report.signatures, rules, [seal], now)
-        reasons = faults(_whole_rules(report, names, seal, level))
-        if not reasons and reaches(level, "B-LT"):
-            strictly = verify_asic(file, _demanding(terms, report.signatures))
-            reasons = faults(_whole_rules(strictly, names, seal, level))
-        if not reasons:
-            reasons = _members(Container(file), names, parts, annexes, terms, level)
-        file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.seek(0, 2)
+        whole = partial(_whole_rules, names=names, seal=seal, level=level)
+        reasons = (
+            faults(whole(report))
+            or _strict_faults(file, terms, report, level, whole)
+            or _members(Container(file), names, parts, annexes, terms, level)
+        )
+        sha256, size = _digest_of(file)
     if reasons:
         refuse_file("The container may not be released", "release-not-valid", reasons)
-    main = parts[0].proof
-    sealed, stamps = _told_apart(report)
+    main, (sealed, stamps) = parts[0].proof, _told_apart(report)
     return SignedFile(
         path, sha256, size, main.person, sealed[0], now,
         main.person_level, level, tuple(stamps), main.others, key=KEY,
     )  # fmt: skip
+
+
+def _digest_of(file: BinaryIO) -> tuple[str, int]:
+    """Return SHA-256 and size of an open file."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    return digest, file.tell()
 
 
 def _names(parts: Sequence[SealedPart], annexes: Sequence[SignedAnnex]) -> list[str]:
@@ -162,6 +166,19 @@ def _demanding(terms: Terms, reports: Iterable[SignatureReport]) -> Terms:
     """Return the terms by which revocation has to be known when the newest time stamp was made."""
     at = max((one.proven_at for one in reports if one.proven_at), default=terms.now)
     return replace(terms, now=at, policy=replace(terms.policy, revocation="required"))
+
+
+def _strict_faults(
+    file: BinaryIO,
+    terms: Terms,
+    report: VerificationReport,
+    level: Level,
+    rules: Callable[[VerificationReport], Iterable[Rule]],
+) -> list[str]:
+    """Judge a container once more, demanding evidence, if its level wants that; say what is wrong."""
+    if not reaches(level, "B-LT"):
+        return []
+    return faults(rules(verify_asic(file, _demanding(terms, report.signatures))))
 
 
 def _told_apart(report: VerificationReport) -> tuple[list[SignatureReport], list[SignatureReport]]:
