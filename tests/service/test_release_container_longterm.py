@@ -21,6 +21,7 @@ from tests.jobs_support import settled, started
 from tests.office_support import ADMINISTRATOR, CLERK, LEADER, Instance
 from tests.pki_support import START, LivePki
 from tests.sealed_support import give, opener, plaintext, sealed_office, stored
+from tests.verification_support import Maker
 
 SAFE_TABLE = "Bảng số liệu_ quý 4_.csv"
 Offices = Callable[..., Instance]
@@ -131,6 +132,15 @@ def test_a_container_is_renewed_in_time_and_stands_for_decades(
     assert (sent["media_type"], sent["sha256"]) == (CONTAINER_TYPE, new["sha256"])
     assert standing.counts(office.services.keeper)["ending"] == 0
     assert office.findings() == ()
+
+
+def test_a_strangers_signature_file_is_an_annex_like_others(offices: Offices, pki: LivePki) -> None:
+    office = offices(tsas=("tsa",))
+    sent_in = Maker(pki).cades(b"elsewhere", label="stranger")
+    document = office.to_approved(with_annexes(office, ("hồ sơ.p7s", sent_in)))
+    office.run(office.fire(LEADER, document, "sign"))
+    office.run(office.fire(CLERK, document, "release"))
+    assert len(stamps_of(office, container_of(office, document))) == 1
 
 
 def test_a_damaged_container_is_not_renewed_and_the_stamp_says_so(

@@ -87,7 +87,7 @@ def make(folder: Path, pki: LivePki, level: Level, *tsas: str) -> Made:
     sign_detached(table, beside, person, level=for_person(level), **options)  # type: ignore[arg-type]
     members = [
         Member(PDF, sealed, "application/pdf"), Member(TABLE, table, "text/csv"),
-        Member(BESIDE, beside, "application/pkcs7-signature"),
+        Member(BESIDE, beside, "application/pkcs7-signature", True),
     ]  # fmt: skip
     made = write_container(path, members, organisation, level=level, **options)  # type: ignore[arg-type]
     assert (made.level, made.stamped_at) == (level, None if level == "B-B" else now)
@@ -164,6 +164,23 @@ def test_a_revoked_person_signs_nothing_beside(pki: LivePki, tmp_path: Path) -> 
         sign_detached(
             tmp_path / "a", tmp_path / "a.p7s", pki.identity("revoked", "person"),
             now=pki.now(), level="B-LT", longterm=longterm(pki),
+        )  # fmt: skip
+    assert caught.value.code == "signer-revoked"
+
+
+def test_a_person_who_was_revoked_after_signing_beside_is_told_before_the_seal(
+    pki: LivePki, tmp_path: Path
+) -> None:
+    table, beside = tmp_path / "table", tmp_path / "table.p7s"
+    table.write_bytes(b"1,2")
+    sign_detached(table, beside, pki.identity("revoked", "person"), now=START)  # at B-B none asks
+    members = [
+        Member("table", table, "text/csv"), Member("table.p7s", beside, "application/pkcs7-signature", True)
+    ]  # fmt: skip
+    with pytest.raises(ConflictError) as caught:
+        write_container(
+            tmp_path / "c", members, pki.identity("seal", "organisation"), now=START,
+            level="B-LT", longterm=longterm(pki),
         )  # fmt: skip
     assert caught.value.code == "signer-revoked"
 

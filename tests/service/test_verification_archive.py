@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from asn1crypto import cms
 
 from docflow.signing.report import SignatureReport, VerificationReport
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
@@ -290,6 +291,20 @@ class TestForged:
         assert (before.indication, before.sub_indication) == (
             "INDETERMINATE", "TIMESTAMP_ORDER_FAILURE",
         )  # fmt: skip
+
+    def test_evidence_that_was_old_when_it_was_signed_raises_nothing(
+        self, judge: Judge, maker: Maker
+    ) -> None:
+        maker.pki.now = lambda: START.replace(year=2025)
+        stale = maker.with_revocation(maker.cades(b"anything"))
+        maker.pki.now = lambda: START
+        made = long_term(maker, FILES)
+        lists = cms.ContentInfo.load(stale)["content"]["crls"]
+        info = cms.ContentInfo.load(made[SIGNATURE])
+        info["content"]["crls"] = cms.RevocationInfoChoices([one.copy() for one in lists])
+        made[SIGNATURE] = bytes(info.dump(force=True))
+        one = signature(judge(packed(archived(made, maker))))
+        assert (one.revocation, one.level) == ("unknown", "B-T")
 
     def test_what_a_revoked_signer_signed_stays_refused(self, judge: Judge, maker: Maker) -> None:
         made = archived(long_term(maker, FILES, label="revoked"), maker)

@@ -152,7 +152,7 @@ class _Inside:
             self.annexes, self.originals, self.signatures, strict=True
         ):
             found.append(Member(annex.name, bench.fetch(original), original["media_type"]))
-            found.append(Member(annex.signature, bench.fetch(signature), SIGNATURE_TYPE))
+            found.append(Member(annex.signature, bench.fetch(signature), SIGNATURE_TYPE, True))
         return found
 
     def validate(

@@ -4,6 +4,7 @@ Rules:
 - A detached signature carries its signing time, the signer's certificate by signing-certificate-v2 and the
   chain without its root; at B-T also a time stamp, at B-LT also the evidence on every certificate, which is
   gathered first: a responder that is away costs no stamp.
+- The evidence of a container is about the signers of our signature files in it too.
 - A container is a zip file: `mimetype` first, stored and without extra fields, the files, the manifest
   that names each with its SHA-256, and a detached signature over the manifest; at B-LTA also an archive
   manifest that names all of them, and a time stamp over that. B-LTA is a container's alone.
@@ -28,9 +29,9 @@ from docflow.signing.blocking import blocking
 from docflow.signing.containerstamp import first_stamp
 from docflow.signing.embedding import CHUNK_BYTES, Embedded, digest_of, made_at
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.incms import joined, with_evidence
+from docflow.signing.incms import chains_in, joined, with_evidence
 from docflow.signing.levels import Level, reaches
-from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.longterm import Bench, Chain, LongTerm
 from docflow.signing.manifest import (
     MANIFEST,
     MIMETYPE,
@@ -50,11 +51,16 @@ BAD_CHARS = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of a container: its name there, where it lies, and what it is."""
+    """A file of a container: its name there, where it lies, and what it is.
+
+    `signers` says that it is a signature file of ours, on whose signers evidence is wanted; a signature
+    file that somebody sent in is a file like others.
+    """
 
     name: str
     path: Path
     media_type: str
+    signers: bool = False
 
 
 def sign_detached(
@@ -132,8 +138,9 @@ def write_container(
                 archive.writestr(_entry(MIMETYPE, now), CONTAINER_TYPE)
                 named = [_add(archive, member, now) for member in members]
                 own, bench = at_level(
-                    lambda bench: _own(named, identity, now, level, bench), now, level, longterm
-                )
+                    lambda bench: _own(members, named, identity, now, level, bench),
+                    now, level, longterm,
+                )  # fmt: skip
                 for name, content in own.items():
                     archive.writestr(_entry(name, now), content)
             return made_at(level, bench, *digest_of(output))
@@ -143,6 +150,7 @@ def write_container(
 
 
 def _own(
+    members: Sequence[Member],
     named: Sequence[Reference],
     identity: SignerIdentity,
     now: datetime,
@@ -151,7 +159,13 @@ def _own(
 ) -> dict[str, bytes]:
     """Return what a container holds beside its files, by name, in order."""
     content = manifest(SIGNATURE, SIGNATURE_TYPE, named)
-    signature = _with(lambda stamper: _cms(content, identity, now, stamper), identity, level, bench)
+    also: list[Chain] = []
+    if bench is not None and reaches(level, "B-LT"):
+        beside = [one.path for one in members if one.signers]
+        also = [chain for path in beside for chain in chains_in(path.read_bytes())]
+    signature = _with(
+        lambda stamper: _cms(content, identity, now, stamper), identity, level, bench, also
+    )
     made = {MANIFEST: content, SIGNATURE: signature}
     if bench is not None and level == "B-LTA":
         made |= first_stamp(named, made, bench)
@@ -191,6 +205,7 @@ def _with(
     identity: SignerIdentity,
     level: Level,
     bench: Bench | None,
+    also: Sequence[Chain] = (),
 ) -> bytes:
     """Return the signature that `make` makes, with its time stamp and its evidence."""
     if bench is None:
@@ -198,7 +213,7 @@ def _with(
     if not reaches(level, "B-LT"):
         return make(bench.timestamper)
     signer = identity.signer
-    evidence = bench.evidence([[signer.signing_cert, *signer.cert_registry]])
+    evidence = bench.evidence([[signer.signing_cert, *signer.cert_registry], *also])
     return with_evidence(make(bench.timestamper), evidence)
 
 

@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from asn1crypto import cms
+from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 
 from docflow.kernel.errors import IntegrityError
+from docflow.signing.longterm import Chain
 from docflow.signing.outside.revocation import Evidence
+from docflow.signing.outside.timestamps import signer_of
 
 
 def with_evidence(der: bytes, evidence: Evidence) -> bytes:
@@ -33,6 +36,30 @@ def with_evidence(der: bytes, evidence: Evidence) -> bytes:
     ]
     _add(whole["content"], certificates, [*lists, *answers])
     return bytes(whole.dump())
+
+
+def chains_in(der: bytes) -> list[Chain]:
+    """Return, for every signer and time stamp in a signature file, its certificate and those with it.
+
+    Raises:
+        IntegrityError: code `signature-not-valid` if `der` is no signature file.
+    """
+    found: list[Chain] = []
+    try:
+        signed = _loaded(der)["content"]
+        for signer in signed["signer_infos"]:
+            alone = signed.copy()
+            alone["signer_infos"] = cms.SignerInfos([signer])
+            for one in (alone, *extract_tst_data_iter(signer, signed=False)):
+                certificate = signer_of(one)
+                if certificate is not None:
+                    others = (c.chosen for c in one["certificates"] if c.name == "certificate")
+                    found.append([certificate, *others])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            "A signature file of the container is none.", code="signature-not-valid"
+        ) from error
+    return list({chain[0].sha256: chain for chain in found}.values())
 
 
 def joined(others: bytes, own: bytes) -> bytes:

@@ -243,6 +243,8 @@ def _judged(
     told |= description.evidence_of(outcome, signed, carried, archived=archived)
     if archived is not None and not _stamped(told):
         told["level"] = "B-B" if told["level"] != "none" else "none"
+    if told["level"] == "B-LTA" and told["revocation"] != "good":  # what it carries does not tell
+        told["level"] = "B-T"
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
     return SignatureReport(field=field, **{**told, **found})
 
