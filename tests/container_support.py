@@ -22,17 +22,23 @@ PICTURE = ("sơ đồ.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
 
 
 def container_office(
-    folder: Path, prepared: Path, clock: ManualClock, *, level: str = "B-B", **settings: Any
+    folder: Path,
+    prepared: Path,
+    clock: ManualClock,
+    *,
+    level: str = "B-B",
+    seal: str | None = None,
+    **settings: Any,
 ) -> Instance:
     """Return an instance with those workflows: `ALONE`, and `JOINT`, which two people sign."""
     copy_instance(prepared, folder / "var")
-    workflows = container_workflows(folder, level)
+    workflows = container_workflows(folder, level, seal or level)
     url = f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}"
     return Instance(folder / "var", url, clock, workflows_dir=workflows, **settings)
 
 
-def container_workflows(folder: Path, level: str = "B-B") -> Path:
-    """Write those workflows beside the ones that ship; return their folder."""
+def container_workflows(folder: Path, level: str = "B-B", seal: str = "B-B") -> Path:
+    """Write those workflows beside the ones that ship, `seal` the seal's level; return their folder."""
     workflows = folder / "workflows"
     shutil.copytree(bundled("workflows"), workflows)
     for name in (ALONE, JOINT):
@@ -41,17 +47,27 @@ def container_workflows(folder: Path, level: str = "B-B") -> Path:
             plain = "sign: {as: organisation, level: B-B}"
             assert plain in text
             text = text.replace(plain, "sign: {as: organisation, level: B-B, container: ASiC-E}")
+        text = text.replace("as: organisation, level: B-B", f"as: organisation, level: {seal}")
         text = text.replace("level: B-B", f"level: {level}")
         (workflows / f"{name}.yaml").write_text(text, "utf-8")
     return workflows
 
 
-def pki_office(folder: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Instance:
-    """Return the same at B-LT, with identities and services of the living PKI."""
+def pki_office(
+    folder: Path,
+    prepared: Path,
+    clock: ManualClock,
+    pki: LivePki,
+    *,
+    seal: str = "B-LT",
+    tsas: tuple[str, ...] = ("tsa",),
+    **settings: Any,
+) -> Instance:
+    """Return the same at B-LT, the seal at `seal`, with identities and services of the living PKI."""
     pki.now = clock.now
     return container_office(
-        folder, prepared, clock, level="B-LT", signers_file=write_signers(folder, pki),
-        signing_services_file=write_services(folder, pki),
+        folder, prepared, clock, level="B-LT", seal=seal, signers_file=write_signers(folder, pki),
+        signing_services_file=write_services(folder, pki, *tsas), **settings,
     )  # fmt: skip
 
 

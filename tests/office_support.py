@@ -29,7 +29,7 @@ from docflow.kernel.clock import Clock
 from docflow.kernel.errors import DevelopmentModeWarning
 from docflow.people.passwords import Passwords
 from docflow.people.seeding import seed
-from docflow.release import arrival, cards, deliver, sign
+from docflow.release import archive, arrival, cards, deliver, sign
 from docflow.settings import Settings
 from docflow.storage import StagedFile
 
@@ -47,6 +47,7 @@ RECIPIENT = "stc"
 HANDLERS: Mapping[str, Callable[[Any, JobRun], None]] = {
     sign.KIND: sign.run,
     deliver.KIND: deliver.run,
+    archive.KIND: archive.run,
     arrival.KIND: arrival.run,
     cards.KIND: cards.run,
     cards.EMBED: cards.run_embed,

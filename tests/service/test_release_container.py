@@ -195,7 +195,7 @@ def test_annex_and_container_are_time_stamped_where_the_pdfs_are(
         levels = sorted((one["step"], one["evidence"]["level"]) for one in steps
                         if one["step"] in {"signed", "sealed", "contained"})  # fmt: skip
         assert levels == [
-            ("contained", "B-T"), ("sealed", "B-LT"), ("signed", "B-LT"), ("signed", "B-T"),
+            ("contained", "B-LT"), ("sealed", "B-LT"), ("signed", "B-LT"), ("signed", "B-LT"),
         ]  # fmt: skip
         members = opened(stored(office, released(office, document)[-1]), tmp_path)
         for name in (f"{SAFE_TABLE}.p7s", "META-INF/signature001.p7s"):

@@ -15,7 +15,8 @@ from docflow.signing.containing import (
     validate_container,
     validate_detached,
 )
-from docflow.signing.detached import MANIFEST, Member, sign_detached, write_container
+from docflow.signing.detached import Member, sign_detached, write_container
+from docflow.signing.manifest import MANIFEST
 from docflow.signing.signed import Expected, SignedFile
 from tests.service.signing_office import SigningOffice
 from tests.unit.signing.forge import NOW

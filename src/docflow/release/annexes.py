@@ -4,7 +4,7 @@ Rules:
 - The bytes of such an annex are never changed. Each person's signature is a signer of one signature file
   (CAdES, .p7s) over exactly those bytes; the file of the form `signed` is that signature file.
 - A card signs them as it signs PDFs: it is offered the attributes of each, and all are finished or none.
-- They are signed at B-B, or at B-T where the workflow asks for that or more.
+- They are signed at the level that the PDFs are signed at; the evidence is in the signature file.
 - They leave the house only inside the release's container (`containers`), beside their signatures.
 """
 
@@ -20,10 +20,11 @@ from docflow.release.levels import evidence_of, newest_stamp, no_earlier
 from docflow.release.studio import Studio, Workbench, file_row
 from docflow.signing.besides import finish_beside, prepare_beside
 from docflow.signing.containing import validate_detached
-from docflow.signing.detached import SIGNATURE_TYPE, sign_detached
+from docflow.signing.detached import sign_detached
 from docflow.signing.embedding import Embedded
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.levels import Level, reaches
+from docflow.signing.levels import Level
+from docflow.signing.manifest import SIGNATURE_TYPE
 from docflow.signing.offered import Offered
 from docflow.signing.signed import Expected
 
@@ -33,11 +34,6 @@ SUFFIX = ".p7s"
 def is_pdf(source: Row) -> bool:
     """Tell whether what a step works on comes from a PDF, by the type of the original."""
     return bool(source["media_type"] == PDF)
-
-
-def attainable(level: Level) -> Level:
-    """Return the level at which what is no PDF is signed where a PDF is signed at `level`."""
-    return "B-T" if reaches(level, "B-T") else "B-B"
 
 
 def sign(
@@ -63,13 +59,13 @@ def sign(
 
     Raises:
         IntegrityError: if the result is not what it must be (code `signature-not-valid`).
-        OutsideUnavailableError: code `tsa-unavailable`.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
     """
-    own, longterm = attainable(level), studio.desk.levels.longterm
+    longterm = studio.desk.levels.longterm
 
     def make(data: Path, beside: Path | None) -> Embedded:
         return sign_detached(
-            data, target, identity, now=now, level=own, longterm=longterm, beside=beside
+            data, target, identity, now=now, level=level, longterm=longterm, beside=beside
         )
 
     return _judged(studio, source, path, target, identity, now, make)
@@ -119,15 +115,15 @@ def finish(
         InvalidInputError: code `signature-refused`.
         IntegrityError: if the annex is not the one that was offered, or the result is not what it must
             be (code `signature-not-valid`).
-        OutsideUnavailableError: code `tsa-unavailable`.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
     """
-    own, longterm = attainable(level), studio.desk.levels.longterm
+    longterm = studio.desk.levels.longterm
     offered = Offered.from_json(source["evidence"])
 
     def make(data: Path, beside: Path | None) -> Embedded:
         return finish_beside(
             data, target, identity, offered, signature,
-            now=now, level=own, longterm=longterm, beside=beside,
+            now=now, level=level, longterm=longterm, beside=beside,
         )  # fmt: skip
 
     return _judged(studio, source, path, target, identity, now, make)

@@ -3,8 +3,8 @@
 Rules:
 - A stamp ends when its authority's certificate ends or, by the dated policy, its algorithms; it is due
   some time before. A duty finds what is due and asks for an `archive` job for each.
-- The job adds one more time stamp to a copy. What was delivered stays what it is, under its own
-  digest; the copy is a stored file of its own, listed here.
+- The job adds one more time stamp to a copy, of a PDF or a container. What was delivered stays what
+  it is, under its own digest; the copy is a stored file of its own, listed here.
 - Every change of a stamp is history of its document. What fails says why.
 - What time can heal is tried again by the duty, each time later; what it cannot heal, and a stamp that
   is over, is left to a person. A person may retry either at any time.
@@ -30,7 +30,10 @@ from docflow.kernel.ids import new_id
 from docflow.release import studio as work
 from docflow.release.studio import Made, Studio
 from docflow.release.tables import archive_stamps
-from docflow.signing.archive import renew, validate_renewed
+from docflow.signing.archive import Renewed, renew, validate_renewed
+from docflow.signing.containerrenewal import validate_renewed_container
+from docflow.signing.containerstamp import renew_container
+from docflow.signing.detached import CONTAINER_TYPE
 from docflow.signing.stampfacts import algorithms_until
 from docflow.signing.verifying.algorithms import AlgorithmPolicy
 
@@ -231,20 +234,11 @@ def _stamp(studio: Studio, stamp_id: str) -> int:
         stamp = _stamp_row(connection, stamp_id)
     if stamp["state"] == "renewed":
         return int(stamp["number"]) + 1
-    longterm = studio.desk.levels.longterm
-    now = studio.desk.database.clock.now()
+    contained = work.file_row(studio, stamp["file_id"])["media_type"] == CONTAINER_TYPE
+    renewed = _renewed_container if contained else _renewed_pdf
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
-        made = renew(path, target, longterm, now=now)
-        validate_renewed(
-            target,
-            studio.signers.own_roots,
-            longterm.timestamp_roots,
-            now=max(now, made.stamped_at),
-            before=(source["sha256"], source["size"]),
-            number=source["number"] + 1,
-            algorithms=studio.signers.algorithms.policy,
-        )
+        made = renewed(studio, source, path, target)
         return {
             "authority": made.authority,
             "stamped_at": made.stamped_at,
@@ -256,6 +250,40 @@ def _stamp(studio: Studio, stamp_id: str) -> int:
     (made,) = work.each(studio, stamp["document_id"], step, [stamp], make, file_id="file_id")
     _keep(studio, stamp, made)
     return int(stamp["number"]) + 1
+
+
+def _renewed_pdf(studio: Studio, source: Row, path: Path, target: Path) -> Renewed:
+    """Write a PDF with its next archive time stamp to `target`, checked strictly."""
+    longterm = studio.desk.levels.longterm
+    now = studio.desk.database.clock.now()
+    made = renew(path, target, longterm, now=now)
+    validate_renewed(
+        target,
+        studio.signers.own_roots,
+        longterm.timestamp_roots,
+        now=max(now, made.stamped_at),
+        before=(source["sha256"], source["size"]),
+        number=source["number"] + 1,
+        algorithms=studio.signers.algorithms.policy,
+    )
+    return made
+
+
+def _renewed_container(studio: Studio, source: Row, path: Path, target: Path) -> Renewed:
+    """Write a container with its next archive time stamp to `target`, checked strictly."""
+    longterm = studio.desk.levels.longterm
+    now = studio.desk.database.clock.now()
+    made = renew_container(path, target, longterm, now=now)
+    validate_renewed_container(
+        target,
+        path,
+        studio.signers.own_roots,
+        longterm.timestamp_roots,
+        now=max(now, made.stamped_at),
+        number=source["number"] + 1,
+        algorithms=studio.signers.algorithms.policy,
+    )
+    return made
 
 
 def _keep(studio: Studio, stamp: Row, made: Made) -> None:

@@ -22,8 +22,9 @@ from docflow.release.encrypt import safe_stem
 from docflow.release.levels import at_level, evidence_of, no_earlier
 from docflow.release.studio import Studio, Workbench
 from docflow.signing.containing import SealedPart, SignedAnnex, validate_container
-from docflow.signing.detached import CONTAINER_TYPE, SIGNATURE_TYPE, Member, write_container
+from docflow.signing.detached import CONTAINER_TYPE, Member, write_container
 from docflow.signing.levels import Level, level_named
+from docflow.signing.manifest import SIGNATURE_TYPE
 from docflow.signing.member_names import member_names
 from docflow.signing.signed import SignedFile
 
@@ -54,13 +55,13 @@ def contain(
 
     Raises:
         IntegrityError: code `release-not-valid`, with every reason; nothing is recorded then.
-        OutsideUnavailableError: code `tsa-unavailable`.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
     """
     if recorded := work.done(studio, job.job_id, STEP):
         return len(recorded)
     document = work.document_row(studio, document_id)
     inside = _Inside(studio, document, job.job_id, sealed, proven)
-    made = at_level(studio, job, lambda level: [_make(studio, inside, annexes.attainable(level))])
+    made = at_level(studio, job, lambda level: [_make(studio, inside, level)])
     return len(work.record(studio, document_id, job.job_id, STEP, made))
 
 
@@ -151,7 +152,7 @@ class _Inside:
             self.annexes, self.originals, self.signatures, strict=True
         ):
             found.append(Member(annex.name, bench.fetch(original), original["media_type"]))
-            found.append(Member(annex.signature, bench.fetch(signature), SIGNATURE_TYPE))
+            found.append(Member(annex.signature, bench.fetch(signature), SIGNATURE_TYPE, True))
         return found
 
     def validate(

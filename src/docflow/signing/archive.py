@@ -27,7 +27,8 @@ from docflow.signing.embedding import (
     add_evidence,
     digest_of,
 )
-from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.longterm import Bench, Chain, LongTerm
+from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import TimestampFault
 from docflow.signing.pades import SEAL_FIELD, person_fields
 from docflow.signing.report import VerificationReport
@@ -63,7 +64,7 @@ def renew(source: Path, target: Path, longterm: LongTerm, *, now: datetime) -> R
     return longterm.work("B-LTA", now, lambda bench: _renewed(source, target, bench))
 
 
-def _require_gain(newest: cms.SignedData, bench: Bench) -> None:
+def require_gain(newest: cms.SignedData, bench: Bench) -> None:
     """Pass over an authority whose stamp would last no longer, by the same algorithms."""
     had = StampFacts.of(newest)
     (sample, *_) = bench.timestamper.samples.values()
@@ -88,6 +89,11 @@ def _renewed(source: Path, target: Path, bench: Bench) -> Renewed:
                 raise
     except PdfError as error:
         raise IntegrityError(f"The released file cannot be read: {error}.") from error
+    return made_with(bench, number, sha256, size)
+
+
+def made_with(bench: Bench, number: int, sha256: str, size: int) -> Renewed:
+    """Return what is known of a file whose newest archive time stamp was just made with `bench`."""
     stamp = bench.timestamper.tokens[-1]
     return Renewed(
         sha256,
@@ -107,18 +113,32 @@ def _add(writer: Update, bench: Bench) -> int:
             code="no-archive-timestamp",
         )
     newest = stamps[-1]
-    _require_gain(newest.signed_data, bench)
+    require_gain(newest.signed_data, bench)
+    add_evidence(
+        writer, evidence_on_newest([newest.signer_cert, *newest.other_embedded_certs], bench)
+    )
+    add_archive_stamp(writer, bench)
+    return len(stamps) + 1
+
+
+def evidence_on_newest(known: Chain, bench: Bench) -> Evidence:
+    """Return evidence on the authority of the newest archive time stamp, and on the next one's.
+
+    Args:
+        known: its certificate, then others that may lead to a root.
+        bench: gathers it.
+
+    Raises:
+        ConflictError: code `archive-timestamp-lost` if it is no longer good.
+    """
     try:
-        evidence = bench.evidence([[newest.signer_cert, *newest.other_embedded_certs]])
+        return bench.evidence([known])
     except ConflictError as error:
         raise ConflictError(
             f"The newest archive time stamp is no longer good, so another cannot carry it on: "
             f"{error.detail}",
             code="archive-timestamp-lost",
         ) from error
-    add_evidence(writer, evidence)
-    add_archive_stamp(writer, bench)
-    return len(stamps) + 1
 
 
 def validate_renewed(

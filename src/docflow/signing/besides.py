@@ -2,8 +2,8 @@
 
 1. `prepare_beside` tells what the card has to sign: the DER of the signed attributes (the file's digest,
    the signing time, the certificate).
-2. `finish_beside` writes the signature file (CAdES, .p7s) with the card's signature, and a time stamp
-   at B-T, beside the signers who were there before.
+2. `finish_beside` writes the signature file (CAdES, .p7s) with the card's signature, a time stamp from
+   B-T and evidence at B-LT, beside the signers who were there before.
 
 Rules:
 - The file is read at both steps, and has to be the same; it is never changed.
@@ -69,22 +69,27 @@ def finish_beside(
         offered: what `prepare_beside` told.
         signature: DER for ECDSA, RSA-PSS otherwise.
         now: the current instant.
-        level: B-B or B-T.
-        longterm: asks the time-stamp authorities.
+        level: up to B-LT.
+        longterm: makes levels above B-B.
         beside: a signature file of others over the same file, whose signers `target` shall hold too.
 
     Raises:
         InvalidInputError: code `signature-refused` if the signature is not by the identity's key.
         IntegrityError: if `source` is not the file that was prepared; code `signature-not-valid` if
             `beside` is no signature file.
-        ValueError: if the level is above B-T, or needs time-stamp authorities that are not given.
-        OutsideUnavailableError: code `tsa-unavailable`.
+        ValueError: if the level is B-LTA, or needs time-stamp authorities that are not given.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
+        ConflictError: code `level-unavailable` or `signer-revoked`.
     """
+    if level == "B-LTA":
+        raise ValueError("the archive time stamp is one over the whole container")
     signer = handed(identity, offered, signature)
     told = (offered.sha256, offered.document_digest)
     if _digests(source, offered.digest_name) != told:
         raise IntegrityError("the file is not the one that the card signed")
-    made, bench = stamped(lambda stamper: _cms(signer, offered, stamper), now, level, longterm)
+    made, bench = stamped(
+        lambda stamper: _cms(signer, offered, stamper), identity, now, level, longterm
+    )
     return write_signature(target, made, beside, level, bench)
 
 

@@ -2,15 +2,17 @@
 
 Rules:
 - A detached signature carries its signing time, the signer's certificate by signing-certificate-v2 and the
-  chain without its root; at B-T also a time stamp. Higher levels are those of PDF.
+  chain without its root; at B-T also a time stamp, at B-LT also the evidence on every certificate, which is
+  gathered first: a responder that is away costs no stamp.
+- The evidence of a container is about the signers of our signature files in it too.
 - A container is a zip file: `mimetype` first, stored and without extra fields, the files, the manifest
-  that names each with its SHA-256, and a detached signature over the manifest.
+  that names each with its SHA-256, and a detached signature over the manifest; at B-LTA also an archive
+  manifest that names all of them, and a time stamp over that. B-LTA is a container's alone.
 - Files pass through in bounded memory; only the paths given are opened.
 
 Source: ETSI EN 319 122-1 (CAdES), EN 319 162-1 (ASiC), RFC 5652.
 """
 
-import base64
 import hashlib
 import re
 import zipfile
@@ -18,29 +20,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import quote
-from xml.sax.saxutils import quoteattr
+from typing import BinaryIO, TypeVar
 
-from asn1crypto import cms
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
-from docflow.kernel.errors import IntegrityError, InvalidInputError
+from docflow.kernel.errors import InvalidInputError
 from docflow.signing.blocking import blocking
+from docflow.signing.containerstamp import first_stamp
 from docflow.signing.embedding import CHUNK_BYTES, Embedded, digest_of, made_at
 from docflow.signing.identity import SignerIdentity
-from docflow.signing.levels import Level
-from docflow.signing.longterm import Bench, LongTerm
+from docflow.signing.incms import chains_in, joined, with_evidence
+from docflow.signing.levels import Level, reaches
+from docflow.signing.longterm import Bench, Chain, LongTerm
+from docflow.signing.manifest import (
+    MANIFEST,
+    MIMETYPE,
+    SIGNATURE,
+    SIGNATURE_TYPE,
+    Reference,
+    manifest,
+)
 from docflow.signing.outside.timestamps import Timestamper
 
 CONTAINER_TYPE = "application/vnd.etsi.asic-e+zip"
-SIGNATURE_TYPE = "application/pkcs7-signature"
-MIMETYPE = "mimetype"
-MANIFEST = "META-INF/ASiCManifest001.xml"
-SIGNATURE = "META-INF/signature001.p7s"
-OWN_NAMES = frozenset({MIMETYPE, MANIFEST, SIGNATURE})
-"""What a container holds beside its files."""
-
+_T = TypeVar("_T")
 RESERVED = frozenset({"mimetype", "meta-inf"})
 MAX_NAME_CHARS = 200
 BAD_CHARS = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
@@ -48,11 +51,16 @@ BAD_CHARS = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of a container: its name there, where it lies, and what it is."""
+    """A file of a container: its name there, where it lies, and what it is.
+
+    `signers` says that it is a signature file of ours, on whose signers evidence is wanted; a signature
+    file that somebody sent in is a file like others.
+    """
 
     name: str
     path: Path
     media_type: str
+    signers: bool = False
 
 
 def sign_detached(
@@ -72,17 +80,22 @@ def sign_detached(
         target: takes the signature file (.p7s).
         identity: who signs.
         now: the signing time.
-        level: B-B or B-T.
-        longterm: asks the time-stamp authorities.
+        level: up to B-LT.
+        longterm: makes levels above B-B.
         beside: a signature file of others over the same file, whose signers `target` shall hold too.
 
     Raises:
-        ValueError: if the level is above B-T, or needs time-stamp authorities that are not given.
+        ValueError: if the level is B-LTA, or needs time-stamp authorities that are not given.
         IntegrityError: code `signature-not-valid` if `beside` is no signature file.
-        OutsideUnavailableError: code `tsa-unavailable`.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
+        ConflictError: code `level-unavailable` or `signer-revoked`.
     """
+    if level == "B-LTA":
+        raise ValueError("the archive time stamp is one over the whole container")
     with source.open("rb") as file:
-        signature, bench = _signature(file, identity, now, level, longterm)
+        signature, bench = stamped(
+            lambda stamper: _cms(file, identity, now, stamper), identity, now, level, longterm
+        )
     return write_signature(target, signature, beside, level, bench)
 
 
@@ -95,7 +108,7 @@ def write_signature(
         IntegrityError: code `signature-not-valid` if `beside` is no signature file.
     """
     if beside is not None:
-        signature = _joined(beside.read_bytes(), signature)
+        signature = joined(beside.read_bytes(), signature)
     with target.open("w+b") as output:
         output.write(signature)
     return made_at(level, bench, hashlib.sha256(signature).hexdigest(), len(signature))
@@ -110,60 +123,98 @@ def write_container(
     level: Level = "B-B",
     longterm: LongTerm | None = None,
 ) -> Embedded:
-    """Write an ASiC-E container with one signature over all of `members`.
+    """Write an ASiC-E container with one signature over all of `members`, at any level.
 
     Raises:
         InvalidInputError: code `container-name` if there is no file, a name cannot be one of a file, or
             two are the same.
-        ValueError: as `sign_detached`.
-        OutsideUnavailableError: code `tsa-unavailable`.
+        ValueError: if the level needs time-stamp authorities that are not given.
+        OutsideUnavailableError, ConflictError: as `sign_detached`.
     """
     _check_names([member.name for member in members])
     with target.open("w+b") as output:
         try:
             with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
                 archive.writestr(_entry(MIMETYPE, now), CONTAINER_TYPE)
-                digests = [_add(archive, member, now) for member in members]
-                manifest = _manifest(members, digests)
-                archive.writestr(_entry(MANIFEST, now), manifest)
-                signature, bench = _signature(manifest, identity, now, level, longterm)
-                archive.writestr(_entry(SIGNATURE, now), signature)
+                named = [_add(archive, member, now) for member in members]
+                own, bench = at_level(
+                    lambda bench: _own(members, named, identity, now, level, bench),
+                    now, level, longterm,
+                )  # fmt: skip
+                for name, content in own.items():
+                    archive.writestr(_entry(name, now), content)
             return made_at(level, bench, *digest_of(output))
         except BaseException:
             output.truncate(0)
             raise
 
 
-def _signature(
-    content: BinaryIO | bytes,
+def _own(
+    members: Sequence[Member],
+    named: Sequence[Reference],
+    identity: SignerIdentity,
+    now: datetime,
+    level: Level,
+    bench: Bench | None,
+) -> dict[str, bytes]:
+    """Return what a container holds beside its files, by name, in order."""
+    content = manifest(SIGNATURE, SIGNATURE_TYPE, named)
+    also: list[Chain] = []
+    if bench is not None and reaches(level, "B-LT"):
+        beside = [one.path for one in members if one.signers]
+        also = [chain for path in beside for chain in chains_in(path.read_bytes())]
+    signature = _with(
+        lambda stamper: _cms(content, identity, now, stamper), identity, level, bench, also
+    )
+    made = {MANIFEST: content, SIGNATURE: signature}
+    if bench is not None and level == "B-LTA":
+        made |= first_stamp(named, made, bench)
+    return made
+
+
+def stamped(
+    make: Callable[[Timestamper | None], bytes],
     identity: SignerIdentity,
     now: datetime,
     level: Level,
     longterm: LongTerm | None,
 ) -> tuple[bytes, Bench | None]:
-    """Return the signature and what time-stamped it, if something did."""
-    return stamped(lambda stamper: _cms(content, identity, now, stamper), now, level, longterm)
-
-
-def stamped(
-    make: Callable[[Timestamper | None], bytes],
-    now: datetime,
-    level: Level,
-    longterm: LongTerm | None,
-) -> tuple[bytes, Bench | None]:
-    """Return the signature that `make` makes, and what time-stamped it, if something did.
+    """Return the signature that `make` makes, at a level up to B-LT, and what stands behind that.
 
     Raises:
-        ValueError: if the level is above B-T, or needs time-stamp authorities that are not given.
-        OutsideUnavailableError: code `tsa-unavailable`.
+        ValueError: if the level needs time-stamp authorities that are not given.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
+        ConflictError: code `level-unavailable` or `signer-revoked`.
     """
-    if level not in {"B-B", "B-T"}:
-        raise ValueError(f"a file that is no PDF is signed at B-B or B-T, not {level}")
+    return at_level(lambda bench: _with(make, identity, level, bench), now, level, longterm)
+
+
+def at_level(
+    make: Callable[[Bench | None], _T], now: datetime, level: Level, longterm: LongTerm | None
+) -> tuple[_T, Bench | None]:
+    """Return what `make` makes with a bench, or with none at B-B, and that bench."""
     if level == "B-B":
         return make(None), None
     if longterm is None:
-        raise ValueError("a signature at B-T needs time-stamp authorities")
-    return longterm.work(level, now, lambda bench: (make(bench.timestamper), bench))
+        raise ValueError(f"a signature at {level} needs time-stamp authorities")
+    return longterm.work(level, now, lambda bench: (make(bench), bench))
+
+
+def _with(
+    make: Callable[[Timestamper | None], bytes],
+    identity: SignerIdentity,
+    level: Level,
+    bench: Bench | None,
+    also: Sequence[Chain] = (),
+) -> bytes:
+    """Return the signature that `make` makes, with its time stamp and its evidence."""
+    if bench is None:
+        return make(None)
+    if not reaches(level, "B-LT"):
+        return make(bench.timestamper)
+    signer = identity.signer
+    evidence = bench.evidence([[signer.signing_cert, *signer.cert_registry], *also])
+    return with_evidence(make(bench.timestamper), evidence)
 
 
 def _cms(
@@ -186,27 +237,6 @@ def _cms(
         )
     )
     return bytes(signed.dump())
-
-
-def _joined(others: bytes, own: bytes) -> bytes:
-    """Return one SignedData with the signers of both: each over the same file, none over another.
-
-    Source: RFC 5652, 5.1: the sets of signers, certificates and digest algorithms.
-    """
-    try:
-        whole = cms.ContentInfo.load(others, strict=True)
-        signers = list(whole["content"]["signer_infos"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            "The signature of the person before is not one.", code="signature-not-valid"
-        ) from error
-    added = cms.ContentInfo.load(own)["content"]
-    signed = whole["content"]
-    for name in ("digest_algorithms", "certificates"):
-        kept = {one.dump(): one for one in (*signed[name], *added[name])}
-        signed[name] = type(signed[name])(kept.values())
-    signed["signer_infos"] = cms.SignerInfos([*signers, *added["signer_infos"]])
-    return whole.dump(force=True)  # type: ignore[no-any-return]
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -235,7 +265,7 @@ def _entry(name: str, now: datetime) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, (now.year, now.month, now.day, now.hour, now.minute, now.second))
 
 
-def _add(archive: zipfile.ZipFile, member: Member, now: datetime) -> bytes:
+def _add(archive: zipfile.ZipFile, member: Member, now: datetime) -> Reference:
     digest = hashlib.sha256()
     size = member.path.stat().st_size
     with (
@@ -245,22 +275,4 @@ def _add(archive: zipfile.ZipFile, member: Member, now: datetime) -> bytes:
         while chunk := source.read(CHUNK_BYTES):
             digest.update(chunk)
             entry.write(chunk)
-    return digest.digest()
-
-
-def _manifest(members: Sequence[Member], digests: Sequence[bytes]) -> bytes:
-    references = "".join(
-        f"  <asic:DataObjectReference URI={quoteattr(quote(member.name))} "
-        f"MimeType={quoteattr(member.media_type)}>\n"
-        '    <ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>\n'
-        f"    <ds:DigestValue>{base64.b64encode(digest).decode()}</ds:DigestValue>\n"
-        "  </asic:DataObjectReference>\n"
-        for member, digest in zip(members, digests, strict=True)
-    )
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" '
-        'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">\n'
-        f'  <asic:SigReference URI="{SIGNATURE}" MimeType="{SIGNATURE_TYPE}"/>\n'
-        f"{references}</asic:ASiCManifest>\n"
-    ).encode()
+    return Reference(member.name, member.media_type, digest.digest())

@@ -8,11 +8,9 @@ Rules:
 Source: ETSI EN 319 162-1 (ASiC), EN 319 122-1 (CAdES), EN 319 132-1 (XAdES).
 """
 
-import binascii
-import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 from docflow.signing import judgement
@@ -26,36 +24,22 @@ from docflow.signing.report import (
     overall,
 )
 from docflow.signing.verifying import cms, xades
+from docflow.signing.verifying.archives import Archives
 from docflow.signing.verifying.containers import Container
-from docflow.signing.verifying.covered import DataObject, target, with_files
-from docflow.signing.verifying.safexml import MAX_XML_BYTES, parse_xml
+from docflow.signing.verifying.covered import with_files
+from docflow.signing.verifying.manifests import MANIFEST_NAME, TOKEN_NAME, Manifest, read_manifest
+from docflow.signing.verifying.safexml import MAX_XML_BYTES
 from docflow.signing.verifying.terms import Terms
-from docflow.signing.verifying.xmldsig import DIGESTS
 
 MAX_SIGNATURES = 64
-MAX_OBJECTS = 1_000
 _MIMETYPE = "mimetype"
 _FORMS: dict[bytes, Form] = {
     b"application/vnd.etsi.asic-e+zip": "asic-e",
     b"application/vnd.etsi.asic-s+zip": "asic-s",
 }
 _META = "META-INF/"
-_NAMESPACE = "http://uri.etsi.org/02918/v1.2.1#"
-_DSIG = "http://www.w3.org/2000/09/xmldsig#"
-_MANIFEST = re.compile(r"META-INF/[^/]*ASiC(Archive)?Manifest[^/]*\.xml", re.IGNORECASE)
 _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
-_TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
 _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A manifest: which signature or timestamp it belongs to, and the files that it names."""
-
-    name: str
-    content: bytes
-    signature: str
-    objects: tuple[DataObject, ...]
 
 
 def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
@@ -65,11 +49,13 @@ def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
         form = _form(container)
         names = container.names
         data = tuple(one for one in names if not one.startswith(_META) and one != _MIMETYPE)
-        found = [one for one in names if _CMS.fullmatch(one) or _TOKEN.fullmatch(one)]
+        found = [one for one in names if _CMS.fullmatch(one) or TOKEN_NAME.fullmatch(one)]
         in_xml = [one for one in names if _XML.fullmatch(one)]
         if len(found) + len(in_xml) > MAX_SIGNATURES:
             raise ValueError(f"it holds more than {MAX_SIGNATURES} signatures")
-        judging = _Simple(container, data) if form == "asic-s" else _Extended(container)
+        judging: _Simple | _Extended = (
+            _Simple(container, data) if form == "asic-s" else _Extended(container, found, terms)
+        )
         signatures = _in_xml(in_xml, container, terms)
         for name in found:
             signatures += judging.judge(name, terms)
@@ -157,13 +143,14 @@ class _Simple:
 class _Extended:
     """ASiC-E: signatures over manifests, which name the files."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, signatures: list[str], terms: Terms) -> None:
         self._container = container
-        names = [one for one in container.names if _MANIFEST.fullmatch(one)]
+        names = [one for one in container.names if MANIFEST_NAME.fullmatch(one)]
         self._manifests: dict[str, list[Manifest]] = {}
         for name in names:
             manifest = read_manifest(name, container.read(name, MAX_XML_BYTES))
             self._manifests.setdefault(manifest.signature, []).append(manifest)
+        self._archives = Archives(container, self._manifests, signatures, terms)
 
     def judge(self, name: str, terms: Terms) -> Iterable[SignatureReport]:
         """Return a report for each signer of one signature file."""
@@ -173,28 +160,36 @@ class _Extended:
             return [
                 SignatureReport(
                     field=name,
+                    kind="timestamp" if TOKEN_NAME.fullmatch(name) else "signature",
                     indication=FAILED,
                     sub_indication="FORMAT_FAILURE",
                     reasons=(f"What it signs cannot be told: {how}.",),
                 )
             ]
+        if name in self._archives:
+            return [self._archives.report(name)]
         (manifest,) = manifests
-        covers = tuple(one.name for one in manifest.objects)
         reports = _judged(
             self._container,
             name,
-            lambda algorithm: hashlib.new(algorithm, manifest.content).digest(),
+            cms.digest_of_bytes(manifest.content),
             terms,
-            covers,
+            manifest.covers,
+            cms.Around(self._archives.proven_at(name, manifest), self._archives.evidence_on(name)),
         )
         return [with_files(one, manifest.objects, self._container, terms) for one in reports]
 
 
 def _judged(
-    container: Container, name: str, digest: cms.Digest, terms: Terms, covers: tuple[str, ...]
+    container: Container,
+    name: str,
+    digest: cms.Digest,
+    terms: Terms,
+    covers: tuple[str, ...],
+    around: cms.Around = cms.ALONE,
 ) -> list[SignatureReport]:
     content = container.read(name, cms.MAX_CMS_BYTES)
-    if _TOKEN.fullmatch(name):
+    if TOKEN_NAME.fullmatch(name):
         return [cms.judge_timestamp(content, digest, terms, name=name, covers=covers)]
     try:
         signed = cms.load(content)
@@ -202,42 +197,7 @@ def _judged(
             raise ValueError("it holds data of its own, and must not")
     except Exception as error:  # noqa: BLE001 - as above
         return [judgement.unreadable(name, error)]
-    return list(cms.judge(signed, digest, terms, name=name, covers=covers))
-
-
-def read_manifest(name: str, content: bytes) -> Manifest:
-    """Read an ASiCManifest.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    root = parse_xml(content)
-    if root.tag != f"{{{_NAMESPACE}}}ASiCManifest":
-        raise ValueError(f"{name!r} is not an ASiCManifest")
-    references = root.findall(f"{{{_NAMESPACE}}}SigReference")
-    if len(references) != 1:
-        raise ValueError(f"{name!r} names {len(references)} signatures, and must name one")
-    found = root.findall(f"{{{_NAMESPACE}}}DataObjectReference")
-    if not 0 < len(found) <= MAX_OBJECTS:
-        raise ValueError(f"{name!r} names {len(found)} files, and must name 1 to {MAX_OBJECTS}")
-    objects = []
-    for one in found:
-        method = one.find(f"{{{_DSIG}}}DigestMethod")
-        value = one.findtext(f"{{{_DSIG}}}DigestValue") or ""
-        algorithm = DIGESTS.get(method.get("Algorithm", "")) if method is not None else None
-        if algorithm is None:
-            raise ValueError(f"{name!r} uses a digest that is not known")
-        objects.append(DataObject(target(one.get("URI", "")), algorithm, _base64(value)))
-    if len({one.name for one in objects}) != len(objects):
-        raise ValueError(f"{name!r} names a file twice")
-    return Manifest(name, content, target(references[0].get("URI", "")), tuple(objects))
-
-
-def _base64(text: str) -> bytes:
-    try:
-        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
-    except binascii.Error as error:
-        raise ValueError("a digest is not base64") from error
+    return list(cms.judge(signed, digest, terms, name=name, covers=covers, around=around))
 
 
 def _listed(names: list[str]) -> str:

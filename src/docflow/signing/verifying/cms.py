@@ -9,6 +9,8 @@ Source: RFC 5652 (CMS), ETSI EN 319 122-1 (CAdES), RFC 3161 (timestamps).
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from asn1crypto import cms, pem
@@ -23,6 +25,7 @@ from docflow.signing.blocking import blocking
 from docflow.signing.report import (
     FAILED,
     INDETERMINATE,
+    PASSED,
     SignatureReport,
     VerificationReport,
     failure,
@@ -42,6 +45,22 @@ _DIGESTS = {
 }  # fmt: skip
 
 Digest = Callable[[str], bytes]  # name of an algorithm → digest of what was signed
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known of a signature from around it: archive time stamps, and what they carry.
+
+    Attributes:
+        archived_at: when a good archive time stamp proves that the signature and all it signs existed.
+        carried: by the archive time stamps over it.
+    """
+
+    archived_at: datetime | None
+    carried: evidence.Carried
+
+
+ALONE = Around(None, evidence.Carried())
 
 
 def verify_cms(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> VerificationReport:
@@ -118,6 +137,17 @@ def digest_of_file(file: BinaryIO) -> Digest:
     return digest
 
 
+def digest_of_bytes(content: bytes) -> Digest:
+    """Return a function that hashes `content`."""
+
+    def digest(algorithm: str) -> bytes:
+        if algorithm not in _DIGESTS:
+            raise ValueError(f"the digest {algorithm} is not known")
+        return hashlib.new(algorithm, content).digest()
+
+    return digest
+
+
 def judge(
     signed: cms.SignedData,
     digest: Digest | None,
@@ -125,6 +155,7 @@ def judge(
     *,
     name: str = "",
     covers: tuple[str, ...] = (),
+    around: Around = ALONE,
 ) -> Iterable[SignatureReport]:
     """Yield a report for each signer.
 
@@ -134,10 +165,11 @@ def judge(
         terms: the terms.
         name: of the signature file, in a container.
         covers: the names of the files that it signs.
+        around: what archive time stamps of the container prove of it.
     """
     for position, alone in enumerate(_each(signed), start=1):
         field = f"{name}#{position}" if name and len(signed["signer_infos"]) > 1 else name
-        yield _one(alone, digest, terms, field or f"signer {position}", covers)
+        yield _one(alone, digest, terms, field or f"signer {position}", covers, around)
 
 
 def _each(signed: cms.SignedData) -> Iterable[cms.SignedData]:
@@ -157,6 +189,7 @@ def _one(
     terms: Terms,
     field: str,
     covers: tuple[str, ...],
+    around: Around,
 ) -> SignatureReport:
     try:
         told = _description(signed, terms) | {"covers": covers}
@@ -165,13 +198,18 @@ def _one(
     except Exception as error:  # noqa: BLE001 - as above
         return judgement.unreadable(field, error)
     try:
-        return _judged(signed, digest, terms, field, told)
+        return _judged(signed, digest, terms, field, told, around)
     except Exception as error:  # noqa: BLE001 - as above
         return judgement.unjudged(field, error, told)
 
 
 def _judged(
-    signed: cms.SignedData, digest: Digest | None, terms: Terms, field: str, told: dict[str, Any]
+    signed: cms.SignedData,
+    digest: Digest | None,
+    terms: Terms,
+    field: str,
+    told: dict[str, Any],
+    around: Around,
 ) -> SignatureReport:
     inside = has_content(signed)
     if not inside and digest is None:
@@ -192,18 +230,28 @@ def _judged(
             **told,
         )
     raw = digest(algorithm) if digest is not None and not inside else None
-    carried = with_fetched(evidence.of_cms(signed), terms)
-    outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, terms.now))
+    carried = with_fetched(evidence.of_cms(signed).and_also(around.carried), terms)
+    archived = around.archived_at
+    outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, archived or terms.now))
     if outcome.status is None:
         raise SignatureValidationError(
             outcome.message or "The signature cannot be validated.",
             ades_subindication=outcome.sub_indication,
         )
     want(outcome, carried, terms)
-    told = told | _algorithm(signed, terms, outcome)
-    told |= description.evidence_of(outcome, signed, carried, archived=None)
+    told = told | _algorithm(signed, terms, outcome, archived)
+    told |= description.evidence_of(outcome, signed, carried, archived=archived)
+    if archived is not None and not _stamped(told):
+        told["level"] = "B-B" if told["level"] != "none" else "none"
+    if told["level"] == "B-LTA" and told["revocation"] != "good":  # what it carries does not tell
+        told["level"] = "B-T"
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
     return SignatureReport(field=field, **{**told, **found})
+
+
+def _stamped(told: dict[str, Any]) -> bool:
+    """Tell whether a good time stamp is in the signature itself, as CAdES demands from B-T on."""
+    return any(one.kind == "signature" and one.indication == PASSED for one in told["timestamps"])
 
 
 def _inner_digest(signed: cms.SignedData, algorithm: str) -> bytes:
@@ -234,35 +282,48 @@ def _description(signed: cms.SignedData, terms: Terms) -> dict[str, Any]:
 
 
 def _algorithm(
-    signed: cms.SignedData, terms: Terms, outcome: evidence.Outcome | None
+    signed: cms.SignedData,
+    terms: Terms,
+    outcome: evidence.Outcome | None,
+    archived: datetime | None = None,
 ) -> dict[str, Any]:
     signer = signed["signer_infos"][0]
     certificate = extract_certs_for_validation(signed).signer_cert
     digest = str(signer["digest_algorithm"]["algorithm"].native)
-    proven = outcome.proven_at if outcome is not None else None
+    stamped = outcome.proven_at if outcome is not None else None
+    proven = min(filter(None, (stamped, archived)), default=None)
     return description.algorithm_of(signer, certificate, digest, terms, proven)
 
 
 def judge_timestamp(
-    token: bytes, digest: Digest, terms: Terms, *, name: str, covers: tuple[str, ...]
+    token: bytes,
+    digest: Digest,
+    terms: Terms,
+    *,
+    name: str,
+    covers: tuple[str, ...],
+    at: datetime | None = None,
+    also: evidence.Carried = ALONE.carried,
 ) -> SignatureReport:
-    """Judge a timestamp token over the data that `digest` hashes."""
+    """Judge a timestamp token over the data that `digest` hashes.
+
+    Args:
+        token: the token.
+        digest: of what it stamps.
+        terms: the terms.
+        name: of the token file.
+        covers: the names of the files that it stamps.
+        at: when a later archive time stamp proves it; else it is judged at the time of validation.
+        also: validation data from around it.
+    """
+    moment = at or terms.now
     try:
         signed = load(token)
-        carried = with_fetched(evidence.of_cms(signed), terms)
+        carried = with_fetched(evidence.of_cms(signed).and_also(also), terms)
         told = _description(signed, terms) | {"kind": "timestamp", "covers": covers}
         told["format"] = "RFC 3161"
 
-        async def validate(spec: SignatureValidationSpec) -> Any:
-            return await ades_timestamp_validation(
-                signed,
-                spec,
-                digest,
-                timing_info=timing(terms.now),
-                status_cls=TimestampSignatureStatus,
-            )
-
-        outcome = blocking(evidence.tried(validate, terms, carried, terms.now))
+        outcome = _stamp_outcome(signed, digest, carried, terms, moment)
         if outcome.status is None:
             raise SignatureValidationError(
                 outcome.message or "The timestamp cannot be validated.",
@@ -273,4 +334,32 @@ def judge_timestamp(
     want(outcome, carried, terms)
     told |= description.timestamp_of(outcome)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
+    if found["indication"] == PASSED and (weak := _weak_imprint(signed, terms, moment)):
+        found |= weak
+        told["proven_at"] = None
     return SignatureReport(field=name, **{**told, **found})
+
+
+def _stamp_outcome(
+    token: cms.SignedData, digest: Digest, carried: evidence.Carried, terms: Terms, at: datetime
+) -> evidence.Outcome:
+    async def validate(spec: SignatureValidationSpec) -> Any:
+        return await ades_timestamp_validation(
+            token, spec, digest, timing_info=timing(at), status_cls=TimestampSignatureStatus
+        )
+
+    return blocking(evidence.tried(validate, terms, carried, at))
+
+
+def _weak_imprint(token: cms.SignedData, terms: Terms, at: datetime) -> dict[str, Any] | None:
+    """Return the verdict if the digest by which a token names its data proves nothing at `at`."""
+    info = token["encap_content_info"]["content"].parsed
+    used = str(info["message_imprint"]["hash_algorithm"]["algorithm"].native)
+    if terms.policy.algorithms.digest(used, at).strength != "weak":
+        return None
+    return {
+        "indication": INDETERMINATE,
+        "sub_indication": "CRYPTO_CONSTRAINTS_FAILURE_NO_POE",
+        "time_is_proven": False,
+        "reasons": (f"What it stamps is bound by {used}, which is broken.",),
+    }

@@ -1,7 +1,8 @@
 """The files of a container that a signature names: are they there, and are they as they were signed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import unquote
 
 from docflow.signing.report import FAILED, INDETERMINATE, Indication, SignatureReport
@@ -32,10 +33,19 @@ def target(uri: str) -> str:
 
 
 def with_files(
-    report: SignatureReport, objects: Iterable[DataObject], container: Container, terms: Terms
+    report: SignatureReport,
+    objects: Iterable[DataObject],
+    container: Container,
+    terms: Terms,
+    *,
+    at: Callable[[str], datetime] | None = None,
 ) -> SignatureReport:
-    """Return the report of a signature with the verdict on the files that it names."""
-    faults = list(_faults(objects, report, container, terms))
+    """Return the report of a signature with the verdict on the files that it names.
+
+    `at` tells when the digest of a file has to count; by default when the signature is proven, or now.
+    """
+    when = at or (lambda _: report.proven_at or terms.now)
+    faults = list(_faults(objects, when, container, terms))
     if not faults:
         return report
     failed = next((one for one in faults if one[0] == FAILED), faults[0])
@@ -51,15 +61,17 @@ def with_files(
 
 
 def _faults(
-    objects: Iterable[DataObject], report: SignatureReport, container: Container, terms: Terms
+    objects: Iterable[DataObject],
+    when: Callable[[str], datetime],
+    container: Container,
+    terms: Terms,
 ) -> Iterator[tuple[Indication, str, str]]:
-    at = report.proven_at or terms.now
     for one in objects:
         if one.name not in container.names:
             sentence = f"The file {one.name!r} was signed, and is not there."
             yield INDETERMINATE, "SIGNED_DATA_NOT_FOUND", sentence
         elif container.digest(one.name, one.algorithm) != one.digest:
             yield FAILED, "HASH_FAILURE", f"The file {one.name!r} was changed after signing."
-        elif terms.policy.algorithms.digest(one.algorithm, at).strength == "weak":
+        elif terms.policy.algorithms.digest(one.algorithm, when(one.name)).strength == "weak":
             sentence = f"The file {one.name!r} is bound by {one.algorithm}, which is broken."
             yield INDETERMINATE, "CRYPTO_CONSTRAINTS_FAILURE_NO_POE", sentence

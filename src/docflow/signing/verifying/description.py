@@ -1,7 +1,8 @@
 """What a report says of algorithm, timestamps, revocation, path and level of a signature."""
 
 import hashlib
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from asn1crypto import cms, x509
@@ -11,6 +12,7 @@ from docflow.signing.report import (
     FAILED,
     INDETERMINATE,
     PASSED,
+    CertificateReport,
     Indication,
     Level,
     Revocation,
@@ -114,7 +116,7 @@ def facts_of(
         "level": level,
         "timestamps": tuple(stamps),
         "revocation": _revocation(outcome),
-        "path": evidence.described(path),
+        "path": described(path),
     }
 
 
@@ -122,7 +124,7 @@ def timestamp_of(outcome: Outcome) -> dict[str, Any]:
     """Return proven time, path and revocation of a timestamp."""
     return {
         "proven_at": aware(outcome.status.timestamp) if outcome.passed else None,
-        "path": evidence.described(evidence.path_of(outcome.status)),
+        "path": described(evidence.path_of(outcome.status)),
         "revocation": _revocation(outcome),
     }
 
@@ -150,4 +152,19 @@ def _stamp(token: cms.SignedData, validity: Any) -> TimestampReport:
             indication, name = named(validity.trust_problem_indic)
     return TimestampReport(
         kind="signature", at=at, authority=authority, indication=indication, sub_indication=name
+    )
+
+
+def described(certificates: Iterable[x509.Certificate]) -> tuple[CertificateReport, ...]:
+    """Return what the report says of a path."""
+    return tuple(
+        CertificateReport(
+            subject=one.subject.human_friendly,
+            issuer=one.issuer.human_friendly,
+            serial=f"{one.serial_number:x}",
+            sha256=one.sha256.hex(),
+            not_before=one.not_valid_before.astimezone(UTC),
+            not_after=one.not_valid_after.astimezone(UTC),
+        )
+        for one in certificates
     )

@@ -12,7 +12,7 @@ Source: ETSI EN 319 102-1 (processes), EN 319 142-1 and 319 122-1 (levels).
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from asn1crypto import cms, x509
@@ -47,7 +47,6 @@ from pyhanko_certvalidator.policy_decl import (
 from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
-from docflow.signing.report import CertificateReport
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import DatedAlgorithms
 from docflow.signing.verifying.stamps import MOST_TOKENS, timing, tokens, validation_of
@@ -86,6 +85,14 @@ class Carried:
     def revocation(self) -> bool:
         """Tell whether there is anything about revocation."""
         return bool(self.crls or self.answers)
+
+    def and_also(self, other: "Carried") -> "Carried":
+        """Return this, and what is carried elsewhere."""
+        return Carried(
+            [*self.certificates, *other.certificates],
+            [*self.crls, *other.crls],
+            [*self.answers, *other.answers],
+        )
 
     def knowledge(self) -> LocalKnowledge:
         """Return the data as pyHanko wants it."""
@@ -171,7 +178,7 @@ def of_cms(signed_data: cms.SignedData) -> Carried:
         if one.name == "crl":
             crls.append(one.chosen)
         elif one.chosen["other_rev_info_format"].native == "ocsp_response":
-            answers.append(one.chosen["other_rev_info"].parse(OCSPResponse))
+            answers.append(OCSPResponse.load(one.chosen["other_rev_info"].dump()))
     archived = _attribute(extract_signer_info(signed_data), "adobe_revocation_info_archival")
     if archived is not None:
         crls += list(archived["crl"] or ())
@@ -379,18 +386,3 @@ def path_of(status: Any) -> list[x509.Certificate]:
     found = [anchor] if anchor is not None else []
     found += [one for one in path.iter_certs(include_root=False) if one is not anchor]
     return found
-
-
-def described(certificates: Iterable[x509.Certificate]) -> tuple[CertificateReport, ...]:
-    """Return what the report says of a path."""
-    return tuple(
-        CertificateReport(
-            subject=one.subject.human_friendly,
-            issuer=one.issuer.human_friendly,
-            serial=f"{one.serial_number:x}",
-            sha256=one.sha256.hex(),
-            not_before=one.not_valid_before.astimezone(UTC),
-            not_after=one.not_valid_after.astimezone(UTC),
-        )
-        for one in certificates
-    )
