@@ -4,17 +4,15 @@ The two are told apart by content. Exit codes: 0 it holds, 1 it does not (or can
 usage.
 """
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from docflow.cli import audit
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import fail, json_text
 
 if TYPE_CHECKING:
     from docflow.settings import Settings
@@ -150,36 +148,14 @@ def _asker(settings: "Settings") -> "Asker | None":
 
 
 def _show(report: "VerificationReport", form: Format) -> None:
+    from docflow.cli.verified import print_report
     from docflow.signing.verifying import etsi, page
 
     if form == "json":
-        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print(json_text(report.to_dict()))
     elif form == "html":
         print(page.html_page(report))
     elif form == "etsi":
         print(etsi.etsi_xml(report).decode())
     else:
-        _print(report)
-
-
-def _print(report: "VerificationReport") -> None:
-    colour = {"TOTAL-PASSED": "green", "TOTAL-FAILED": "red"}.get(report.indication, "yellow")
-    CONSOLE.print(_verdict(report.indication, report.sub_indication), style=f"bold {colour}")
-    for reason in report.reasons:
-        CONSOLE.print(reason, markup=False)
-    for one in report.signatures:
-        table = Table.grid(padding=(0, 2))
-        table.add_row(one.kind, f"{one.field}: {_verdict(one.indication, one.sub_indication)}")
-        time = f"{one.signed_at:%Y-%m-%d %H:%M:%S} UTC" if one.signed_at else "not known"
-        table.add_row("signer", one.subject or "not known")
-        table.add_row("time", f"{time} ({'proven' if one.time_is_proven else 'claimed'})")
-        table.add_row("level", one.level)
-        table.add_row("algorithm", f"{one.algorithm or 'not known'} ({one.strength})")
-        for reason in one.reasons:
-            table.add_row("", reason)
-        CONSOLE.print()
-        CONSOLE.print(table, markup=False)
-
-
-def _verdict(indication: str, sub_indication: str | None) -> str:
-    return f"{indication} / {sub_indication}" if sub_indication else indication
+        print_report(report)
