@@ -27,6 +27,12 @@ AT = ["--at", f"{NOW:%Y-%m-%dT%H:%M:%SZ}"]
 run = CliRunner()
 
 
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No instance lies around: its roots would count."""
+    monkeypatch.setenv("DOCFLOW_DATA_DIR", str(tmp_path / "var"))
+
+
 @pytest.fixture
 def evil(tmp_path: Path) -> Path:
     """Return a PDF whose signer's name, and whose field, would drive a terminal."""

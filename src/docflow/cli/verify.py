@@ -4,6 +4,7 @@ The two are told apart by content. Exit codes: 0 it holds, 1 it does not (or can
 usage.
 """
 
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,11 +14,13 @@ import typer
 from docflow.cli import audit
 from docflow.cli.instance import settings_for
 from docflow.cli.output import fail, json_text
+from docflow.kernel.errors import DevelopmentModeWarning
 
 if TYPE_CHECKING:
     from docflow.settings import Settings
     from docflow.signing.outside.asking import Asker
     from docflow.signing.report import VerificationReport
+    from docflow.signing.trust import TrustRoots
     from docflow.signing.verifying.verifier import Verifier
 
 Format = Literal["text", "json", "html", "etsi"]
@@ -48,8 +51,8 @@ def verify(
         list[Path] | None,
         typer.Option(
             "--trust",
-            help="Trust anchors: a PEM file, a trusted list (.xml) or a folder of them. Repeatable; "
-            "default: DOCFLOW_TRUST_DIR.",
+            help="Trust anchors: certificates (PEM or DER), a trusted list (.xml) or a folder of them; "
+            "nothing else is trusted then. Repeatable; default: what the instance trusts.",
         ),
     ] = None,
     list_signer: ListSigner = None,
@@ -106,9 +109,10 @@ def _verifier(
 
     settings = settings_for()
     none = TrustRoots(())
+    own, others = (none, none) if trust else _instance_roots(settings)
     return Verifier.make(
-        none,
-        none,
+        own,
+        others,
         trust or _named(settings.trust_dir),
         lists=ListRules.of(
             list_signers or _named(settings.trust_list_signers),
@@ -120,6 +124,25 @@ def _verifier(
         timeout_s=settings.verification_seconds,
         asker=_asker(settings) if at is None else None,  # what is answered now is not of then
     )
+
+
+def _instance_roots(settings: "Settings") -> "tuple[TrustRoots, TrustRoots]":
+    """Return the instance's own roots and others': of its signers file, or its throw-away PKI."""
+    from docflow.signing.signersfile import roots_from_file
+    from docflow.signing.trust import TrustRoots
+
+    none = TrustRoots(())
+    if settings.signers_file is not None:
+        return roots_from_file(settings.signers_file)
+    root = settings.data_dir / "pki" / "root.pem"
+    if settings.production or not root.is_file():
+        return none, none
+    warnings.warn(
+        f"trusting the throw-away PKI in {root.parent}; name whom you trust with --trust",
+        DevelopmentModeWarning,
+        stacklevel=2,
+    )
+    return TrustRoots.from_files([root]), none
 
 
 def _named(path: Path | None) -> list[Path]:
