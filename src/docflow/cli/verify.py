@@ -4,7 +4,11 @@ The two are told apart by content. Exit codes: 0 it holds, 1 it does not (or can
 usage.
 """
 
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from docflow.signing.trust import TrustRoots
     from docflow.signing.verifying.verifier import Verifier
 
+_CHUNK_BYTES = 1 << 18
 Format = Literal["text", "json", "html", "etsi"]
 ListSigner = Annotated[
     list[Path] | None,
@@ -41,7 +46,7 @@ def verify(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A signed file (PDF, CMS, ASiC) or a .tlog-proof; - reads a proof from stdin."
+            help="A signed file (PDF, CMS, ASiC) or a .tlog-proof; - reads standard input."
         ),
     ],
     data: Annotated[
@@ -79,20 +84,41 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Check a signed file, or (told apart by content) a proof that an entry is in the history."""
-    if _is_proof(file) or key is not None or key_file is not None:
-        audit.verify_proof(file, key, key_file, origin, as_json or form == "json")
-        return
-    verifier = _verifier(trust or [], list_signer or [], at, unsigned_lists=unsigned_lists)
-    report = _report(verifier, file, data, at)
+    if str(file) == "-" == str(data):
+        raise typer.BadParameter("Standard input is the file or what it signs, not both.")
+    with _as_file(file) as held, _as_file(data) if data else nullcontext() as signed:
+        if _is_proof(held) or key is not None or key_file is not None:
+            audit.verify_proof(held, key, key_file, origin, as_json or form == "json")
+            return
+        verifier = _verifier(trust or [], list_signer or [], at, unsigned_lists=unsigned_lists)
+        report = _report(verifier, held, signed, at)
     _show(report, "json" if as_json else form)
     raise typer.Exit(0 if report.indication == "TOTAL-PASSED" else 1)
+
+
+@contextmanager
+def _as_file(file: Path) -> Iterator[Path]:
+    """Yield `file`, or what standard input, a pipe or a device gives, as a file of bounded size."""
+    if str(file) != "-" and (file.is_file() or file.is_dir() or not file.exists()):
+        yield file
+        return
+    most = settings_for().max_file_bytes
+    with tempfile.NamedTemporaryFile(prefix="docflow-verify-") as held:
+        try:
+            with sys.stdin.buffer if str(file) == "-" else file.open("rb") as given:
+                while chunk := given.read(_CHUNK_BYTES):
+                    held.write(chunk)
+                    if held.tell() > most:
+                        fail(f"{file} gives more than {most:,} bytes (DOCFLOW_MAX_FILE_BYTES).")
+        except OSError as error:
+            fail(f"{file} cannot be read ({error.strerror}).")
+        held.flush()
+        yield Path(held.name)
 
 
 def _is_proof(file: Path) -> bool:
     from docflow.transparency.proof import HEADER
 
-    if str(file) == "-":
-        return True
     try:
         with file.open("rb") as opened:
             return opened.read(len(HEADER)) == HEADER.encode()
@@ -159,7 +185,7 @@ def _report(
     try:
         return verifier.report(file, now=now, data=data)
     except FileNotFoundError as error:
-        fail(f"{error} cannot be read (there is no such file).")
+        fail(f"{error} cannot be read (there is no such file, or it is none).")
 
 
 def _asker(settings: "Settings") -> "Asker | None":
