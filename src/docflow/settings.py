@@ -197,8 +197,8 @@ class Settings(BaseSettings):
     )
     trust_dir: Path | None = Field(
         default=None,
-        description="Folder of further trust anchors: PEM certificates (.pem, .crt) and trusted lists "
-        "(.xml, ETSI TS 119 612).",
+        description="Folder of further trust anchors: certificates (.pem, .crt, .cer, .der) and "
+        "trusted lists (.xml, ETSI TS 119 612).",
     )
     trust_list_signers: Path | None = Field(
         default=None,

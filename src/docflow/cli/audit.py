@@ -15,8 +15,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import CONSOLE, fail, json_text
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
+from docflow.kernel.text import shown
 
 if TYPE_CHECKING:
     from docflow.audit.report import AuditReport, Progress
@@ -85,7 +86,7 @@ def verify(
     finally:
         database.dispose()
     if as_json:
-        print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
+        print(json_text(report.as_json()))
     else:
         _show(report)
     raise typer.Exit(0 if report.ok else 1)
@@ -135,12 +136,12 @@ def verify_proof(
             raise typer.Exit(1) from error
         fail(error.detail)
     if as_json:
-        print(json.dumps({"ok": True, **_verified(verified)}, ensure_ascii=False, indent=2))
+        print(json_text({"ok": True, **_verified(verified)}))
     else:
         table = Table.grid(padding=(0, 2))
         for name, value in _verified(verified).items():
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            table.add_row(name, shown)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            table.add_row(name, shown(text))
         CONSOLE.print("The entry is in the log.", style="bold green")
         CONSOLE.print(table, markup=False)
 
@@ -247,7 +248,7 @@ def _show(report: "AuditReport") -> None:
         if CONSOLE.is_terminal:
             table.add_row(finding.check, finding.sentence)
         else:  # one line each, for pipes
-            print(f"{finding.check}: {finding.sentence}")
+            print(shown(f"{finding.check}: {finding.sentence}"))
     if CONSOLE.is_terminal:
         CONSOLE.print(table, markup=False)
     total = sum(report.found.values())

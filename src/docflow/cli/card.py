@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from docflow.cli.output import CONSOLE, fail
+from docflow.kernel.text import shown
 
 if TYPE_CHECKING:
     from docflow.signing.token import SigningToken
@@ -172,14 +173,14 @@ def _show(session: dict[str, Any]) -> None:
     """Print what is about to be signed."""
     document = session["document"]
     CONSOLE.print(
-        f"{document['symbol'] or '(no number)'}  {document['subject'] or ''}", markup=False
+        shown(f"{document['symbol'] or '(no number)'}  {document['subject'] or ''}"), markup=False
     )
     if session["capacity"]:
-        CONSOLE.print(f"  signing as: {session['capacity']}", markup=False)
+        CONSOLE.print(shown(f"  signing as: {session['capacity']}"), markup=False)
     for item in session["files"]:
         where = "inside" if item["format"] == "PAdES" else "beside it"
         told = f"{item['media_type']}, {item['size']:,} bytes, signed {where}"
-        CONSOLE.print(f"  {item['role']}: {item['name'] or ''} ({told})", markup=False)
+        CONSOLE.print(shown(f"  {item['role']}: {item['name'] or ''} ({told})"), markup=False)
         CONSOLE.print(f"    SHA-256 {item['document_sha256']}", markup=False)
     CONSOLE.print(f"  the card must sign before {session['expires_at']}", markup=False)
 

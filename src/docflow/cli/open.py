@@ -113,6 +113,7 @@ def _write_whole(
 def _require_signed(path: Path, roots: Path) -> None:
     """Name each signature; refuse a file with a bad one, or with none."""
     from docflow.kernel.clock import SystemClock
+    from docflow.kernel.text import shown
     from docflow.signing.isolated import verify_isolated
     from docflow.signing.report import PASSED
     from docflow.signing.trust import TrustRoots
@@ -120,7 +121,7 @@ def _require_signed(path: Path, roots: Path) -> None:
     trusted = TrustRoots.from_files([roots])
     report = verify_isolated(path, trusted, now=SystemClock().now(), own_roots=TrustRoots(()))
     for one in report.signatures:
-        CONSOLE.print(f"{one.field}: {one.signer}: {one.indication}", markup=False)
+        CONSOLE.print(shown(f"{one.field}: {one.signer}: {one.indication}"), markup=False)
     if report.indication != PASSED:
         why = [*report.reasons, *(said for one in report.signatures for said in one.reasons)]
         fail(f"The file inside is not well signed; it was not written. {' '.join(why)}".strip())

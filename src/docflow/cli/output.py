@@ -1,17 +1,32 @@
 """How the command line speaks: errors to stderr, tables that fit a terminal, quiet logs."""
 
+import json
 import logging
 import sys
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 from rich.console import Console
+from rich.text import Text
 
 from docflow.kernel.errors import DevelopmentModeWarning
+from docflow.kernel.text import shown
 
-CONSOLE = Console(highlight=False)
-_STDERR = Console(
+
+class SafeConsole(Console):
+    """A console that shows control and direction characters instead of obeying them.
+
+    Line ends pass, as our own texts have them: escape those in a stranger's text with `shown` before.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return `text` as rich shows it, escaped."""
+        return super().render_str(shown(text, keep="\n"), **options)
+
+
+CONSOLE = SafeConsole(highlight=False)
+_STDERR = SafeConsole(
     stderr=True, highlight=False, soft_wrap=True
 )  # a log keeps a sentence in one line
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -25,6 +40,16 @@ def fail(message: str) -> NoReturn:
 
 def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as JSON that a terminal shows and does not obey."""
+    return "".join(_in_json(char) for char in json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _in_json(char: str) -> str:
+    # such a character stands in JSON's strings alone, where its escape means the same
+    return char if char == "\n" or shown(char) == char else json.dumps(char)[1:-1]
 
 
 def announce_development() -> None:

@@ -4,24 +4,30 @@ The two are told apart by content. Exit codes: 0 it holds, 1 it does not (or can
 usage.
 """
 
-import json
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from docflow.cli import audit
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import fail, json_text
+from docflow.kernel.errors import DevelopmentModeWarning
 
 if TYPE_CHECKING:
     from docflow.settings import Settings
     from docflow.signing.outside.asking import Asker
     from docflow.signing.report import VerificationReport
+    from docflow.signing.trust import TrustRoots
     from docflow.signing.verifying.verifier import Verifier
 
+_CHUNK_BYTES = 1 << 18
 Format = Literal["text", "json", "html", "etsi"]
 ListSigner = Annotated[
     list[Path] | None,
@@ -40,7 +46,7 @@ def verify(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A signed file (PDF, CMS, ASiC) or a .tlog-proof; - reads a proof from stdin."
+            help="A signed file (PDF, CMS, ASiC) or a .tlog-proof; - reads standard input."
         ),
     ],
     data: Annotated[
@@ -50,8 +56,8 @@ def verify(
         list[Path] | None,
         typer.Option(
             "--trust",
-            help="Trust anchors: a PEM file, a trusted list (.xml) or a folder of them. Repeatable; "
-            "default: DOCFLOW_TRUST_DIR.",
+            help="Trust anchors: certificates (PEM or DER), a trusted list (.xml) or a folder of them; "
+            "nothing else is trusted then. Repeatable; default: what the instance trusts.",
         ),
     ] = None,
     list_signer: ListSigner = None,
@@ -78,20 +84,41 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Check a signed file, or (told apart by content) a proof that an entry is in the history."""
-    if _is_proof(file) or key is not None or key_file is not None:
-        audit.verify_proof(file, key, key_file, origin, as_json or form == "json")
-        return
-    verifier = _verifier(trust or [], list_signer or [], at, unsigned_lists=unsigned_lists)
-    report = _report(verifier, file, data, at)
+    if str(file) == "-" == str(data):
+        raise typer.BadParameter("Standard input is the file or what it signs, not both.")
+    with _as_file(file) as held, _as_file(data) if data else nullcontext() as signed:
+        if _is_proof(held) or key is not None or key_file is not None:
+            audit.verify_proof(held, key, key_file, origin, as_json or form == "json")
+            return
+        verifier = _verifier(trust or [], list_signer or [], at, unsigned_lists=unsigned_lists)
+        report = _report(verifier, held, signed, at)
     _show(report, "json" if as_json else form)
     raise typer.Exit(0 if report.indication == "TOTAL-PASSED" else 1)
+
+
+@contextmanager
+def _as_file(file: Path) -> Iterator[Path]:
+    """Yield `file`, or what standard input, a pipe or a device gives, as a file of bounded size."""
+    if str(file) != "-" and (file.is_file() or file.is_dir() or not file.exists()):
+        yield file
+        return
+    most = settings_for().max_file_bytes
+    with tempfile.NamedTemporaryFile(prefix="docflow-verify-") as held:
+        try:
+            with sys.stdin.buffer if str(file) == "-" else file.open("rb") as given:
+                while chunk := given.read(_CHUNK_BYTES):
+                    held.write(chunk)
+                    if held.tell() > most:
+                        fail(f"{file} gives more than {most:,} bytes (DOCFLOW_MAX_FILE_BYTES).")
+        except OSError as error:
+            fail(f"{file} cannot be read ({error.strerror}).")
+        held.flush()
+        yield Path(held.name)
 
 
 def _is_proof(file: Path) -> bool:
     from docflow.transparency.proof import HEADER
 
-    if str(file) == "-":
-        return True
     try:
         with file.open("rb") as opened:
             return opened.read(len(HEADER)) == HEADER.encode()
@@ -108,9 +135,10 @@ def _verifier(
 
     settings = settings_for()
     none = TrustRoots(())
+    own, others = (none, none) if trust else _instance_roots(settings)
     return Verifier.make(
-        none,
-        none,
+        own,
+        others,
         trust or _named(settings.trust_dir),
         lists=ListRules.of(
             list_signers or _named(settings.trust_list_signers),
@@ -122,6 +150,25 @@ def _verifier(
         timeout_s=settings.verification_seconds,
         asker=_asker(settings) if at is None else None,  # what is answered now is not of then
     )
+
+
+def _instance_roots(settings: "Settings") -> "tuple[TrustRoots, TrustRoots]":
+    """Return the instance's own roots and others': of its signers file, or its throw-away PKI."""
+    from docflow.signing.signersfile import roots_from_file
+    from docflow.signing.trust import TrustRoots
+
+    none = TrustRoots(())
+    if settings.signers_file is not None:
+        return roots_from_file(settings.signers_file)
+    root = settings.data_dir / "pki" / "root.pem"
+    if settings.production or not root.is_file():
+        return none, none
+    warnings.warn(
+        f"trusting the throw-away PKI in {root.parent}; name whom you trust with --trust",
+        DevelopmentModeWarning,
+        stacklevel=2,
+    )
+    return TrustRoots.from_files([root]), none
 
 
 def _named(path: Path | None) -> list[Path]:
@@ -138,7 +185,7 @@ def _report(
     try:
         return verifier.report(file, now=now, data=data)
     except FileNotFoundError as error:
-        fail(f"{error} cannot be read (there is no such file).")
+        fail(f"{error} cannot be read (there is no such file, or it is none).")
 
 
 def _asker(settings: "Settings") -> "Asker | None":
@@ -150,36 +197,14 @@ def _asker(settings: "Settings") -> "Asker | None":
 
 
 def _show(report: "VerificationReport", form: Format) -> None:
+    from docflow.cli.verified import print_report
     from docflow.signing.verifying import etsi, page
 
     if form == "json":
-        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print(json_text(report.to_dict()))
     elif form == "html":
         print(page.html_page(report))
     elif form == "etsi":
         print(etsi.etsi_xml(report).decode())
     else:
-        _print(report)
-
-
-def _print(report: "VerificationReport") -> None:
-    colour = {"TOTAL-PASSED": "green", "TOTAL-FAILED": "red"}.get(report.indication, "yellow")
-    CONSOLE.print(_verdict(report.indication, report.sub_indication), style=f"bold {colour}")
-    for reason in report.reasons:
-        CONSOLE.print(reason, markup=False)
-    for one in report.signatures:
-        table = Table.grid(padding=(0, 2))
-        table.add_row(one.kind, f"{one.field}: {_verdict(one.indication, one.sub_indication)}")
-        time = f"{one.signed_at:%Y-%m-%d %H:%M:%S} UTC" if one.signed_at else "not known"
-        table.add_row("signer", one.subject or "not known")
-        table.add_row("time", f"{time} ({'proven' if one.time_is_proven else 'claimed'})")
-        table.add_row("level", one.level)
-        table.add_row("algorithm", f"{one.algorithm or 'not known'} ({one.strength})")
-        for reason in one.reasons:
-            table.add_row("", reason)
-        CONSOLE.print()
-        CONSOLE.print(table, markup=False)
-
-
-def _verdict(indication: str, sub_indication: str | None) -> str:
-    return f"{indication} / {sub_indication}" if sub_indication else indication
+        print_report(report)

@@ -99,6 +99,8 @@ def verdict(
     )
     if hidden and indication == PASSED:
         indication, sub_indication, reasons = FAILED, "FORMAT_FAILURE", [hidden]
+    if sub_indication == "CERTIFICATE_CHAIN_GENERAL_FAILURE":
+        reasons = [*reasons, *_not_begun(status, known)]
     trusted = problem is None
     timestamp: Any = getattr(status, "timestamp_validity", None)
     proven = timestamp is not None and timestamp.valid and timestamp.intact and timestamp.trusted
@@ -156,6 +158,17 @@ def _indication(
         name = "CRYPTO_CONSTRAINTS_FAILURE"
         return INDETERMINATE, name, [_CHAIN[name]]
     return PASSED, None, []
+
+
+def _not_begun(status: Any, known: dict[str, Any]) -> list[str]:
+    """Return a sentence for each certificate that begins after validation: pyHanko keeps that to itself."""
+    at = aware(getattr(status, "validation_time", None))
+    return [
+        f"The certificate of {one.subject} is valid from {one.not_before:%Y-%m-%d %H:%M:%S} UTC only, and "
+        f"the time of validation is {at:%Y-%m-%d %H:%M:%S} UTC."
+        for one in known.get("path", ())
+        if at is not None and at < one.not_before
+    ]
 
 
 def named(problem: Any) -> tuple[Indication, str]:
@@ -240,6 +253,23 @@ def aware(moment: Any) -> datetime | None:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what `error` says in one bounded line without addresses of objects."""
+    """Return what `error` says in one bounded line without addresses of objects.
+
+    What Python or a parser below says of its own workings tells nobody anything about the file.
+    """
+    if _is_internal(error):
+        return "its structure is broken"
     text = " ".join(str(error).split()) or type(error).__name__
     return re.sub(r" at 0x[0-9a-f]+", "", text)[:300].rstrip(".")
+
+
+def _is_internal(error: BaseException) -> bool:
+    """Tell whether `error` is one of Python's own that nobody here raised with a sentence."""
+    if type(error).__module__ != "builtins" or isinstance(error, OSError):
+        return False
+    if not isinstance(error, ValueError) or re.search(r"values? to unpack", str(error)):
+        return True
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return step is not None and not step.tb_frame.f_globals["__name__"].startswith("docflow.")

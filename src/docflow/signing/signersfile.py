@@ -67,11 +67,7 @@ def signers_from_file(
         ConfigurationError: naming the file and what would be right.
     """
     data = _read(path)
-    base = path.parent
-    own = TrustRoots.from_files([base / str(item) for item in _list(path, data, "roots")])
-    if not own.certificates:
-        raise ConfigurationError(f"{path}: `roots` names no root certificate.")
-
+    own, others = _roots(path, data)
     rules = algorithms or NewSignatures()
     load = _Loader(path, own, now, rules).load
     people = data.get("people") or {}
@@ -83,10 +79,29 @@ def signers_from_file(
             str(login): load(f"people/{login}", value, "person") for login, value in people.items()
         },
         own_roots=own,
-        roots=TrustRoots.from_files([base / str(item) for item in _list(path, data, "trust")]),
+        roots=others,
         pictures=pictures_from(path, data.get("appearances")),
         algorithms=rules,
     )
+
+
+def roots_from_file(path: Path) -> tuple[TrustRoots, TrustRoots]:
+    """Return our own roots and others' from a signers file; no key is opened, no service asked.
+
+    Raises:
+        ConfigurationError: naming the file and what would be right.
+    """
+    return _roots(path, _read(path))
+
+
+def _roots(path: Path, data: Mapping[str, Any]) -> tuple[TrustRoots, TrustRoots]:
+    def named(key: str) -> TrustRoots:
+        return TrustRoots.from_files(path.parent / str(item) for item in _list(path, data, key))
+
+    own = named("roots")
+    if not own.certificates:
+        raise ConfigurationError(f"{path}: `roots` names no root certificate.")
+    return own, named("trust")
 
 
 @dataclass

@@ -25,6 +25,12 @@ _MAGIC = (
 )
 _CMS_ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7")
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # the OID of id-signedData, as DER has it
+_ENCRYPTED_DATA = (  # likewise id-envelopedData, id-encryptedData and id-ct-authEnvelopedData (RFC 5083)
+    bytes.fromhex("06092a864886f70d010703"),
+    bytes.fromhex("06092a864886f70d010706"),
+    bytes.fromhex("060b2a864886f70d0109100117"),
+)
+_PDF_WITHIN = 1024  # ISO 32000-1 annex H: readers look for the header in the first 1,024 bytes
 _ZIP_LOCAL = b"PK\x03\x04"
 _ZIP_EMPTY = b"PK\x05\x06"
 _ZIP_HEADER_BYTES = 30
@@ -44,6 +50,18 @@ _DECLARED = (
     "application/vnd.oasis.opendocument.",
     "application/vnd.etsi.asic-",
     "application/epub",
+)
+_WORDS = (
+    ("text/html", "a web page"),
+    ("text/", "text"),
+    ("image/", "an image"),
+    ("application/pdf", "a PDF"),
+    ("application/vnd.etsi.asic", "a signature container"),
+    ("application/zip", "a ZIP"),
+    ("application/vnd.", "an office document"),
+    ("application/x-ole-storage", "an office document"),
+    ("application/rtf", "an office document"),
+    ("application/epub", "an electronic book"),
 )
 _TEXT_CONTROLS = frozenset(b"\t\n\r\x0c")
 _FIRST_PRINTABLE, _DELETE = 0x20, 0x7F
@@ -65,6 +83,30 @@ def is_cms(head: bytes) -> bool:
     if head.lstrip().startswith(_CMS_ARMOUR):
         return True
     return head.startswith(b"\x30") and _SIGNED_DATA in head[:24]
+
+
+def is_encrypted_cms(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` is a CMS message in DER that only its reader opens."""
+    return head.startswith(b"\x30") and any(oid in head[:24] for oid in _ENCRYPTED_DATA)
+
+
+def may_be_pdf(head: bytes) -> bool:
+    """Tell whether a PDF's header is where readers look for it."""
+    return b"%PDF-" in head[:_PDF_WITHIN]
+
+
+def described(head: bytes) -> str:
+    """Return in words what a file is that begins with `head`; nothing that it says is repeated."""
+    if not head:
+        return "empty"
+    media_type = sniff(head)
+    if media_type == "application/xml" or (b"<" in head[:64] and b"Signature" in head):
+        return "XML"
+    if media_type == OCTETS and head.startswith(b"\x30"):
+        return "DER, but no signature"
+    return next(
+        (words for start, words in _WORDS if media_type.startswith(start)), "of no known kind"
+    )
 
 
 def _zip_type(head: bytes) -> str:

@@ -21,6 +21,8 @@ from pyhanko_certvalidator.policy_decl import AlgorithmUsagePolicy, DisallowWeak
 
 from docflow.kernel.errors import ConfigurationError
 
+_DER_SEQUENCE = b"\x30"
+
 
 @dataclass(frozen=True)
 class TrustRoots:
@@ -30,7 +32,7 @@ class TrustRoots:
 
     @classmethod
     def from_files(cls, paths: Iterable[Path]) -> "TrustRoots":
-        """Read PEM files, each with one certificate or more.
+        """Read files, each with one certificate or more in PEM, or one in DER.
 
         Raises:
             ConfigurationError: naming the file that is missing or holds no certificate.
@@ -38,15 +40,15 @@ class TrustRoots:
         found: list[x509.Certificate] = []
         for path in paths:
             try:
-                found += x509.load_pem_x509_certificates(path.read_bytes())
+                found += _certificates(path.read_bytes())
             except FileNotFoundError as error:
                 raise ConfigurationError(
                     f"The root certificate file {path} does not exist."
                 ) from error
             except (OSError, ValueError) as error:
                 raise ConfigurationError(
-                    f"The file {path} cannot be read as PEM certificates; it must hold one or more "
-                    "-----BEGIN CERTIFICATE----- blocks."
+                    f"The file {path} cannot be read as certificates; it must hold one or more "
+                    "-----BEGIN CERTIFICATE----- blocks (PEM), or one certificate in DER."
                 ) from error
         return cls(tuple(found))
 
@@ -94,6 +96,12 @@ class TrustRoots:
             revocation_mode=revocation_mode,
             algorithm_usage_policy=algorithms or DisallowWeakAlgorithmsPolicy(),  # type: ignore[no-untyped-call]
         )
+
+
+def _certificates(content: bytes) -> list[x509.Certificate]:
+    if content.startswith(_DER_SEQUENCE):
+        return [x509.load_der_x509_certificate(content)]
+    return x509.load_pem_x509_certificates(content)
 
 
 def to_asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:

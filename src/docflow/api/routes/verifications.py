@@ -1,5 +1,6 @@
 """/v1/verifications: is a file signed, intact and ours; /v1/released: what a QR code leads to."""
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,13 @@ router = APIRouter(tags=["verification"])
 Format = Literal["json", "html", "etsi"]
 _PARTS = Parts(metadata=None, main="file", annex="data")
 _HTML = "text/html"
+_FORMS: dict[str, Format] = {
+    _HTML: "html",
+    etsi.MEDIA_TYPE: "etsi",
+    "text/xml": "etsi",
+    "application/json": "json",
+}
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 class VerifiedDocument(Output):
@@ -137,16 +145,24 @@ async def _receive(request: Request, caller: Caller) -> list[StagedFile]:
 
 
 def _wanted(accept: str) -> Format:
-    """Return the form of the first media type of an Accept header that has one."""
+    """Return the form that an Accept header prefers, the first of equals; JSON if it names none.
+
+    Source: RFC 9110 12.4.2 (quality values), 12.5.1 (Accept).
+    """
+    best: float = 0.0
+    preferred: Format = "json"
     for one in accept.lower().split(","):
-        media_type = one.split(";")[0].strip()
-        if media_type == _HTML:
-            return "html"
-        if media_type in {etsi.MEDIA_TYPE, "text/xml"}:
-            return "etsi"
-        if media_type == "application/json":
-            return "json"
-    return "json"
+        media_type, *parameters = (part.strip() for part in one.split(";"))
+        quality = _quality(parameters)
+        if media_type in _FORMS and quality > best:
+            best, preferred = quality, _FORMS[media_type]
+    return preferred
+
+
+def _quality(parameters: list[str]) -> float:
+    """Return the weight of a media type; one that cannot be read counts as none given."""
+    given = next((one.partition("=")[2] for one in parameters if one.startswith("q=")), "1")
+    return float(given) if _WEIGHT.fullmatch(given) else 1.0
 
 
 def _answer(found: Verification, wanted: Format) -> Response:

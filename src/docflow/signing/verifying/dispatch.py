@@ -10,14 +10,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from docflow.signing.report import VerificationReport, failure
-from docflow.signing.sniff import SNIFF_BYTES, is_cms, sniff
+from docflow.signing.report import INDETERMINATE, VerificationReport, failure
+from docflow.signing.sniff import (
+    SNIFF_BYTES,
+    described,
+    is_cms,
+    is_encrypted_cms,
+    may_be_pdf,
+    sniff,
+)
 from docflow.signing.trust import TrustRoots
 from docflow.signing.validate import verify_pdf
 from docflow.signing.verifying.asic import verify_asic
 from docflow.signing.verifying.cms import verify_cms
 from docflow.signing.verifying.questions import Fetched, Wanted
 from docflow.signing.verifying.terms import Policy, Terms
+
+_ACCEPTED = (
+    "Accepted are PDF, CMS and CAdES (DER or PEM), and ASiC containers; XAdES only inside one."
+)
 
 
 def verify_any(
@@ -66,6 +77,14 @@ def _judged(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verification
     file.seek(0)
     if is_cms(head) or (data is not None and head[:1] == b"\x30"):
         return verify_cms(file, data, terms)
+    if is_encrypted_cms(head):
+        return failure(
+            "The file is an encrypted message (CMS); a signature may be inside. Its recipient opens it "
+            "first (`docflow open`) and verifies what comes out.",
+            now=terms.now,
+            indication=INDETERMINATE,
+            sub_indication="SIGNED_DATA_NOT_FOUND",
+        )
     if data is not None:
         return failure(
             "Only a detached signature (CMS in DER or PEM) takes the signed file along with it; this "
@@ -75,4 +94,6 @@ def _judged(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verification
     media_type = sniff(head)
     if media_type.startswith(("application/vnd.etsi.asic", "application/zip")):
         return verify_asic(file, terms)
-    return verify_pdf(file, terms)
+    if may_be_pdf(head):
+        return verify_pdf(file, terms)
+    return failure(f"The file is {described(head)}. {_ACCEPTED}", now=terms.now)

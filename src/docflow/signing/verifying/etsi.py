@@ -188,7 +188,7 @@ def _refer(parent: etree._Element, name: str, digest: str) -> None:
 def _text(parent: etree._Element, name: str, text: str) -> etree._Element:
     element = etree.SubElement(parent, _vr(name))
     # XML has no place for most control characters, and a stranger may have written one
-    element.text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    element.text = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return element
 
 

@@ -1,4 +1,6 @@
-"""The report as a page for people: HTML without scripts, fetching nothing, with everything escaped.
+"""The report as a page for people, in English and Vietnamese: HTML without scripts, fetching nothing.
+
+Everything is escaped: what HTML reads, and control and direction characters of strangers' names.
 
 The page carries its own style, and `POLICY` is the content security policy that admits that style and
 nothing else.
@@ -7,15 +9,23 @@ nothing else.
 import base64
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from html import escape
 
+from docflow.kernel.text import shown
 from docflow.signing.report import (
     FAILED,
     INDETERMINATE,
     NOT_SIGNED,
     PASSED,
+    Changes,
+    Coverage,
+    Form,
     Indication,
+    Revocation,
     SignatureReport,
+    Strength,
+    TimestampReport,
     VerificationReport,
 )
 
@@ -33,41 +43,73 @@ POLICY = (
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_VERDICTS: dict[Indication, tuple[str, str]] = {
-    PASSED: ("passed", "Valid · Hợp lệ"),
-    FAILED: ("failed", "Not valid · Không hợp lệ"),
-    INDETERMINATE: ("open", "Cannot be told · Chưa xác định được"),
-    NOT_SIGNED: ("open", "Not signed · Không có chữ ký"),
+Words = tuple[str, str]  # in English, in Vietnamese
+
+_VERDICTS: dict[Indication, tuple[str, Words]] = {
+    PASSED: ("passed", ("Valid", "Hợp lệ")),
+    FAILED: ("failed", ("Not valid", "Không hợp lệ")),
+    INDETERMINATE: ("open", ("Cannot be told", "Chưa xác định được")),
+    NOT_SIGNED: ("open", ("Not signed", "Không có chữ ký")),
 }
-_CHANGES = {
-    "none": "nothing",
-    "long-term-validation": "validation data only",
-    "form-filling": "signatures or forms",
-    "annotations": "annotations",
-    "other": "the document itself",
-    "unknown": "not known",
+_CHANGES: dict[Changes, Words] = {
+    "none": ("nothing", "không có"),
+    "long-term-validation": ("validation data only", "chỉ dữ liệu kiểm tra lâu dài"),
+    "form-filling": ("signatures or forms", "chữ ký hoặc biểu mẫu"),
+    "annotations": ("annotations", "chú thích"),
+    "other": ("the document itself", "chính nội dung tài liệu"),
+    "unknown": ("not known", "không rõ"),
 }
+_COVERAGE: dict[Coverage, Words] = {
+    "entire-file": ("the whole file", "toàn bộ tệp"),
+    "entire-revision": ("the whole version that was signed", "toàn bộ phiên bản đã ký"),
+    "contiguous-block": ("a part of the file", "một phần của tệp"),
+    "unclear": ("not clear", "không rõ"),
+}
+_REVOCATION: dict[Revocation, Words] = {
+    "good": ("not revoked", "không bị thu hồi"),
+    "revoked": ("revoked", "đã bị thu hồi"),
+    "unknown": ("not known", "không rõ"),
+}
+_STRENGTH: dict[Strength, Words] = {
+    "recommended": ("recommended", "được khuyến nghị"),
+    "legacy": ("still accepted", "còn được chấp nhận"),
+    "weak": ("too weak", "quá yếu"),
+    "unknown": ("not known", "không rõ"),
+}
+_STAMPS: dict[str, Words] = {
+    "signature": ("over the signature", "trên chữ ký"),
+    "content": ("over the content", "trên nội dung"),
+    "document": ("over the document", "trên tài liệu"),
+}
+_FORMS: dict[Form, str] = {
+    "pdf": "PDF",
+    "cades": "CMS / CAdES",
+    "asic-e": "ASiC-E",
+    "asic-s": "ASiC-S",
+}
+_PROVEN: Words = ("proven by a timestamp", "có dấu thời gian chứng minh")
+_CLAIMED: Words = ("claimed, not proven", "tự khai, chưa được chứng minh")
+_NOT_KNOWN: Words = ("not known", "không rõ")
 
 
 def html_page(report: VerificationReport) -> str:
     """Return the whole page."""
+    size = f"{report.size_bytes:,} bytes" if report.size_bytes else None
+    form = _FORMS.get(report.form)
     parts = [
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width"><title>Signature verification</title>',
         f"<style>{_STYLE}</style></head><body>",
-        "<h1>Signature verification · Kiểm tra chữ ký số</h1>",
+        f"<h1>{_both(('Signature verification', 'Kiểm tra chữ ký số'))}</h1>",
         _verdict(report.indication, report.sub_indication),
         _reasons(report.reasons),
         _table(
             [
-                ("Verified at · Thời điểm kiểm tra", _instant(report.verified_at)),
-                ("Form · Định dạng", report.form),
-                (
-                    "Size · Kích thước",
-                    f"{report.size_bytes:,} bytes" if report.size_bytes else None,
-                ),
-                ("SHA-256", report.sha256),
-                ("Files inside · Tệp bên trong", ", ".join(report.files)),
+                (("Verified at", "Thời điểm kiểm tra"), _instant(report.verified_at)),
+                (("Form", "Định dạng"), form or _both(_NOT_KNOWN)),
+                (("Size", "Kích thước"), size),
+                (("SHA-256", ""), report.sha256),
+                (("Files inside", "Tệp bên trong"), _text(", ".join(report.files))),
             ]
         ),
         *(_signature(number, one) for number, one in enumerate(report.signatures, 1)),
@@ -77,75 +119,104 @@ def html_page(report: VerificationReport) -> str:
 
 
 def _signature(number: int, one: SignatureReport) -> str:
-    what = "Timestamp · Dấu thời gian" if one.kind == "timestamp" else "Signature · Chữ ký"
-    proven = "proven by a timestamp" if one.time_is_proven else "claimed, not proven"
+    stamp = one.kind == "timestamp"
+    what = _both(("Timestamp", "Dấu thời gian") if stamp else ("Signature", "Chữ ký"))
+    proven = _both(_PROVEN if one.time_is_proven else _CLAIMED)
+    path = " → ".join(each.subject for each in one.path)
     rows = [
-        ("Signer · Người ký", one.subject),
-        ("Issuer · Đơn vị cấp chứng thư", one.issuer),
-        ("Certificate · Chứng thư", one.certificate_sha256),
-        ("Time · Thời điểm ký", f"{_instant(one.signed_at)} ({proven})" if one.signed_at else None),
-        ("Level · Mức", one.level if one.kind == "signature" else None),
-        ("Format · Khuôn dạng", one.format),
-        ("Algorithm · Thuật toán", _algorithm(one)),
-        ("Intact · Toàn vẹn", _yes(one.intact)),
-        ("Trusted · Tin cậy", _yes(one.trusted)),
-        ("Revocation · Thu hồi", one.revocation),
-        ("Covers · Phạm vi", _scope(one)),
-        ("Changed afterwards · Thay đổi sau khi ký", _CHANGES[one.changes_after]),
-        ("Timestamps · Dấu thời gian", "; ".join(_stamps(one))),
-        ("Path · Chuỗi chứng thư", " → ".join(each.subject for each in one.path)),
+        (("Signer", "Người ký"), _text(one.subject)),
+        (("Issuer", "Đơn vị cấp chứng thư"), _text(one.issuer)),
+        (("Certificate", "Chứng thư"), _text(one.certificate_sha256)),
+        (
+            ("Time", "Thời điểm ký"),
+            f"{_instant(one.signed_at)} ({proven})" if one.signed_at else None,
+        ),
+        (("Level", "Mức"), _level(one)),
+        (("Format", "Khuôn dạng"), _text(one.format)),
+        (("Algorithm", "Thuật toán"), _algorithm(one)),
+        (("Intact", "Toàn vẹn"), _yes(one.intact)),
+        (("Trusted", "Tin cậy"), _yes(one.trusted)),
+        (("Revocation", "Thu hồi"), _both(_REVOCATION[one.revocation])),
+        (("Covers", "Phạm vi"), _scope(one)),
+        (("Changed afterwards", "Thay đổi sau khi ký"), _both(_CHANGES[one.changes_after])),
+        (("Timestamps", "Dấu thời gian"), "<br>".join(_stamp(each) for each in one.timestamps)),
+        (("Path", "Chuỗi chứng thư"), _text(path)),
     ]
     return (
-        f"<h2>{number}. {what}: {escape(one.field)}</h2>"
+        f"<h2>{number}. {what}: {_text(one.field)}</h2>"
         f"{_verdict(one.indication, one.sub_indication)}{_reasons(one.reasons)}{_table(rows)}"
     )
+
+
+def _text(text: str | None) -> str:
+    return escape(shown(text)) if text else ""
+
+
+def _both(words: Words) -> str:
+    english, vietnamese = words
+    if not vietnamese:
+        return escape(english)
+    return f'{escape(english)} · <span lang="vi">{escape(vietnamese)}</span>'
 
 
 def _verdict(indication: Indication, sub_indication: str | None) -> str:
     style, words = _VERDICTS[indication]
     code = f"{indication} / {sub_indication}" if sub_indication else indication
-    return f'<p class="verdict {style}">{words}<br><code>{escape(code)}</code></p>'
+    return f'<p class="verdict {style}">{_both(words)}<br><code>{_text(code)}</code></p>'
 
 
 def _reasons(reasons: Iterable[str]) -> str:
-    items = "".join(f"<li>{escape(one)}</li>" for one in reasons)
-    return f"<ul>{items}</ul>" if items else ""
+    items = "".join(f"<li>{_text(one)}</li>" for one in reasons)
+    if not items:
+        return ""
+    return f'<p>{_both(("Reasons", "Lý do (bằng tiếng Anh)"))}</p><ul lang="en">{items}</ul>'
 
 
-def _table(rows: Iterable[tuple[str, str | None]]) -> str:
+def _table(rows: Iterable[tuple[Words, str | None]]) -> str:
+    """Return rows of a name and a value that is HTML already; those without a value are left out."""
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        f'<tr><th scope="row">{_both(name)}</th><td>{value}</td></tr>'
         for name, value in rows
         if value
     )
     return f"<table>{body}</table>" if body else ""
 
 
+def _level(one: SignatureReport) -> str | None:
+    if one.kind != "signature":
+        return None
+    return _both(("none", "không đạt mức nào")) if one.level == "none" else one.level
+
+
 def _algorithm(one: SignatureReport) -> str | None:
     if one.algorithm is None:
         return None
-    until = f", until {one.algorithm_until.isoformat()}" if one.algorithm_until else ""
-    return f"{one.algorithm} ({one.strength}{until})"
+    strength = _both(_STRENGTH[one.strength])
+    day = one.algorithm_until.isoformat() if one.algorithm_until else None
+    until = "; " + _both((f"until {day}", f"đến {day}")) if day else ""
+    return f"{_text(one.algorithm)} ({strength}{until})"
 
 
 def _scope(one: SignatureReport) -> str:
     if one.covers:
-        return ", ".join(one.covers)
-    bytes_ = f", the first {one.covered_bytes:,} bytes" if one.covered_bytes else ""
-    return one.coverage + bytes_
+        return _text(", ".join(one.covers))
+    scope = _both(_COVERAGE[one.coverage])
+    if not one.covered_bytes:
+        return scope
+    first = (f"the first {one.covered_bytes:,} bytes", f"{one.covered_bytes:,} byte đầu tiên")
+    return f"{scope}<br>{_both(first)}"
 
 
-def _stamps(one: SignatureReport) -> Iterable[str]:
-    for stamp in one.timestamps:
-        at = _instant(stamp.at) if stamp.at else "?"
-        yield f"{stamp.kind} {at} {stamp.indication}" + (
-            f" by {stamp.authority}" if stamp.authority else ""
-        )
+def _stamp(stamp: TimestampReport) -> str:
+    at = _instant(stamp.at) if stamp.at else "?"
+    by = f" ({_text(stamp.authority)})" if stamp.authority else ""
+    kind, verdict = _both(_STAMPS[stamp.kind]), _both(_VERDICTS[stamp.indication][1])
+    return f"{at}{by}, {kind}: {verdict}"
 
 
 def _yes(value: bool) -> str:
-    return "yes · có" if value else "no · không"
+    return _both(("yes", "có") if value else ("no", "không"))
 
 
-def _instant(moment: object) -> str:
+def _instant(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""Trust anchors from files: PEM certificates and trusted lists (the EU's and others').
+"""Trust anchors from files: certificates (PEM or DER) and trusted lists (the EU's and others').
 
 Rules:
 - A trusted list counts if a scheme operator that is configured signed it. Without that it is refused,
@@ -35,6 +35,7 @@ from docflow.signing.verifying.safexml import parse_xml
 
 MAX_LIST_BYTES = 64 << 20
 Unsigned = Literal["refuse", "accept"]
+_SUFFIXES = frozenset({".pem", ".crt", ".cer", ".der", ".xml"})
 _TYPES = "http://uri.etsi.org/TrstSvc/Svctype/"
 _AUTHORITIES = {_TYPES + "CA/QC", _TYPES + "CA/PKC"}
 _STAMPING = {
@@ -104,7 +105,7 @@ class Anchors:
         stamping: trusted for timestamps alone.
         lists: file name → until when it is meant to be used.
         unchecked: names of the files that no configured scheme operator signed.
-        named: those of `roots` that PEM files name, and no list.
+        named: those of `roots` that files of certificates name, and no list.
     """
 
     roots: TrustRoots
@@ -127,14 +128,15 @@ class Anchors:
 
 
 def load_anchors(paths: Iterable[Path], rules: ListRules | None = None) -> Anchors:
-    """Read PEM files and trusted lists; a folder stands for the files in it.
+    """Read certificates and trusted lists; a folder stands for the files of those kinds in it.
 
     Args:
         paths: files and folders.
         rules: whose lists count; nobody's by default.
 
     Raises:
-        ConfigurationError: naming the file that is missing, is neither, or does not count.
+        ConfigurationError: naming the file that is missing, is neither, or does not count, or the folder
+            that holds none.
     """
     rules = rules or ListRules()
     roots = TrustRoots(())
@@ -166,11 +168,24 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(
-                one for one in path.iterdir() if one.suffix.lower() in {".pem", ".crt", ".xml"}
-            )
+            found += _in_folder(path)
         else:
             found.append(path)
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    try:
+        found = sorted(one for one in folder.iterdir() if one.suffix.lower() in _SUFFIXES)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder of trust anchors {folder} cannot be read ({error.strerror})."
+        ) from error
+    if not found:
+        raise ConfigurationError(
+            f"The folder of trust anchors {folder} holds none: put certificates (.pem, .crt, .cer, .der) "
+            "or trusted lists (.xml) there."
+        )
     return found
 
 
