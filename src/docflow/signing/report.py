@@ -2,7 +2,8 @@
 
 Rules:
 - Indications and sub-indications are those of ETSI EN 319 102-1; `NOT-SIGNED` is our word for a file
-  without any signature, which that standard does not judge.
+  without any signature, which that standard does not judge. A timestamp is no signature: it names no
+  signer.
 - A time is always aware; in JSON it is RFC 3339 UTC.
 """
 
@@ -132,12 +133,24 @@ class VerificationReport:
 
 
 def overall(signatures: tuple[SignatureReport, ...]) -> tuple[Indication, str | None]:
-    """Return the verdict over a file with these signatures: that of the worst one."""
-    for indication in (FAILED, INDETERMINATE):
+    """Return the verdict over a file with these signatures: that of the worst one.
+
+    A file that bears timestamps alone is not signed; a timestamp that failed fails it all the same.
+    """
+    signed = any(one.kind == "signature" for one in signatures)
+    for indication in (FAILED, INDETERMINATE) if signed else (FAILED,):
         for one in signatures:
             if one.indication == indication:
                 return indication, one.sub_indication
-    return (PASSED if signatures else NOT_SIGNED), None
+    return (PASSED if signed else NOT_SIGNED), None
+
+
+def without_signature(signatures: tuple[SignatureReport, ...], what: str) -> tuple[str, ...]:
+    """Return a sentence if `what` bears no signature, or timestamps alone."""
+    if any(one.kind == "signature" for one in signatures):
+        return ()
+    stamped = " It bears timestamps, which name no signer." if signatures else ""
+    return (f"{what}{stamped}",)
 
 
 def failure(

@@ -34,6 +34,7 @@ from docflow.signing.report import (
     VerificationReport,
     failure,
     overall,
+    without_signature,
 )
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import description, evidence
@@ -117,7 +118,7 @@ def _report(file: BinaryIO, terms: Terms) -> VerificationReport:
         indication=indication,
         sub_indication=sub_indication,
         signatures=signatures,
-        reasons=() if signatures else ("The file is not signed.",),
+        reasons=without_signature(signatures, "The file is not signed."),
         field_names=tuple(sorted(name for name, _, _ in fields)),
         revisions=revisions,
         form="pdf",

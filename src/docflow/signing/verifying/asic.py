@@ -18,12 +18,14 @@ from typing import BinaryIO
 from docflow.signing import judgement
 from docflow.signing.report import (
     FAILED,
+    NOT_SIGNED,
     PASSED,
     Form,
     SignatureReport,
     VerificationReport,
     failure,
     overall,
+    without_signature,
 )
 from docflow.signing.verifying import cms, xades
 from docflow.signing.verifying.containers import Container
@@ -85,13 +87,11 @@ def _report(
     indication, sub_indication = overall(signatures)
     covered = {name for one in signatures for name in one.covers}
     bare = [name for name in data if name not in covered]
-    reasons: tuple[str, ...] = ()
-    if not signatures:
-        reasons = ("The container holds no signature.",)
-    elif bare and indication == PASSED:
-        indication, sub_indication = FAILED, "FORMAT_FAILURE"
+    reasons = without_signature(signatures, "The container holds no signature.")
     if signatures and bare:
-        reasons = (f"No signature covers {_listed(bare)}.",)
+        reasons = (*reasons, f"No signature covers {_listed(bare)}.")
+        if indication in {PASSED, NOT_SIGNED}:
+            indication, sub_indication = FAILED, "FORMAT_FAILURE"
     return VerificationReport(
         indication=indication,
         sub_indication=sub_indication,

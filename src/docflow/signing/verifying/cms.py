@@ -27,6 +27,7 @@ from docflow.signing.report import (
     VerificationReport,
     failure,
     overall,
+    without_signature,
 )
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.revocation import want, with_fetched
@@ -50,13 +51,16 @@ def verify_cms(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verificat
         signed = load(read_bounded(file))
         inside = has_content(signed)
         digest = digest_of_file(data) if data is not None else None
-        signatures = tuple(judge(signed, digest, terms))
+        token = signed["encap_content_info"]["content_type"].native == "tst_info"
+        signatures = (
+            (_alone(signed, digest, terms),) if token else tuple(judge(signed, digest, terms))
+        )
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The file is not a well-formed signature: {judgement.one_line(error)}."
         return failure(reason, now=terms.now)
     indication, sub_indication = overall(signatures)
-    reasons = () if signatures else ("The file holds no signature.",)
-    if inside and data is not None:
+    reasons = without_signature(signatures, "The file holds no signature.")
+    if inside and data is not None and not token:
         reasons = (*reasons, "The signature holds its own data, which was compared with the file.")
     return VerificationReport(
         indication=indication,
@@ -243,12 +247,26 @@ def _algorithm(
     return description.algorithm_of(signer, certificate, digest, terms, proven)
 
 
+def _alone(token: cms.SignedData, digest: Digest | None, terms: Terms) -> SignatureReport:
+    """Judge a timestamp token that is a file of its own: what it stamps must come along."""
+    if digest is not None:
+        return judge_timestamp(token, digest, terms, name="timestamp", covers=())
+    told = _description(token, terms) | {"kind": "timestamp", "format": "RFC 3161"}
+    return SignatureReport(
+        field="timestamp",
+        indication=INDETERMINATE,
+        sub_indication="SIGNED_DATA_NOT_FOUND",
+        reasons=("It is a timestamp; give the file that was stamped along with it.",),
+        **told,
+    )
+
+
 def judge_timestamp(
-    token: bytes, digest: Digest, terms: Terms, *, name: str, covers: tuple[str, ...]
+    token: bytes | cms.SignedData, digest: Digest, terms: Terms, *, name: str, covers: tuple[str, ...]
 ) -> SignatureReport:
     """Judge a timestamp token over the data that `digest` hashes."""
     try:
-        signed = load(token)
+        signed = load(token) if isinstance(token, bytes) else token
         carried = with_fetched(evidence.of_cms(signed), terms)
         told = _description(signed, terms) | {"kind": "timestamp", "covers": covers}
         told["format"] = "RFC 3161"
