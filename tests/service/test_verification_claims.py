@@ -1,11 +1,18 @@
 """A report claims no more than the file bears out: timestamps are no signatures, and so on."""
 
+import asyncio
+import re
+import stat
+import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import aiohttp
 import pytest
+from asn1crypto import cms, parser
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign import fields
 from pyhanko.sign.signers import PdfTimeStamper
 from pyhanko.sign.timestamps import HTTPTimeStamper
 
@@ -96,3 +103,116 @@ class TestTimestampsAlone:
     ) -> None:
         report = judge(maker.asic(FILES, token="stranger-tsa"))
         assert report.indication == "INDETERMINATE"
+
+
+def without_attributes(der: bytes, signature: bytes | None = None) -> bytes:
+    """Return CMS whose signer signs no attributes, with the same or another signature value."""
+    info = cms.ContentInfo.load(der)
+    (signer,) = info["content"]["signer_infos"]
+    members = {
+        name: signer[name]
+        for name in ("version", "sid", "digest_algorithm", "signature_algorithm", "signature")
+    }
+    if signature is not None:
+        members["signature"] = signature
+    info["content"]["signer_infos"] = [cms.SignerInfo(members)]
+    return bytes(info.dump(force=True))
+
+
+class TestSignedAttributes:
+    def test_the_attributes_of_a_signature_are_no_file_that_was_signed(
+        self, judge: Judge, maker: Maker
+    ) -> None:
+        made = maker.cades(DATA)
+        attributes = cms.ContentInfo.load(made)["content"]["signer_infos"][0]["signed_attrs"]
+        report = judge(without_attributes(made), data=attributes.untag().dump())
+        assert verdict(report) == ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE")
+        (one,) = report.signatures
+        assert (one.intact, one.valid, one.level) == (True, True, "none")
+        assert "signs no attributes" in one.reasons[0]
+
+    def test_a_changed_file_fails_without_attributes_as_well(
+        self, judge: Judge, maker: Maker
+    ) -> None:
+        report = judge(without_attributes(maker.cades(DATA)), data=DATA)
+        assert verdict(report) == ("TOTAL-FAILED", "HASH_FAILURE")
+
+    def test_in_a_pdf_it_does_not_pass_either(self, judge: Judge, maker: Maker) -> None:
+        made = maker.pdf(subfilter=fields.SigSeedSubFilter.ADOBE_PKCS7_DETACHED)
+        assert judge(made).indication == "TOTAL-PASSED"
+        found = re.search(rb"/Contents\s*<([0-9a-fA-F]+)>", made)
+        assert found is not None
+        signed = made[: found.start(1) - 1] + made[found.end(1) + 1 :]
+        room = bytes.fromhex(found.group(1).decode())
+        value = asyncio.run(maker.signer().async_sign_raw(signed, "sha256"))
+        forged = without_attributes(room[: parser.peek(room)], value)
+        filled = forged.hex().encode().ljust(len(found.group(1)), b"0")
+        report = judge(made[: found.start(1)] + filled + made[found.end(1) :])
+        assert verdict(report) == ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE")
+        assert report.signatures[0].valid
+
+
+def repacked(data: bytes, change: Callable[[zipfile.ZipInfo], None]) -> bytes:
+    """Return a ZIP with the same files, with what `change` makes of each entry."""
+    out = BytesIO()
+    with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            change(entry)
+            new.writestr(entry, content)
+    return out.getvalue()
+
+
+class TestContainersHideNothing:
+    @pytest.mark.parametrize(
+        "name", ["META-INF/hợp đồng.pdf", "META-INF/evil.exe", "META-INF/a/manifest.xml"]
+    )
+    @pytest.mark.parametrize("form", ["asic-e", "asic-s"])
+    def test_a_file_under_meta_inf_that_nobody_signed_fails_it(
+        self, judge: Judge, maker: Maker, name: str, form: str
+    ) -> None:
+        if form == "asic-e":
+            made = maker.asic(FILES, extra={name: b"mine"})
+        else:
+            made = container(
+                {"a.txt": DATA, "META-INF/signature.p7s": maker.cades(DATA), name: b"mine"}, ASIC_S
+            )
+        report = judge(made)
+        assert verdict(report) == ("TOTAL-FAILED", "FORMAT_FAILURE")
+        assert name in report.files
+        assert name in report.reasons[0]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "META-INF/manifest.xml",
+            "META-INF/container.xml",
+            "META-INF/metadata.xml",
+            "META-INF/evidencerecord.ers",
+        ],
+    )
+    def test_what_the_standard_puts_there_does_not(
+        self, judge: Judge, maker: Maker, name: str
+    ) -> None:
+        report = judge(maker.asic(FILES, extra={name: b"<a/>"}))
+        assert (report.indication, report.files) == ("TOTAL-PASSED", tuple(FILES))
+
+    @pytest.mark.parametrize("junk", [b"\0", b"junk" * 10, b"PK\x05\x06" + bytes(18), b"x" * 70_000])
+    def test_bytes_after_the_end_fail_it(self, judge: Judge, maker: Maker, junk: bytes) -> None:
+        assert verdict(judge(maker.asic(FILES) + junk)) == ("TOTAL-FAILED", "FORMAT_FAILURE")
+
+    def test_a_comment_does_not(self, judge: Judge, maker: Maker) -> None:
+        made = maker.asic(FILES)
+        commented = made[:-2] + (5).to_bytes(2, "little") + b"hello"
+        assert judge(commented).indication == "TOTAL-PASSED"
+
+    @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
+    def test_a_link_or_device_fails_it(self, judge: Judge, maker: Maker, kind: int) -> None:
+        def turn(entry: zipfile.ZipInfo) -> None:
+            if entry.filename == "phụ lục/1.txt":
+                entry.external_attr = (kind | 0o777) << 16
+
+        report = judge(repacked(maker.asic(FILES), turn))
+        assert verdict(report) == ("TOTAL-FAILED", "FORMAT_FAILURE")
+        assert "link" in report.reasons[0]
+        assert judge(repacked(maker.asic(FILES), lambda _: None)).indication == "TOTAL-PASSED"

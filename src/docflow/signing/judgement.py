@@ -67,6 +67,10 @@ _CHAIN = {
     "longer safe.",
     "TRY_LATER": "Whether a certificate was revoked cannot be told from what the file carries.",
 }
+_UNBOUND = (
+    "It signs no attributes: such a signature can be made out of one over something else, and does not "
+    "bind the signer's certificate."
+)
 _STANDARD_NAMES = {
     "GENERIC": "CERTIFICATE_CHAIN_GENERAL_FAILURE",
     "EXPIRED": "OUT_OF_BOUNDS_NO_POE",
@@ -120,6 +124,23 @@ def verdict(
         or (known.get("kind") == "timestamp" and trusted),
         "signed_at": aware(timestamp.timestamp) if proven else aware(moment),
         "reasons": (*reasons, *_notes(coverage, changes, proven, known)),
+    }
+
+
+def unbound(found: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict on CMS that passes only if the signer signed attributes (RFC 5652 5.3, 5.4).
+
+    Without them the same value is a signature over two things: a file, and the attributes of another
+    signature, of which the DER is taken for a file.
+    """
+    if known.get("attributes_sha256") is not None:
+        return found
+    if found["indication"] != PASSED:
+        return found | {"reasons": (*found["reasons"], _UNBOUND)}
+    return found | {
+        "indication": INDETERMINATE,
+        "sub_indication": "SIG_CONSTRAINTS_FAILURE",
+        "reasons": (_UNBOUND, *found["reasons"]),
     }
 
 

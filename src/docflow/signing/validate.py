@@ -208,6 +208,7 @@ class _Judging:
         found = judgement.verdict(
             outcome.status, self._terms.own_roots, told, outcome=outcome, hidden=hidden
         )
+        found = judgement.unbound(found, told)
         return SignatureReport(field=embedded.field_name, **{**told, **found})
 
 

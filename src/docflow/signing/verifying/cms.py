@@ -207,7 +207,7 @@ def _judged(
     told = told | _algorithm(signed, terms, outcome)
     told |= description.evidence_of(outcome, signed, carried, archived=None)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
-    return SignatureReport(field=field, **{**told, **found})
+    return SignatureReport(field=field, **{**told, **judgement.unbound(found, told)})
 
 
 def _inner_digest(signed: cms.SignedData, algorithm: str) -> bytes:
