@@ -2,7 +2,8 @@
 
 Rules:
 - A signature is worth what its manifest is worth: every file that it names is there, with that digest.
-- A file that no signature covers fails the container: whoever adds one changes what was handed over.
+- A file that no signature covers fails the container: whoever adds one changes what was handed over. That
+  holds for META-INF too, but for signatures, manifests and the few files whose names are fixed there.
 - A signature in XML (XAdES) names the files itself; one that cannot be read is told, never hidden.
 
 Source: ETSI EN 319 162-1 (ASiC), EN 319 122-1 (CAdES), EN 319 132-1 (XAdES).
@@ -48,6 +49,9 @@ _MANIFEST = re.compile(r"META-INF/[^/]*ASiC(Archive)?Manifest[^/]*\.xml", re.IGN
 _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
 _TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
 _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
+_OF_CONTAINER = re.compile(
+    r"META-INF/((manifest|container|metadata)\.xml|[^/]*evidencerecord[^/]*\.(ers|xml))", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,13 @@ def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The container is not well-formed: {judgement.one_line(error)}."
         return failure(reason, now=terms.now)
-    return _report(form, tuple(signatures), data, terms)
+    strays = tuple(one for one in names if one.startswith(_META) and not _belongs(one))
+    return _report(form, tuple(signatures), data + strays, terms)
+
+
+def _belongs(name: str) -> bool:
+    """Tell whether a file of META-INF has a name that the standard gives it there."""
+    return any(one.fullmatch(name) for one in (_MANIFEST, _CMS, _TOKEN, _XML, _OF_CONTAINER))
 
 
 def _report(
