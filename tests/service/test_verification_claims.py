@@ -16,6 +16,8 @@ from pyhanko.sign import fields
 from pyhanko.sign.signers import PdfTimeStamper
 from pyhanko.sign.timestamps import HTTPTimeStamper
 
+from docflow.signing.report import VerificationReport
+from docflow.signing.verifying import page
 from tests.pki_support import LivePki
 from tests.service.test_verification import DATA, FILES, Judge, verdict
 from tests.unit.signing.forge import make_pdf
@@ -197,7 +199,9 @@ class TestContainersHideNothing:
         report = judge(maker.asic(FILES, extra={name: b"<a/>"}))
         assert (report.indication, report.files) == ("TOTAL-PASSED", tuple(FILES))
 
-    @pytest.mark.parametrize("junk", [b"\0", b"junk" * 10, b"PK\x05\x06" + bytes(18), b"x" * 70_000])
+    @pytest.mark.parametrize(
+        "junk", [b"\0", b"junk" * 10, b"PK\x05\x06" + bytes(18), b"x" * 70_000]
+    )
     def test_bytes_after_the_end_fail_it(self, judge: Judge, maker: Maker, junk: bytes) -> None:
         assert verdict(judge(maker.asic(FILES) + junk)) == ("TOTAL-FAILED", "FORMAT_FAILURE")
 
@@ -216,3 +220,52 @@ class TestContainersHideNothing:
         assert verdict(report) == ("TOTAL-FAILED", "FORMAT_FAILURE")
         assert "link" in report.reasons[0]
         assert judge(repacked(maker.asic(FILES), lambda _: None)).indication == "TOTAL-PASSED"
+
+
+class TestFailedTimestamps:
+    @pytest.mark.parametrize("form", ["pdf", "cades"])
+    @pytest.mark.parametrize(
+        ("tsa", "why"), [("stranger-tsa", "does not lead to"), ("not-a-tsa", "may not be used")]
+    )
+    def test_it_is_told_whose_it_is_and_why_it_proves_nothing(
+        self, judge: Judge, maker: Maker, form: str, tsa: str, why: str
+    ) -> None:
+        if form == "pdf":
+            report = judge(maker.pdf("B-T", tsa=tsa))
+        else:
+            report = judge(maker.cades(DATA, tsa=tsa), data=DATA)
+        (one,) = report.signatures
+        (stamp,) = one.timestamps
+        assert (one.level, stamp.indication) == ("B-B", "INDETERMINATE")
+        assert stamp.authority is not None
+        assert why in stamp.reasons[0]
+        assert any("proves nothing" in reason and why in reason for reason in one.reasons)
+        assert VerificationReport.from_dict(report.to_dict()) == report
+        assert why in page.html_page(report)
+
+    def test_a_revoked_authority_is_called_that(self, judge: Judge, maker: Maker) -> None:
+        made = maker.with_revocation(maker.cades(DATA, tsa="tsa-revoked"))
+        (one,) = judge(made, data=DATA).signatures
+        (stamp,) = one.timestamps
+        assert (one.level, one.time_is_proven) == ("B-B", False)
+        assert stamp.sub_indication is not None
+        assert stamp.sub_indication.startswith("REVOKED")
+        assert "time-stamp authority's certificate was revoked" in stamp.reasons[0]
+
+    def test_a_timestamp_over_another_signature_is_told(self, judge: Judge, maker: Maker) -> None:
+        info, other = (
+            cms.ContentInfo.load(maker.cades(DATA, tsa="tsa", label=label))
+            for label in ("person", "person-second")
+        )
+        (signer,) = info["content"]["signer_infos"]
+        signer["unsigned_attrs"] = other["content"]["signer_infos"][0]["unsigned_attrs"]
+        (one,) = judge(info.dump(force=True), data=DATA).signatures
+        (stamp,) = one.timestamps
+        assert (stamp.indication, stamp.sub_indication) == ("TOTAL-FAILED", "HASH_FAILURE")
+        assert (one.level, one.time_is_proven) == ("B-B", False)
+        assert any("made over something else" in reason for reason in one.reasons)
+
+    def test_a_document_timestamp_speaks_of_its_authority(self, judge: Judge, maker: Maker) -> None:
+        (one,) = judge(stamped_pdf(maker, "stranger-tsa")).signatures
+        assert one.sub_indication == "NO_CERTIFICATE_CHAIN_FOUND"
+        assert one.reasons[0].startswith("The time-stamp authority's certificate")

@@ -47,9 +47,10 @@ class TimestampReport:
 
     kind: Literal["signature", "content", "document"]
     at: datetime | None
-    authority: str | None
+    authority: str | None  # as its certificate names it, trusted or not
     indication: Indication
     sub_indication: str | None = None
+    reasons: tuple[str, ...] = ()  # why it proves nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,8 @@ def _signature(data: Mapping[str, Any]) -> SignatureReport:
     for key in ("reasons", "changed_fields", "covers"):
         values[key] = tuple(values[key])
     values["timestamps"] = tuple(
-        TimestampReport(**_read_times(dict(one), "at")) for one in values["timestamps"]
+        TimestampReport(**_read_times(dict(one), "at") | {"reasons": tuple(one.get("reasons", ()))})
+        for one in values["timestamps"]
     )
     values["path"] = tuple(
         CertificateReport(**_read_times(dict(one), "not_before", "not_after"))

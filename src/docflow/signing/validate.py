@@ -142,7 +142,8 @@ class _Judging:
     def __init__(self, reader: PdfFileReader, terms: Terms) -> None:
         self._reader = reader
         self._terms = terms
-        self._carried = with_fetched(evidence.of_pdf(reader), terms)
+        self._own = evidence.of_pdf(reader)
+        self._carried = with_fetched(self._own, terms)
         self._archived_at: datetime | None = None  # by the good document timestamps so far
 
     def all(self, fields: list[tuple[str, Any]]) -> list[SignatureReport]:
@@ -203,7 +204,7 @@ class _Judging:
             filter(None, (covers_too_much(one, embedded.signed_revision) for one in later)), None
         )
         told |= description.evidence_of(
-            outcome, embedded.signed_data, self._carried, archived=archived
+            outcome, embedded.signed_data, self._own, self._terms, archived=archived
         )
         found = judgement.verdict(
             outcome.status, self._terms.own_roots, told, outcome=outcome, hidden=hidden

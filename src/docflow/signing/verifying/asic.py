@@ -50,7 +50,8 @@ _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
 _TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
 _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
 _OF_CONTAINER = re.compile(
-    r"META-INF/((manifest|container|metadata)\.xml|[^/]*evidencerecord[^/]*\.(ers|xml))", re.IGNORECASE
+    r"META-INF/((manifest|container|metadata)\.xml|[^/]*evidencerecord[^/]*\.(ers|xml))",
+    re.IGNORECASE,
 )
 
 

@@ -196,7 +196,8 @@ def _judged(
             **told,
         )
     raw = digest(algorithm) if digest is not None and not inside else None
-    carried = with_fetched(evidence.of_cms(signed), terms)
+    own = evidence.of_cms(signed)
+    carried = with_fetched(own, terms)
     outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, terms.now))
     if outcome.status is None:
         raise SignatureValidationError(
@@ -205,7 +206,7 @@ def _judged(
         )
     want(outcome, carried, terms)
     told = told | _algorithm(signed, terms, outcome)
-    told |= description.evidence_of(outcome, signed, carried, archived=None)
+    told |= description.evidence_of(outcome, signed, own, terms, archived=None)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
     return SignatureReport(field=field, **{**told, **judgement.unbound(found, told)})
 
@@ -262,7 +263,12 @@ def _alone(token: cms.SignedData, digest: Digest | None, terms: Terms) -> Signat
 
 
 def judge_timestamp(
-    token: bytes | cms.SignedData, digest: Digest, terms: Terms, *, name: str, covers: tuple[str, ...]
+    token: bytes | cms.SignedData,
+    digest: Digest,
+    terms: Terms,
+    *,
+    name: str,
+    covers: tuple[str, ...],
 ) -> SignatureReport:
     """Judge a timestamp token over the data that `digest` hashes."""
     try:

@@ -138,8 +138,10 @@ def _scope(one: SignatureReport) -> str:
 def _stamps(one: SignatureReport) -> Iterable[str]:
     for stamp in one.timestamps:
         at = _instant(stamp.at) if stamp.at else "?"
-        yield f"{stamp.kind} {at} {stamp.indication}" + (
-            f" by {stamp.authority}" if stamp.authority else ""
+        yield (
+            f"{stamp.kind} {at} {stamp.indication}"
+            + (f" by {stamp.authority}" if stamp.authority else "")
+            + "".join(f" ({reason})" for reason in stamp.reasons)
         )
 
 
