@@ -22,6 +22,7 @@ from tests.pki_support import LivePki
 from tests.service.test_verification import DATA, FILES, Judge, verdict
 from tests.unit.signing.forge import make_pdf
 from tests.verification_support import Maker, container, manifest, online
+from tests.xades_support import XadesMaker
 
 ASIC_S = "application/vnd.etsi.asic-s+zip"
 
@@ -269,3 +270,41 @@ class TestFailedTimestamps:
         (one,) = judge(stamped_pdf(maker, "stranger-tsa")).signatures
         assert one.sub_indication == "NO_CERTIFICATE_CHAIN_FOUND"
         assert one.reasons[0].startswith("The time-stamp authority's certificate")
+
+
+class TestScope:
+    @pytest.mark.parametrize("form", ["cades", "xades"])
+    def test_a_signature_over_one_of_two_files_says_so(
+        self, judge: Judge, maker: Maker, pki: LivePki, form: str
+    ) -> None:
+        names = {"a.txt": DATA}, {"a.txt": DATA, "b.txt": b"b"}
+        entries: dict[str, bytes] = dict(names[1])
+        for number, signed in enumerate(names):
+            if form == "xades":
+                entries[f"META-INF/signatures{number}.xml"] = XadesMaker(pki).signed(signed)
+                continue
+            listed = manifest(f"META-INF/signature{number}.p7s", signed)
+            entries[f"META-INF/ASiCManifest{number}.xml"] = listed
+            entries[f"META-INF/signature{number}.p7s"] = maker.cades(listed)
+        report = judge(container(entries))
+        assert report.indication == "TOTAL-PASSED"
+        first, second = report.signatures
+        assert (first.coverage, second.coverage) == ("unclear", "entire-file")
+        assert "It covers 1 of the 2 files of the container." in first.reasons
+        assert "It covers every file of the container." in second.reasons
+
+    def test_what_was_changed_is_not_said_to_be_covered(self, judge: Judge, maker: Maker) -> None:
+        changed = container(
+            {"a.txt": b"other", "META-INF/signature.p7s": maker.cades(DATA)}, ASIC_S
+        )
+        pdf = bytearray(maker.pdf())
+        pdf[pdf.index(b"/MediaBox") + 12] ^= 1
+        for report in (
+            judge(changed),
+            judge(maker.cades(DATA), data=b"other"),
+            judge(maker.cades(DATA, detached=False), data=b"other"),
+            judge(bytes(pdf)),
+        ):
+            (one,) = report.signatures
+            assert one.sub_indication == "HASH_FAILURE"
+            assert not any("covers" in reason for reason in one.reasons)

@@ -136,7 +136,7 @@ def verdict(
         or bool(known.get("proven_at"))
         or (known.get("kind") == "timestamp" and trusted),
         "signed_at": aware(timestamp.timestamp) if proven else aware(moment),
-        "reasons": (*reasons, *_notes(coverage, changes, proven, known)),
+        "reasons": (*reasons, *_scope(status, coverage, changes, known), *_notes(proven, known)),
     }
 
 
@@ -199,12 +199,21 @@ def named(problem: Any) -> tuple[Indication, str]:
     return (FAILED if failed else INDETERMINATE), name
 
 
-def _notes(coverage: Coverage, changes: Changes, proven: bool, known: dict[str, Any]) -> list[str]:
-    notes = []
+def _scope(
+    status: Any, coverage: Coverage, changes: Changes, known: dict[str, Any]
+) -> tuple[str, ...]:
+    """Return what is covered, in a sentence, where it is as it was signed; of containers others tell."""
+    if not status.intact or known.get("covers"):
+        return ()
     if coverage == "entire-file":
-        notes.append("It covers the whole file.")
-    elif coverage == "entire-revision":
-        notes.append(f"It covers the whole version that was signed. {_AFTERWARDS[changes]}")
+        return ("It covers the whole file.",)
+    if coverage == "entire-revision":
+        return (f"It covers the whole version that was signed. {_AFTERWARDS[changes]}",)
+    return ()
+
+
+def _notes(proven: bool, known: dict[str, Any]) -> list[str]:
+    notes = []
     if known.get("kind") != "timestamp" and not proven:
         notes.append("The signing time is what the signer's machine says; no timestamp proves it.")
     notes += [_failed_stamp(one) for one in known.get("timestamps", ()) if one.indication != PASSED]

@@ -21,6 +21,7 @@ from docflow.signing.report import (
     FAILED,
     NOT_SIGNED,
     PASSED,
+    Coverage,
     Form,
     SignatureReport,
     VerificationReport,
@@ -106,12 +107,24 @@ def _report(
     return VerificationReport(
         indication=indication,
         sub_indication=sub_indication,
-        signatures=signatures,
+        signatures=tuple(_with_scope(one, data) for one in signatures),
         reasons=reasons,
         form=form,
         files=data,
         verified_at=terms.now,
     )
+
+
+def _with_scope(one: SignatureReport, data: tuple[str, ...]) -> SignatureReport:
+    """Return the report of a signature with how much of the container it covers."""
+    covered = sum(name in one.covers for name in data)
+    whole = one.intact and covered == len(data)
+    coverage: Coverage = "entire-file" if whole else "unclear"
+    told: tuple[str, ...] = ()
+    if one.intact and one.covers:
+        share = "every file" if whole else f"{covered} of the {len(data)} files"
+        told = (f"It covers {share} of the container.",)
+    return replace(one, coverage=coverage, reasons=(*one.reasons, *told))
 
 
 def _form(container: Container) -> Form:
