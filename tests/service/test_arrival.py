@@ -256,6 +256,21 @@ class TestGuard:
         with pytest.raises(ConflictError, match="not verified as valid"):
             office.fire(CLERK, document, "register")
 
+    def test_it_stays_shut_for_a_timestamp_that_is_no_signature(
+        self, office: Instance, maker: Maker
+    ) -> None:
+        main = make_pdf("Điều 1")
+        document = post(office, main, ("công văn.pdf.tst", maker.token(main)))
+        run_jobs(office, document)
+        assert verdicts(office, document) == [("NOT-SIGNED", None)]
+        with pytest.raises(ConflictError, match="carries no signature"):
+            office.fire(CLERK, document, "register")
+        # versions before kept a passed verdict of it
+        with office.database.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE signature_checks SET indication = 'TOTAL-PASSED'")
+        with pytest.raises(ConflictError, match="carries no signature"):
+            office.fire(CLERK, document, "register")
+
     def test_it_stays_shut_for_no_signature(self, office: Instance) -> None:
         document = post(office, make_pdf("Điều 1"))
         with pytest.raises(ConflictError, match="carries no signature"):

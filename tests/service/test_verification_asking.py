@@ -72,6 +72,7 @@ def test_a_good_certificate_is_known_to_be_good(
     pki.reset()
     report = judge(file)
     assert (report.indication, report.signatures[0].revocation) == ("TOTAL-PASSED", "good")
+    assert report.signatures[0].level == level  # what was answered is not in the file
     assert pki.asked("ocsp") >= 1
 
 
@@ -90,6 +91,9 @@ def test_a_detached_signature_is_asked_about_as_well(judge: Judge, maker: Maker)
 def test_a_revoked_authoritys_time_stamp_proves_nothing(judge: Judge, maker: Maker) -> None:
     report = judge(maker.pdf("B-T", tsa="tsa-revoked"))
     assert not report.signatures[0].time_is_proven
+    (stamp,) = report.signatures[0].timestamps
+    assert str(stamp.sub_indication).startswith("REVOKED")
+    assert "was revoked" in stamp.reasons[0]
 
 
 @pytest.mark.parametrize("fault", ["away", "garbage"])

@@ -104,9 +104,10 @@ def reseal_reports(desk: Desk, uow: UnitOfWork, row: Row, /, *, sealing: bool) -
 def state_of(connection: sa.Connection, document_id: str) -> SignatureState:
     """Tell what the signatures of a document's current files are worth together.
 
-    `valid`: the main file is signed, by itself or in a file beside it, and every signature passed.
+    `valid`: the main file is signed, by itself or in a file beside it, and every signature passed. A
+    timestamp is no signature: it names nobody.
     """
-    found = [row for row in of_document(connection, document_id) if row["indication"] != NOT_SIGNED]
+    found = [row for row in of_document(connection, document_id) if not _without_signature(row)]
     if any(row["indication"] is None for row in found):
         return "pending"
     if any(row["indication"] != PASSED for row in found):
@@ -116,6 +117,15 @@ def state_of(connection: sa.Connection, document_id: str) -> SignatureState:
         return "unsigned"
     signed = {row["data_file_id"] or row["file_id"] for row in found}
     return "valid" if main["id"] in signed else "unsigned"
+
+
+def _without_signature(row: Row) -> bool:
+    """Tell whether a file bears no signature; versions before took good timestamps for signatures."""
+    if row["indication"] != PASSED:
+        return bool(row["indication"] == NOT_SIGNED)
+    report = row["report"]
+    told: list[Row] = report.get("signatures", []) if isinstance(report, dict) else []
+    return bool(told) and all(one.get("kind") == "timestamp" for one in told)
 
 
 __all__ = ["KIND", "of_document", "opened", "request", "reseal_reports", "state_of"]

@@ -33,7 +33,7 @@ _NAMES = ("signer", "subject", "issuer", "field")
 _DISCREET = (
     "The document is classified: verify the file itself to read who signed, and the reasons."
 )
-_SIGNATURE_SUFFIXES = (".p7s", ".p7m", ".sig", ".p7b")
+_SIGNATURE_SUFFIXES = (".p7s", ".p7m", ".sig", ".p7b", ".tst")
 
 __all__ = ["KIND", "kept_report", "on_failed", "run"]
 

@@ -23,7 +23,7 @@ from docflow.signing.report import (
     Coverage,
     Indication,
     SignatureReport,
-    Strength,
+    TimestampReport,
 )
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.evidence import Outcome
@@ -67,10 +67,29 @@ _CHAIN = {
     "longer safe.",
     "TRY_LATER": "Whether a certificate was revoked cannot be told from what the file carries.",
 }
+_OF_STAMP = (
+    ("he signer's certificate", "he time-stamp authority's certificate"),
+    ("for signing documents", "for timestamps"),
+    ("no timestamp proves that the signature", "nothing proves that the timestamp"),
+    ("The signature or", "The timestamp or"),
+)
+_UNBOUND = (
+    "It signs no attributes: such a signature can be made out of one over something else, and does not "
+    "bind the signer's certificate."
+)
 _STANDARD_NAMES = {
     "GENERIC": "CERTIFICATE_CHAIN_GENERAL_FAILURE",
     "EXPIRED": "OUT_OF_BOUNDS_NO_POE",
 }
+
+
+def why(name: str, kind: str = "signature") -> str:
+    """Return the sentence on a sub-indication about the chain of a signature or a timestamp."""
+    sentence = _CHAIN.get(name, f"The chain of the certificate failed: {name}.")
+    if kind == "timestamp":
+        for of_signature, of_stamp in _OF_STAMP:
+            sentence = sentence.replace(of_signature, of_stamp)
+    return sentence
 
 
 def verdict(
@@ -94,9 +113,7 @@ def verdict(
     coverage: Coverage = _COVERAGE.get(status.coverage, "unclear") if in_pdf else "entire-file"
     changes: Changes = _CHANGES[status.modification_level] if in_pdf else "none"
     problem = _problem(status, outcome)
-    indication, sub_indication, reasons = _indication(
-        status, coverage, changes, known["strength"], problem
-    )
+    indication, sub_indication, reasons = _indication(status, coverage, changes, known, problem)
     if hidden and indication == PASSED:
         indication, sub_indication, reasons = FAILED, "FORMAT_FAILURE", [hidden]
     if sub_indication == "CERTIFICATE_CHAIN_GENERAL_FAILURE":
@@ -121,7 +138,24 @@ def verdict(
         or bool(known.get("proven_at"))
         or (known.get("kind") == "timestamp" and trusted),
         "signed_at": aware(timestamp.timestamp) if proven else aware(moment),
-        "reasons": (*reasons, *_notes(coverage, changes, proven, known)),
+        "reasons": (*reasons, *_scope(status, coverage, changes, known), *_notes(proven, known)),
+    }
+
+
+def unbound(found: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict on CMS that passes only if the signer signed attributes (RFC 5652 5.3, 5.4).
+
+    Without them the same value is a signature over two things: a file, and the attributes of another
+    signature, of which the DER is taken for a file.
+    """
+    if known.get("attributes_sha256") is not None:
+        return found
+    if found["indication"] != PASSED:
+        return found | {"reasons": (*found["reasons"], _UNBOUND)}
+    return found | {
+        "indication": INDETERMINATE,
+        "sub_indication": "SIG_CONSTRAINTS_FAILURE",
+        "reasons": (_UNBOUND, *found["reasons"]),
     }
 
 
@@ -135,7 +169,7 @@ def _problem(status: Any, outcome: Outcome | None) -> Any:
 
 
 def _indication(
-    status: Any, coverage: Coverage, changes: Changes, strength: Strength, problem: Any
+    status: Any, coverage: Coverage, changes: Changes, known: dict[str, Any], problem: Any
 ) -> tuple[Indication, str | None, list[str]]:
     if not status.intact:
         return FAILED, "HASH_FAILURE", ["The signed bytes were changed after signing."]
@@ -153,10 +187,10 @@ def _indication(
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
     if problem is not None:
         indication, name = named(problem)
-        return indication, name, [_CHAIN.get(name, f"The chain of the certificate failed: {name}.")]
-    if strength == "weak":
+        return indication, name, [why(name, known.get("kind", "signature"))]
+    if known["strength"] == "weak":
         name = "CRYPTO_CONSTRAINTS_FAILURE"
-        return INDETERMINATE, name, [_CHAIN[name]]
+        return INDETERMINATE, name, [why(name, known.get("kind", "signature"))]
     return PASSED, None, []
 
 
@@ -178,19 +212,35 @@ def named(problem: Any) -> tuple[Indication, str]:
     return (FAILED if failed else INDETERMINATE), name
 
 
-def _notes(coverage: Coverage, changes: Changes, proven: bool, known: dict[str, Any]) -> list[str]:
-    notes = []
+def _scope(
+    status: Any, coverage: Coverage, changes: Changes, known: dict[str, Any]
+) -> tuple[str, ...]:
+    """Return what is covered, in a sentence, where it is as it was signed; of containers others tell."""
+    if not status.intact or known.get("covers"):
+        return ()
     if coverage == "entire-file":
-        notes.append("It covers the whole file.")
-    elif coverage == "entire-revision":
-        notes.append(f"It covers the whole version that was signed. {_AFTERWARDS[changes]}")
+        return ("It covers the whole file.",)
+    if coverage == "entire-revision":
+        return (f"It covers the whole version that was signed. {_AFTERWARDS[changes]}",)
+    return ()
+
+
+def _notes(proven: bool, known: dict[str, Any]) -> list[str]:
+    notes = []
     if known.get("kind") != "timestamp" and not proven:
         notes.append("The signing time is what the signer's machine says; no timestamp proves it.")
+    notes += [_failed_stamp(one) for one in known.get("timestamps", ()) if one.indication != PASSED]
     if known.get("path") and known.get("revocation") == "unknown":
         notes.append("Whether a certificate was revoked is not known: nothing given says so.")
     if known["strength"] == "legacy":
         notes.append(f"{known['algorithm']} is still accepted, but no longer recommended.")
     return notes
+
+
+def _failed_stamp(stamp: TimestampReport) -> str:
+    by = f" by {stamp.authority}" if stamp.authority else ""
+    because = " ".join(stamp.reasons) or f"{stamp.sub_indication}."
+    return f"A timestamp{by} proves nothing: {because}"
 
 
 def indication_of_error(error: Exception) -> tuple[Indication, str]:

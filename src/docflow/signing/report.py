@@ -2,7 +2,8 @@
 
 Rules:
 - Indications and sub-indications are those of ETSI EN 319 102-1; `NOT-SIGNED` is our word for a file
-  without any signature, which that standard does not judge.
+  without any signature, which that standard does not judge. A timestamp is no signature: it names no
+  signer.
 - A time is always aware; in JSON it is RFC 3339 UTC.
 """
 
@@ -46,9 +47,10 @@ class TimestampReport:
 
     kind: Literal["signature", "content", "document"]
     at: datetime | None
-    authority: str | None
+    authority: str | None  # as its certificate names it, trusted or not
     indication: Indication
     sub_indication: str | None = None
+    reasons: tuple[str, ...] = ()  # why it proves nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +134,24 @@ class VerificationReport:
 
 
 def overall(signatures: tuple[SignatureReport, ...]) -> tuple[Indication, str | None]:
-    """Return the verdict over a file with these signatures: that of the worst one."""
-    for indication in (FAILED, INDETERMINATE):
+    """Return the verdict over a file with these signatures: that of the worst one.
+
+    A file that bears timestamps alone is not signed; a timestamp that failed fails it all the same.
+    """
+    signed = any(one.kind == "signature" for one in signatures)
+    for indication in (FAILED, INDETERMINATE) if signed else (FAILED,):
         for one in signatures:
             if one.indication == indication:
                 return indication, one.sub_indication
-    return (PASSED if signatures else NOT_SIGNED), None
+    return (PASSED if signed else NOT_SIGNED), None
+
+
+def without_signature(signatures: tuple[SignatureReport, ...], what: str) -> tuple[str, ...]:
+    """Return a sentence if `what` bears no signature, or timestamps alone."""
+    if any(one.kind == "signature" for one in signatures):
+        return ()
+    stamped = " It bears timestamps, which name no signer." if signatures else ""
+    return (f"{what}{stamped}",)
 
 
 def failure(
@@ -164,7 +178,8 @@ def _signature(data: Mapping[str, Any]) -> SignatureReport:
     for key in ("reasons", "changed_fields", "covers"):
         values[key] = tuple(values[key])
     values["timestamps"] = tuple(
-        TimestampReport(**_read_times(dict(one), "at")) for one in values["timestamps"]
+        TimestampReport(**_read_times(dict(one), "at") | {"reasons": tuple(one.get("reasons", ()))})
+        for one in values["timestamps"]
     )
     values["path"] = tuple(
         CertificateReport(**_read_times(dict(one), "not_before", "not_after"))

@@ -34,6 +34,7 @@ from docflow.signing.report import (
     VerificationReport,
     failure,
     overall,
+    without_signature,
 )
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import description, evidence
@@ -118,7 +119,7 @@ def _report(file: BinaryIO, terms: Terms) -> VerificationReport:
         indication=indication,
         sub_indication=sub_indication,
         signatures=signatures,
-        reasons=() if signatures else ("The file is not signed.",),
+        reasons=without_signature(signatures, "The file is not signed."),
         field_names=tuple(sorted(name for name, _, _ in fields)),
         revisions=revisions,
         form="pdf",
@@ -143,7 +144,8 @@ class _Judging:
         self._file = file
         self._reader = reader
         self._terms = terms
-        self._carried = with_fetched(evidence.of_pdf(reader), terms)
+        self._own = evidence.of_pdf(reader)
+        self._carried = with_fetched(self._own, terms)
         self._follows: str | None = None  # what comes after the last version of the file
         self._archived_at: datetime | None = None  # by the good document timestamps so far
 
@@ -212,11 +214,12 @@ class _Judging:
         told = told | _algorithm(embedded, self._terms, proven)
         hidden = self._hidden(told) or hides(self._reader, embedded.signed_revision, later)
         told |= description.evidence_of(
-            outcome, embedded.signed_data, self._carried, archived=archived
+            outcome, embedded.signed_data, self._own, self._terms, archived=archived
         )
         found = judgement.verdict(
             outcome.status, self._terms.own_roots, told, outcome=outcome, hidden=hidden
         )
+        found = judgement.unbound(found, told)
         return SignatureReport(field=embedded.field_name, **{**told, **found})
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 - A signature is worth what its manifest is worth: every file that it names is there, with that digest.
-- A file that no signature covers fails the container: whoever adds one changes what was handed over.
+- A file that no signature covers fails the container: whoever adds one changes what was handed over. That
+  holds for META-INF too, but for signatures, manifests and the few files whose names are fixed there.
 - A signature in XML (XAdES) names the files itself; one that cannot be read is told, never hidden.
 
 Source: ETSI EN 319 162-1 (ASiC), EN 319 122-1 (CAdES), EN 319 132-1 (XAdES).
@@ -16,12 +17,15 @@ from typing import BinaryIO
 from docflow.signing import judgement
 from docflow.signing.report import (
     FAILED,
+    NOT_SIGNED,
     PASSED,
+    Coverage,
     Form,
     SignatureReport,
     VerificationReport,
     failure,
     overall,
+    without_signature,
 )
 from docflow.signing.verifying import cms, xades
 from docflow.signing.verifying.archives import Archives
@@ -40,6 +44,10 @@ _FORMS: dict[bytes, Form] = {
 _META = "META-INF/"
 _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7s", re.IGNORECASE)
 _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
+_OF_CONTAINER = re.compile(
+    r"META-INF/((manifest|container|metadata)\.xml|[^/]*evidencerecord[^/]*\.(ers|xml))",
+    re.IGNORECASE,
+)
 
 
 def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
@@ -62,7 +70,15 @@ def verify_asic(file: BinaryIO, terms: Terms) -> VerificationReport:
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The container is not well-formed: {judgement.one_line(error)}."
         return failure(reason, now=terms.now)
-    return _report(form, tuple(signatures), data, terms)
+    strays = tuple(one for one in names if one.startswith(_META) and not _belongs(one))
+    return _report(form, tuple(signatures), data + strays, terms)
+
+
+def _belongs(name: str) -> bool:
+    """Tell whether a file of META-INF has a name that the standard gives it there."""
+    return any(
+        one.fullmatch(name) for one in (MANIFEST_NAME, _CMS, TOKEN_NAME, _XML, _OF_CONTAINER)
+    )
 
 
 def _report(
@@ -71,22 +87,32 @@ def _report(
     indication, sub_indication = overall(signatures)
     covered = {name for one in signatures for name in one.covers}
     bare = [name for name in data if name not in covered]
-    reasons: tuple[str, ...] = ()
-    if not signatures:
-        reasons = ("The container holds no signature.",)
-    elif bare and indication == PASSED:
-        indication, sub_indication = FAILED, "FORMAT_FAILURE"
+    reasons = without_signature(signatures, "The container holds no signature.")
     if signatures and bare:
-        reasons = (f"No signature covers {_listed(bare)}.",)
+        reasons = (*reasons, f"No signature covers {_listed(bare)}.")
+        if indication in {PASSED, NOT_SIGNED}:
+            indication, sub_indication = FAILED, "FORMAT_FAILURE"
     return VerificationReport(
         indication=indication,
         sub_indication=sub_indication,
-        signatures=signatures,
+        signatures=tuple(_with_scope(one, data) for one in signatures),
         reasons=reasons,
         form=form,
         files=data,
         verified_at=terms.now,
     )
+
+
+def _with_scope(one: SignatureReport, data: tuple[str, ...]) -> SignatureReport:
+    """Return the report of a signature with how much of the container it covers."""
+    covered = sum(name in one.covers for name in data)
+    whole = one.intact and covered == len(data)
+    coverage: Coverage = "entire-file" if whole else "unclear"
+    told: tuple[str, ...] = ()
+    if one.intact and one.covers:
+        share = "every file" if whole else f"{covered} of the {len(data)} files"
+        told = (f"It covers {share} of the container.",)
+    return replace(one, coverage=coverage, reasons=(*one.reasons, *told))
 
 
 def _form(container: Container) -> Form:

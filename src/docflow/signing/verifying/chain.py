@@ -23,9 +23,10 @@ from pyhanko.sign.validation.policy_decl import (
 )
 from pyhanko.sign.validation.status import StandardCMSSignatureStatus, TimestampSignatureStatus
 
-from docflow.signing.judgement import aware, named, one_line
-from docflow.signing.report import PASSED, TimestampReport
+from docflow.signing.judgement import one_line
+from docflow.signing.report import TimestampReport
 from docflow.signing.verifying import evidence
+from docflow.signing.verifying.description import stamp_report
 from docflow.signing.verifying.evidence import Carried, Outcome
 from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
@@ -66,7 +67,8 @@ async def judged(signed: Signed, terms: Terms) -> tuple[Outcome, list[TimestampR
     """
     stamps = [await _stamp(token, data, signed.carried, terms) for token, data in signed.stamps]
     told = [
-        _told(outcome, token) for outcome, (token, _) in zip(stamps, signed.stamps, strict=True)
+        stamp_report(outcome, token)
+        for outcome, (token, _) in zip(stamps, signed.stamps, strict=True)
     ]
     good = [one.status for one in stamps if one.passed]
     now = await _at(signed, terms, terms.now)
@@ -137,13 +139,3 @@ async def _stamp(token: cms.SignedData, data: bytes, carried: Carried, terms: Te
         )
 
     return await evidence.tried(validate, terms, known, terms.now)
-
-
-def _told(outcome: Outcome, token: cms.SignedData) -> TimestampReport:
-    at = aware(token["encap_content_info"]["content"].parsed["gen_time"].native)
-    signer = outcome.status.signing_cert if outcome.status is not None else None
-    authority = signer.subject.human_friendly if signer is not None else None
-    indication, name = (PASSED, None) if outcome.passed else named(outcome.sub_indication)
-    return TimestampReport(
-        kind="signature", at=at, authority=authority, indication=indication, sub_indication=name
-    )

@@ -30,6 +30,7 @@ from docflow.signing.report import (
     VerificationReport,
     failure,
     overall,
+    without_signature,
 )
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.revocation import want, with_fetched
@@ -69,13 +70,16 @@ def verify_cms(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verificat
         signed = load(read_bounded(file))
         inside = has_content(signed)
         digest = digest_of_file(data) if data is not None else None
-        signatures = tuple(judge(signed, digest, terms))
+        token = signed["encap_content_info"]["content_type"].native == "tst_info"
+        signatures = (
+            (_alone(signed, digest, terms),) if token else tuple(judge(signed, digest, terms))
+        )
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The file is not a well-formed signature: {judgement.one_line(error)}."
         return failure(reason, now=terms.now)
     indication, sub_indication = overall(signatures)
-    reasons = () if signatures else ("The file holds no signature.",)
-    if inside and data is not None:
+    reasons = without_signature(signatures, "The file holds no signature.")
+    if inside and data is not None and not token:
         reasons = (*reasons, "The signature holds its own data, which was compared with the file.")
     return VerificationReport(
         indication=indication,
@@ -230,7 +234,8 @@ def _judged(
             **told,
         )
     raw = digest(algorithm) if digest is not None and not inside else None
-    carried = with_fetched(evidence.of_cms(signed).and_also(around.carried), terms)
+    own = evidence.of_cms(signed).and_also(around.carried)
+    carried = with_fetched(own, terms)
     archived = around.archived_at
     outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, archived or terms.now))
     if outcome.status is None:
@@ -240,13 +245,13 @@ def _judged(
         )
     want(outcome, carried, terms)
     told = told | _algorithm(signed, terms, outcome, archived)
-    told |= description.evidence_of(outcome, signed, carried, archived=archived)
+    told |= description.evidence_of(outcome, signed, own, terms, archived=archived)
     if archived is not None and not _stamped(told):
         told["level"] = "B-B" if told["level"] != "none" else "none"
     if told["level"] == "B-LTA" and told["revocation"] != "good":  # what it carries does not tell
         told["level"] = "B-T"
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
-    return SignatureReport(field=field, **{**told, **found})
+    return SignatureReport(field=field, **{**told, **judgement.unbound(found, told)})
 
 
 def _stamped(told: dict[str, Any]) -> bool:
@@ -295,8 +300,22 @@ def _algorithm(
     return description.algorithm_of(signer, certificate, digest, terms, proven)
 
 
+def _alone(token: cms.SignedData, digest: Digest | None, terms: Terms) -> SignatureReport:
+    """Judge a timestamp token that is a file of its own: what it stamps must come along."""
+    if digest is not None:
+        return judge_timestamp(token, digest, terms, name="timestamp", covers=())
+    told = _description(token, terms) | {"kind": "timestamp", "format": "RFC 3161"}
+    return SignatureReport(
+        field="timestamp",
+        indication=INDETERMINATE,
+        sub_indication="SIGNED_DATA_NOT_FOUND",
+        reasons=("It is a timestamp; give the file that was stamped along with it.",),
+        **told,
+    )
+
+
 def judge_timestamp(
-    token: bytes,
+    token: bytes | cms.SignedData,
     digest: Digest,
     terms: Terms,
     *,
@@ -318,7 +337,7 @@ def judge_timestamp(
     """
     moment = at or terms.now
     try:
-        signed = load(token)
+        signed = load(token) if isinstance(token, bytes) else token
         carried = with_fetched(evidence.of_cms(signed).and_also(also), terms)
         told = _description(signed, terms) | {"kind": "timestamp", "covers": covers}
         told["format"] = "RFC 3161"

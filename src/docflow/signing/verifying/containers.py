@@ -4,12 +4,14 @@ Rules:
 - Nothing is ever written to a disk; names are names, and never paths.
 - What two readers may unpack to two different things is refused: names twice, files that overlap, bytes
   before the first file, names that point elsewhere.
+- What follows the ZIP's end, and entries that are links or devices, are refused.
 - The sizes that the directory declares are bounded in sum, and no more is ever unpacked than declared.
 
 Source: APPNOTE 6.3 (ZIP), ETSI EN 319 162-1 (ASiC).
 """
 
 import hashlib
+import stat
 import zipfile
 from typing import BinaryIO
 
@@ -19,6 +21,10 @@ MAX_NAME = 1_000
 _ENCRYPTED = 0x1
 _LOCAL_HEADER_BYTES = 30
 _CHUNK = 1 << 18
+_END = b"PK\x05\x06"
+_END_BYTES = 22
+_MOST_COMMENT_BYTES = 65_535
+_KINDS = {0, stat.S_IFREG, stat.S_IFDIR}  # 0: packed where files have no kinds
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
@@ -34,6 +40,7 @@ class Container:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise ValueError(f"the ZIP cannot be read: {error}") from error
+        _check_end(file, len(self._zip.comment))
         entries = self._zip.infolist()
         if len(entries) > MAX_FILES:
             raise ValueError(
@@ -125,8 +132,20 @@ def _check(entry: zipfile.ZipInfo) -> None:
         raise ValueError(f"the ZIP holds the name {name[:100]!r}, which points elsewhere")
     if entry.flag_bits & _ENCRYPTED:
         raise ValueError(f"{name!r} is encrypted")
+    if stat.S_IFMT(entry.external_attr >> 16) not in _KINDS:
+        raise ValueError(f"{name!r} is a link or a device, and not a file")
     if entry.compress_type not in _METHODS:
         raise ValueError(f"{name!r} is packed by a method that is not read here")
+
+
+def _check_end(file: BinaryIO, comment_bytes: int) -> None:
+    """Refuse bytes after the ZIP's end, which no directory lists and no signature covers."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END_BYTES - _MOST_COMMENT_BYTES))
+    tail = file.read(_END_BYTES + _MOST_COMMENT_BYTES)
+    place = tail.rfind(_END)
+    if place < 0 or place + _END_BYTES + comment_bytes != len(tail):
+        raise ValueError("bytes follow the end of the ZIP")
 
 
 def _check_places(entries: list[zipfile.ZipInfo]) -> None:

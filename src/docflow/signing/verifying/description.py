@@ -6,8 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asn1crypto import cms, x509
+from pyhanko.sign.ades.report import AdESPassed
+from pyhanko.sign.validation.errors import SignatureValidationError
+from pyhanko.sign.validation.generic_cms import extract_certs_for_validation
 
-from docflow.signing.judgement import aware, named
+from docflow.signing.blocking import blocking
+from docflow.signing.judgement import aware, named, why
 from docflow.signing.report import (
     FAILED,
     INDETERMINATE,
@@ -21,8 +25,11 @@ from docflow.signing.report import (
 from docflow.signing.verifying import evidence
 from docflow.signing.verifying.algorithms import in_words, key_facts
 from docflow.signing.verifying.evidence import Carried, Outcome
-from docflow.signing.verifying.stamps import tokens
+from docflow.signing.verifying.revocation import with_fetched
+from docflow.signing.verifying.stamps import MOST_TOKENS, tokens, validation_of
 from docflow.signing.verifying.terms import Terms
+
+_MOST_SAID = 300  # characters of what another program says of an error
 
 
 def algorithm_of(
@@ -68,11 +75,19 @@ def _attributes_digest(signer: cms.SignerInfo) -> str | None:
 
 
 def evidence_of(
-    outcome: Outcome, signed_data: cms.SignedData, carried: Carried, *, archived: datetime | None
+    outcome: Outcome,
+    signed_data: cms.SignedData,
+    carried: Carried,
+    terms: Terms,
+    *,
+    archived: datetime | None,
 ) -> dict[str, Any]:
-    """Return path, revocation, timestamps and the level whose demands are met by a SignedData."""
-    validity = outcome.status.timestamp_validity
-    stamps = [_stamp(one, validity) for one in tokens(signed_data)]
+    """Return path, revocation, timestamps and the level whose demands are met by a SignedData.
+
+    `carried` is what the file carries, without what was asked: no answer raises a level.
+    """
+    known = with_fetched(carried, terms)
+    stamps = blocking(_stamps(outcome, signed_data, known, terms, archived or terms.now))
     baseline = evidence.is_baseline(signed_data)
     return facts_of(outcome, stamps, carried, baseline=baseline, archived=archived)
 
@@ -90,7 +105,7 @@ def facts_of(
     Args:
         outcome: how the validation ended.
         stamps: what is known of the timestamps over the signature.
-        carried: the validation data at hand.
+        carried: the validation data that the file carries.
         baseline: whether what every level demands is there.
         archived: when an archive timestamp proves that the file existed.
     """
@@ -101,7 +116,7 @@ def facts_of(
             kind="document", at=aware(archived), authority=None, indication=PASSED
         )
         stamps = [*stamps, document]
-    timed = any(one.indication == PASSED for one in stamps)
+    timed = outcome.stamped or archived is not None
     known = bool(path) and evidence.revocation_known(path, carried)
     stamp = status.timestamp_validity
     known_of_stamp = stamp is None or evidence.revocation_known(evidence.path_of(stamp), carried)
@@ -135,23 +150,42 @@ def _revocation(outcome: Outcome) -> Revocation:
     return "good" if outcome.passed and outcome.checked else "unknown"
 
 
-def _stamp(token: cms.SignedData, validity: Any) -> TimestampReport:
-    """Describe a signature timestamp; the one that pyHanko validated has its verdict."""
-    content = token["encap_content_info"]["content"].parsed
-    at = aware(content["gen_time"].native)
-    authority = None
-    indication: Indication = INDETERMINATE
-    name: str | None = "NO_CERTIFICATE_CHAIN_FOUND"
-    if validity is not None and aware(validity.timestamp) == at:
-        authority = validity.signing_cert.subject.human_friendly
-        if validity.valid and validity.intact and validity.trusted:
-            indication, name = PASSED, None
-        elif not (validity.valid and validity.intact):
-            indication, name = FAILED, "HASH_FAILURE"
-        elif validity.trust_problem_indic is not None:
-            indication, name = named(validity.trust_problem_indic)
+async def _stamps(
+    outcome: Outcome, signed_data: cms.SignedData, carried: Carried, terms: Terms, at: datetime
+) -> list[TimestampReport]:
+    """Describe each signature timestamp by a validation of its own; the first ones, if many."""
+    found = tokens(signed_data)
+    if len(found) == 1 and outcome.stamped:  # it was validated with the signature
+        good = Outcome(outcome.status.timestamp_validity, AdESPassed.OK, None, checked=False)
+        return [stamp_report(good, found[0])]
+    reports = []
+    for token in found[:MOST_TOKENS]:
+        validate = validation_of(token, signed_data, at)
+        reports.append(stamp_report(await evidence.tried(validate, terms, carried, at), token))
+    more = [
+        TimestampReport(
+            kind="signature",
+            at=_time_of(token),
+            authority=_authority(token),
+            indication=INDETERMINATE,
+            sub_indication="SIG_CONSTRAINTS_FAILURE",
+            reasons=(f"Only the first {MOST_TOKENS} timestamps are judged.",),
+        )
+        for token in found[MOST_TOKENS:]
+    ]
+    return reports + more
+
+
+def stamp_report(outcome: Outcome, token: cms.SignedData) -> TimestampReport:
+    """Describe a signature timestamp after its validation: whose it is, and why it proves nothing."""
+    indication, name, reasons = _stamp_verdict(outcome)
     return TimestampReport(
-        kind="signature", at=at, authority=authority, indication=indication, sub_indication=name
+        kind="signature",
+        at=_time_of(token),
+        authority=_authority(token) or _named_by(outcome),
+        indication=indication,
+        sub_indication=name,
+        reasons=reasons,
     )
 
 
@@ -168,3 +202,37 @@ def described(certificates: Iterable[x509.Certificate]) -> tuple[CertificateRepo
         )
         for one in certificates
     )
+
+
+def _stamp_verdict(outcome: Outcome) -> tuple[Indication, str | None, tuple[str, ...]]:
+    if outcome.passed:
+        return PASSED, None, ()
+    status = outcome.status
+    indication, name = named(outcome.sub_indication)
+    if status is None:
+        said = " ".join((outcome.message or name).split())[:_MOST_SAID].rstrip(".")
+        return indication, name, (f"It cannot be validated: {said}.",)
+    if not status.intact:
+        return FAILED, "HASH_FAILURE", ("It was made over something else.",)
+    if not status.valid:
+        sentence = "Its signature is not that of its authority's key."
+        return FAILED, "SIG_CRYPTO_FAILURE", (sentence,)
+    return indication, name, (why(name, "timestamp"),)
+
+
+def _time_of(token: cms.SignedData) -> datetime | None:
+    return aware(token["encap_content_info"]["content"].parsed["gen_time"].native)
+
+
+def _authority(token: cms.SignedData) -> str | None:
+    """Return the subject of the certificate in a token that signed it, trusted or not."""
+    try:
+        certificate = extract_certs_for_validation(token).signer_cert
+    except (SignatureValidationError, ValueError):
+        return None
+    return str(certificate.subject.human_friendly)
+
+
+def _named_by(outcome: Outcome) -> str | None:
+    signer = getattr(outcome.status, "signing_cert", None)
+    return str(signer.subject.human_friendly) if signer is not None else None

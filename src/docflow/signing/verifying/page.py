@@ -211,7 +211,8 @@ def _stamp(stamp: TimestampReport) -> str:
     at = _instant(stamp.at) if stamp.at else "?"
     by = f" ({_text(stamp.authority)})" if stamp.authority else ""
     kind, verdict = _both(_STAMPS[stamp.kind]), _both(_VERDICTS[stamp.indication][1])
-    return f"{at}{by}, {kind}: {verdict}"
+    why = f" ({_text(' '.join(stamp.reasons))})" if stamp.reasons else ""
+    return f"{at}{by}, {kind}: {verdict}{why}"
 
 
 def _yes(value: bool) -> str:
