@@ -10,7 +10,8 @@ from docflow.api import uploads
 from docflow.api.answers import json_answer
 from docflow.api.context import Caller, CallerDep
 from docflow.api.multipart import Limits, Parts, receive
-from docflow.api.schemas.common import JsonObject, Name, Output
+from docflow.api.schemas.common import PROBLEM, JsonObject, Name, Output
+from docflow.api.turns import Turns
 from docflow.people import access
 from docflow.release import inbox
 from docflow.release.verification import Verification, verify_file
@@ -83,7 +84,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
             _HTML: {"schema": {"type": "string"}},
             etsi.MEDIA_TYPE: {"schema": {"type": "string"}},
         },
-    }
+    },
+    429: {"description": "Too many files of this caller are being verified.", **PROBLEM},
 }
 
 
@@ -105,14 +107,14 @@ async def post_verification(
     await anyio.to_thread.run_sync(
         lambda: access.require(caller.actor, access.Permission.VERIFICATION_CREATE)
     )
+    turns: Turns = request.app.state.verification_turns
+    turns.check(caller.actor.id)
     staged = await _receive(request, caller)
+    data = staged[1] if len(staged) > 1 else None
+    studio = caller.services.studio
     try:
-        found = await anyio.to_thread.run_sync(
-            verify_file,
-            caller.services.studio,
-            caller.actor,
-            staged[0],
-            staged[1] if len(staged) > 1 else None,
+        found = await turns.run(
+            caller.actor.id, lambda: verify_file(studio, caller.actor, staged[0], data)
         )
     finally:
         uploads.discard(*staged)
