@@ -1,7 +1,8 @@
 """Judge a stranger's file where it can do no harm: in a process of its own, with limits and a clock.
 
 Rules:
-- The answer is always a report: what kills the judging process or takes too long is FORMAT_FAILURE.
+- The answer is always a report: of what kills the judging process or takes too long nothing is known,
+  which is INDETERMINATE / GENERIC and never a verdict on the file.
 - The process is told none of the service's settings or secrets.
 - At most a few files at once: the rest wait their turn, up to their own time limit.
 
@@ -26,7 +27,7 @@ from typing import Any
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.signing.outside.asking import Asker
-from docflow.signing.report import VerificationReport, failure
+from docflow.signing.report import VerificationReport, unfinished
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.questions import Fetched, Question
 from docflow.signing.verifying.terms import Policy
@@ -111,7 +112,7 @@ def _judged(
         return VerificationReport.from_dict(told), questions
     except (ValueError, KeyError, TypeError, AttributeError):
         broke_off = "Judging the file broke off, and nothing is known about it."
-        return failure(broke_off, now=now), []
+        return unfinished(broke_off, now=now), []
 
 
 def _request(
