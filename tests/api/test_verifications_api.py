@@ -157,3 +157,25 @@ def _wait_until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_another_look_at_what_came_in_is_asked_for(office: Office, maker: Maker) -> None:
+    clerk = office.login(CLERK)
+    signed = maker.pdf("B-B", label="stranger", issuer="stranger-root")
+    made = clerk.post_document(
+        signed, direction="incoming", type="CV", subject="Công văn", issuer="Sở Tài chính"
+    )
+    url = f"/v1/documents/{made['id']}"
+    office.run_jobs()
+    (before,) = clerk.read(url)["signatures"]
+    assert (before["indication"], before["next_at"]) == ("INDETERMINATE", None)
+    asked = [answered(clerk.post(f"{url}/verifications"), 202) for _ in range(2)]
+    assert asked[0]["id"] == asked[1]["id"]
+    office.run_jobs()
+    (job,) = [one for one in clerk.read("/v1/jobs", document=made["id"])["items"]
+              if one["id"] == asked[0]["id"]]  # fmt: skip
+    assert job["state"] == "done"
+    told = clerk.read(f"{url}/history")["items"]
+    assert [one["action"] for one in told].count("document.signatures-verified") == 2
+    refused(office.nobody.post(f"{url}/verifications"), 401, "unauthenticated")
+    refused(clerk.post("/v1/documents/none/verifications"), 404, "not-found")

@@ -10,10 +10,11 @@ from docflow.api import uploads
 from docflow.api.answers import json_answer
 from docflow.api.context import Caller, CallerDep
 from docflow.api.multipart import Limits, Parts, receive
+from docflow.api.routes.jobs import JobOut
 from docflow.api.schemas.common import PROBLEM, JsonObject, Name, Output
 from docflow.api.turns import Turns
 from docflow.people import access
-from docflow.release import inbox
+from docflow.release import arrival, inbox
 from docflow.release.verification import Verification, verify_file
 from docflow.signing.verifying import etsi, page
 from docflow.storage import StagedFile
@@ -166,6 +167,21 @@ def _answer(found: Verification, wanted: Format) -> Response:
         report=found.report.to_dict(),
     )
     return json_answer(shown, headers=vary)
+
+
+@router.post(
+    "/v1/documents/{document_id}/verifications",
+    status_code=202,
+    response_model=JobOut,
+    summary="Verify a received document's signatures again",
+)
+def post_document_verification(document_id: Name, caller: CallerDep) -> JobOut:
+    """Have signatures that have not passed verified once more; the job says when, the document what.
+
+    Asked for again while that is under way, it is the same job.
+    """
+    services = caller.services
+    return JobOut.of(arrival.ask_again(services.studio, services.engine, caller.actor, document_id))
 
 
 @router.get(
