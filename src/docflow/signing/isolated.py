@@ -37,6 +37,8 @@ DEFAULT_MEMORY_BYTES = 1 << 30
 _AT_ONCE = 4
 _START_S = 30.0  # to import everything on a loaded machine, once for each process
 _CHUNK_BYTES = 1 << 16
+_TRY_LATER = "TRY_LATER"
+_MOST_TOLD = 10  # of who was asked
 _COMMAND = (sys.executable, "-m", "docflow.signing.child")
 
 _turns = threading.BoundedSemaphore(_AT_ONCE)
@@ -87,7 +89,18 @@ def verify_isolated(
         return report
     demanding = dataclasses.replace(strict, revocation="required").to_dict()
     again = request | {"want": False, "fetched": fetched.to_dict(), "policy": demanding}
-    return _judged(again, timeout_s, now)[0]
+    return _with_asked(_judged(again, timeout_s, now)[0], fetched)
+
+
+def _with_asked(report: VerificationReport, fetched: Fetched) -> VerificationReport:
+    """Return the report with who was asked in vain, so that people know whom to turn to."""
+    told = list(fetched.failed)
+    if any(one.sub_indication == _TRY_LATER for one in report.signatures):
+        told += [
+            f"{host} was asked about revocation and answered; that does not tell enough."
+            for host in fetched.answered
+        ]
+    return dataclasses.replace(report, reasons=(*report.reasons, *told[:_MOST_TOLD]))
 
 
 def _judged(
