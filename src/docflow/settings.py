@@ -4,13 +4,15 @@ Defaults make an embedded instance: SQLite and a local folder below `DOCFLOW_DAT
 keys. Secrets are named by file, never given inline, so they cannot show in a process list.
 """
 
+import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from docflow.kernel.errors import ConfigurationError, FieldProblem
+from docflow.kernel.hosts import hosts_of
 from docflow.kernel.resources import bundled
 
 
@@ -189,7 +191,7 @@ class Settings(BaseSettings):
         default="if-present",
         description="Whether a signature passes of which it is not known if its certificate was revoked.",
     )
-    verification_hosts: tuple[str, ...] = Field(
+    verification_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         max_length=200,
         description="Hosts (`host` or `host:port`) that may be asked whether a certificate of others was "
@@ -283,10 +285,12 @@ class Settings(BaseSettings):
         description="Where the keys of confidential items are; default: files below the data folder "
         "in development, none in production.",
     )
-    key_providers_before: tuple[Literal["file", "mounted", "pkcs11"], ...] = Field(
-        default=(),
-        description="Providers that records may still name until `docflow keys rotate` moved them "
-        '(JSON, as ["file"]).',
+    key_providers_before: Annotated[tuple[Literal["file", "mounted", "pkcs11"], ...], NoDecode] = (
+        Field(
+            default=(),
+            description="Providers that records may still name until `docflow keys rotate` moved them "
+            '(JSON, as ["file"]).',
+        )
     )
     key_folder: Path | None = Field(
         default=None,
@@ -336,6 +340,23 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("verification_hosts", "key_providers_before", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Read a list here: what is no JSON is a wrong setting like any other, with a sentence."""
+        try:
+            found = json.loads(value or "[]") if isinstance(value, str) else value
+        except ValueError:
+            found = None
+        if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+            raise ValueError('it must be a JSON list of texts, as ["one", "two"]')
+        return tuple(found)
+
+    @field_validator("verification_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return hosts_of(value)
+
     @property
     def production(self) -> bool:
         """Tell whether insecure stand-ins must be refused."""
@@ -362,7 +383,10 @@ class Settings(BaseSettings):
             return cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             problems = [
-                FieldProblem("DOCFLOW_" + str(item["loc"][0]).upper(), item["msg"])
+                FieldProblem(
+                    "DOCFLOW_" + str(item["loc"][0]).upper(),
+                    item["msg"].removeprefix("Value error, "),
+                )
                 for item in error.errors(include_input=False, include_url=False)
             ]
             listed = "; ".join(f"{p.pointer}: {p.message}" for p in problems)

@@ -3,9 +3,12 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from docflow.api.schemas.documents import SignatureCheckOut, document_of
@@ -13,13 +16,22 @@ from docflow.audit.verify import verify_everything
 from docflow.documents import change, reclassify
 from docflow.documents.create import NewDocument, create
 from docflow.documents.intake import for_change
-from docflow.jobs.model import JobRun
+from docflow.jobs.model import JobRun, is_patient, is_permanent
 from docflow.kernel.clock import ManualClock
-from docflow.kernel.errors import ConflictError, ForbiddenError
+from docflow.kernel.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    OutsideUnavailableError,
+    UnavailableError,
+)
 from docflow.release import arrival
+from docflow.release.studio import Studio
+from docflow.signing.outside.asking import Asker
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.dispatch import verify_any
-from tests.office_support import CLERK, LEADER, Instance, copy_instance
+from tests.levels_support import LOOPBACK, QUICK
+from tests.office_support import CLERK, LEADER, SPECIALIST, Instance, copy_instance
 from tests.pki_support import START, LivePki
 from tests.unit.signing.forge import make_pdf
 from tests.verification_support import Maker
@@ -86,6 +98,12 @@ def verdicts(office: Instance, document: str) -> list[tuple[str | None, str | No
         (row["indication"], row["sub_indication"])
         for row in office.rows("signature_checks", document_id=document)
     ]
+
+
+def end_jobs(office: Instance) -> None:
+    """Say of all jobs that they are done, as the engine would."""
+    with office.database.engine.begin() as connection:
+        connection.execute(sa.update(office.tables["jobs"]).values(state="done"))
 
 
 def findings(office: Instance) -> list[str]:
@@ -235,6 +253,106 @@ def test_a_report_is_sealed_and_opened_with_its_document(office: Instance, maker
     services.sequencer.run()
     report = verify_everything(services.database, services.store, services.log_key.verifier)
     assert report.findings == ()
+
+
+class TestLookingAgain:
+    """What is not known yet is looked at again: by the job itself, and whenever a person asks."""
+
+    @pytest.fixture
+    def asking(self, office: Instance) -> Studio:
+        verifier = replace(office.services.studio.verifier, asker=Asker(LOOPBACK, QUICK, LOOPBACK))
+        return replace(office.services.studio, verifier=verifier)
+
+    def attempt(self, studio: Studio, office: Instance, job_id: str) -> None:
+        arrival.run(studio, JobRun(office.job(job_id), lambda _name, function: function()))
+
+    def entries(self, office: Instance, document: str) -> list[str]:
+        found = office.rows("history_entries", subject_id=document)
+        return [row["action"] for row in found if row["action"].endswith("signatures-verified")]
+
+    def test_the_job_goes_on_until_somebody_answers(
+        self, office: Instance, asking: Studio, maker: Maker, pki: LivePki
+    ) -> None:
+        document = post(office, maker.pdf("B-B"))
+        (job,) = office.rows("jobs", subject_id=document)
+        with pki.fails("", "away"):
+            for _ in range(2):
+                with pytest.raises(OutsideUnavailableError, match="verified again") as raised:
+                    self.attempt(asking, office, job["id"])
+                assert is_patient(raised.value)
+        assert verdicts(office, document) == [("INDETERMINATE", "TRY_LATER")]
+        assert len(self.entries(office, document)) == 1  # the same again is not told
+        self.attempt(asking, office, job["id"])
+        assert verdicts(office, document) == [("TOTAL-PASSED", None)]
+        assert len(self.entries(office, document)) == 2
+        assert findings(office) == []
+        office.fire(CLERK, document, "register")
+
+    def test_where_nobody_can_be_asked_waiting_is_of_no_use(
+        self, office: Instance, maker: Maker
+    ) -> None:
+        verifier = office.services.studio.verifier
+        strict = replace(verifier, policy=replace(verifier.policy, revocation="required"))
+        document = post(office, maker.pdf("B-B"))
+        (job,) = office.rows("jobs", subject_id=document)
+        self.attempt(replace(office.services.studio, verifier=strict), office, job["id"])
+        assert verdicts(office, document) == [("INDETERMINATE", "TRY_LATER")]
+
+    def test_what_took_too_long_is_tried_a_few_times(self, office: Instance, maker: Maker) -> None:
+        studio = office.services.studio
+        hurried = replace(studio, verifier=replace(studio.verifier, timeout_s=0.01))
+        document = post(office, maker.pdf("B-B"))
+        (job,) = office.rows("jobs", subject_id=document)
+        with pytest.raises(UnavailableError, match="limits of time") as raised:
+            self.attempt(hurried, office, job["id"])
+        assert not is_patient(raised.value)
+        assert not is_permanent(raised.value)
+        assert verdicts(office, document) == [("INDETERMINATE", "GENERIC")]
+        self.attempt(studio, office, job["id"])
+        assert verdicts(office, document) == [("TOTAL-PASSED", None)]
+
+    def test_a_clerk_asks_for_another_look(
+        self, office: Instance, maker: Maker, clock: ManualClock
+    ) -> None:
+        document = post(office, maker.pdf("B-B", label="stranger", issuer="stranger-root"))
+        run_jobs(office, document)
+        end_jobs(office)
+        services = office.services
+        with pytest.raises((ForbiddenError, NotFoundError)):
+            arrival.ask_again(services.studio, services.engine, office.actor(SPECIALIST), document)
+        clock.advance(timedelta(minutes=1))
+        asked = [
+            arrival.ask_again(services.studio, services.engine, office.actor(CLERK), document)
+            for _ in range(2)
+        ]
+        assert asked[0].id == asked[1].id
+        before = len(self.entries(office, document))
+        self.attempt(services.studio, office, asked[0].id)
+        self.attempt(services.studio, office, asked[0].id)
+        assert len(self.entries(office, document)) == before + 1
+        assert findings(office) == []
+
+    def test_what_has_passed_is_not_asked_about(self, office: Instance, maker: Maker) -> None:
+        document = post(office, maker.pdf("B-B"))
+        run_jobs(office, document)
+        end_jobs(office)
+        services = office.services
+        with pytest.raises(ConflictError, match="waits for a better verdict"):
+            arrival.ask_again(services.studio, services.engine, office.actor(CLERK), document)
+
+    def test_the_document_says_when_it_is_looked_at_again(
+        self, office: Instance, asking: Studio, maker: Maker, pki: LivePki
+    ) -> None:
+        document = post(office, maker.pdf("B-B"))
+        (job,) = office.rows("jobs", subject_id=document)
+        with pki.fails("", "away"), pytest.raises(OutsideUnavailableError):
+            self.attempt(asking, office, job["id"])
+        at = office.database.clock.now() + timedelta(minutes=5)
+        jobs = office.tables["jobs"]
+        with office.database.engine.begin() as connection:
+            connection.execute(sa.update(jobs).values(state="retrying", next_at=at))
+        (shown,) = document_of(office.show(CLERK, document)).signatures
+        assert shown.next_at == at
 
 
 class TestGuard:

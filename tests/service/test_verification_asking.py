@@ -107,6 +107,26 @@ def test_who_cannot_be_reached_leaves_it_open(
     assert report.signatures[0].revocation == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("fault", "why"), [("away", "in vain"), ("garbage", "does not tell enough")]
+)
+def test_people_are_told_who_was_asked_and_what_failed(
+    judge: Judge, maker: Maker, pki: LivePki, fault: str, why: str
+) -> None:
+    file = maker.pdf("B-B")
+    with pki.fails("", fault):  # type: ignore[arg-type]
+        report = judge(file)
+    assert any("127.0.0.1" in one and why in one for one in report.reasons), report.reasons
+
+
+def test_who_failed_is_not_told_where_another_answered(
+    judge: Judge, maker: Maker, pki: LivePki
+) -> None:
+    file = maker.pdf("B-B")
+    with pki.fails("/ocsp", "away"):
+        assert judge(file).reasons == ()
+
+
 def test_where_no_responder_answers_the_list_is_asked(
     judge: Judge, maker: Maker, pki: LivePki
 ) -> None:

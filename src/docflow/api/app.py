@@ -14,6 +14,7 @@ from docflow.api.middleware import Envelope
 from docflow.api.openapi import DescribedApp, methods_of
 from docflow.api.routes import ROUTERS
 from docflow.api.schemas.common import PROBLEM
+from docflow.api.turns import Turns
 from docflow.bootstrap import Services
 
 _DESCRIPTION = (
@@ -56,6 +57,7 @@ def create_app(services: Services | None) -> FastAPI:
     app.state.threads = ThreadPoolExecutor(
         services.settings.threads if services else 1, thread_name_prefix="docflow-request"
     )
+    app.state.verification_turns = Turns()
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

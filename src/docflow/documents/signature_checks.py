@@ -15,13 +15,15 @@ from docflow.documents.content import CheckedFile
 from docflow.documents.desk import Desk
 from docflow.documents.sealed_rows import report_place
 from docflow.documents.tables import files, signature_checks
+from docflow.jobs.tables import jobs
 from docflow.signing.report import NOT_SIGNED, PASSED
 from docflow.workflow.facts import SignatureState
 
 KIND = "arrival"
 _OF_DOCUMENT = Prepared(
-    sa.select(signature_checks)
+    sa.select(signature_checks, jobs.c.next_at)  # when it is looked again, while the job waits
     .join(files, files.c.id == signature_checks.c.file_id)
+    .outerjoin(jobs, jobs.c.id == signature_checks.c.job_id)
     .where(
         signature_checks.c.document_id == sa.bindparam("document_id"),
         files.c.current,

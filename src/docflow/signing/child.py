@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from docflow.kernel.clock import parse_rfc3339
-from docflow.signing.report import VerificationReport, failure
+from docflow.signing.report import VerificationReport, unfinished
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.dispatch import verify_any
 from docflow.signing.verifying.questions import Fetched, Wanted
 from docflow.signing.verifying.terms import Policy
 
-TOO_SLOW = "Judging the file took longer than it may."
-BROKE_OFF = "Judging the file broke off: it needs more memory or time than it may have."
+TOO_SLOW = "Judging the file took longer than it may; nothing is known about it."
+BROKE_OFF = (
+    "Judging the file broke off: it needs more memory or time than it may have; nothing is known "
+    "about it."
+)
 _MOST_ANSWER_BYTES = 4 << 20
 
 
@@ -52,7 +55,8 @@ def _answer(line: bytes) -> bytes:
     if status == 0 and answer:
         return answer
     stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGALRM, signal.SIGXCPU}
-    report = failure(TOO_SLOW if stopped else BROKE_OFF, now=parse_rfc3339(json.loads(line)["now"]))
+    why = TOO_SLOW if stopped else BROKE_OFF
+    report = unfinished(why, now=parse_rfc3339(json.loads(line)["now"]))
     return json.dumps(report.to_dict()).encode()
 
 
@@ -86,9 +90,9 @@ def _report(request: dict[str, Any], now: datetime, wanted: Wanted | None) -> Ve
             wanted=wanted,
         )
     except MemoryError:
-        return failure(BROKE_OFF, now=now)
+        return unfinished(BROKE_OFF, now=now)
     except OSError as error:
-        return failure(f"The file cannot be read: {error.strerror}.", now=now)
+        return unfinished(f"The file cannot be read: {error.strerror}.", now=now)
 
 
 def _limit(memory_bytes: int, timeout_s: float) -> None:

@@ -1,7 +1,8 @@
 """Judge a stranger's file where it can do no harm: in a process of its own, with limits and a clock.
 
 Rules:
-- The answer is always a report: what kills the judging process or takes too long is FORMAT_FAILURE.
+- The answer is always a report: of what kills the judging process or takes too long nothing is known,
+  which is INDETERMINATE / GENERIC and never a verdict on the file.
 - The process is told none of the service's settings or secrets.
 - At most a few files at once: the rest wait their turn, up to their own time limit.
 
@@ -26,7 +27,7 @@ from typing import Any
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.signing.outside.asking import Asker
-from docflow.signing.report import VerificationReport, failure
+from docflow.signing.report import VerificationReport, unfinished
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.questions import Fetched, Question
 from docflow.signing.verifying.terms import Policy
@@ -36,6 +37,8 @@ DEFAULT_MEMORY_BYTES = 1 << 30
 _AT_ONCE = 4
 _START_S = 30.0  # to import everything on a loaded machine, once for each process
 _CHUNK_BYTES = 1 << 16
+_TRY_LATER = "TRY_LATER"
+_MOST_TOLD = 10  # of who was asked
 _COMMAND = (sys.executable, "-m", "docflow.signing.child")
 
 _turns = threading.BoundedSemaphore(_AT_ONCE)
@@ -86,7 +89,18 @@ def verify_isolated(
         return report
     demanding = dataclasses.replace(strict, revocation="required").to_dict()
     again = request | {"want": False, "fetched": fetched.to_dict(), "policy": demanding}
-    return _judged(again, timeout_s, now)[0]
+    return _with_asked(_judged(again, timeout_s, now)[0], fetched)
+
+
+def _with_asked(report: VerificationReport, fetched: Fetched) -> VerificationReport:
+    """Return the report with who was asked in vain, so that people know whom to turn to."""
+    told = list(fetched.failed)
+    if any(one.sub_indication == _TRY_LATER for one in report.signatures):
+        told += [
+            f"{host} was asked about revocation and answered; that does not tell enough."
+            for host in fetched.answered
+        ]
+    return dataclasses.replace(report, reasons=(*report.reasons, *told[:_MOST_TOLD]))
 
 
 def _judged(
@@ -111,7 +125,7 @@ def _judged(
         return VerificationReport.from_dict(told), questions
     except (ValueError, KeyError, TypeError, AttributeError):
         broke_off = "Judging the file broke off, and nothing is known about it."
-        return failure(broke_off, now=now), []
+        return unfinished(broke_off, now=now), []
 
 
 def _request(

@@ -7,9 +7,11 @@ Rules:
 
 import re
 from datetime import UTC, datetime
+from errno import ENOMEM
 from typing import Any
 
 from asn1crypto import x509
+from lxml import etree
 from pyhanko.sign.ades.report import AdESFailure, AdESIndeterminate, AdESStatus
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.validation.errors import SignatureValidationError
@@ -28,6 +30,7 @@ from docflow.signing.report import (
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.evidence import Outcome
 
+_MOST_CAUSES = 20  # of one error
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
     SignatureCoverageLevel.ENTIRE_FILE: "entire-file",
     SignatureCoverageLevel.ENTIRE_REVISION: "entire-revision",
@@ -302,11 +305,32 @@ def aware(moment: Any) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def _short_of_memory(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    for _ in range(_MOST_CAUSES):
+        if seen is None:
+            return False
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno == ENOMEM):
+            return True
+        # libxml2 that got no memory has nothing to say, and lxml says so
+        if isinstance(seen, etree.XMLSyntaxError) and str(seen).startswith("unknown error"):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def one_line(error: BaseException) -> str:
     """Return what `error` says in one bounded line without addresses of objects.
 
-    What Python or a parser below says of its own workings tells nobody anything about the file.
+    What Python or a parser below says of its own workings tells nobody anything about the file. Every
+    error that is taken for the file's own comes through here, and one is not: that the process has no
+    memory left says nothing about the file.
+
+    Raises:
+        MemoryError: if that is what it was, or what it came from.
     """
+    if _short_of_memory(error):
+        raise MemoryError from error
     if _is_internal(error):
         return "its structure is broken"
     text = " ".join(str(error).split()) or type(error).__name__

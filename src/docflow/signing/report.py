@@ -20,6 +20,7 @@ PASSED: Indication = "TOTAL-PASSED"
 FAILED: Indication = "TOTAL-FAILED"
 INDETERMINATE: Indication = "INDETERMINATE"
 NOT_SIGNED: Indication = "NOT-SIGNED"
+UNFINISHED = "GENERIC"  # the sub-indication where judging itself did not come to an end
 
 Coverage = Literal["entire-file", "entire-revision", "contiguous-block", "unclear"]
 Changes = Literal["none", "long-term-validation", "form-filling", "annotations", "other", "unknown"]
@@ -168,6 +169,14 @@ def failure(
         reasons=(reason,),
         verified_at=now,
     )
+
+
+def unfinished(reason: str, *, now: datetime) -> VerificationReport:
+    """Return the report on a file that was not judged to the end: nothing is known about it.
+
+    Source: ETSI EN 319 102-1 5.1.3 (INDETERMINATE: what is at hand does not tell).
+    """
+    return failure(reason, now=now, indication=INDETERMINATE, sub_indication=UNFINISHED)
 
 
 def _signature(data: Mapping[str, Any]) -> SignatureReport:

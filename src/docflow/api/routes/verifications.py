@@ -11,9 +11,11 @@ from docflow.api import uploads
 from docflow.api.answers import json_answer
 from docflow.api.context import Caller, CallerDep
 from docflow.api.multipart import Limits, Parts, receive
-from docflow.api.schemas.common import JsonObject, Name, Output
+from docflow.api.routes.jobs import JobOut
+from docflow.api.schemas.common import PROBLEM, JsonObject, Name, Output
+from docflow.api.turns import Turns
 from docflow.people import access
-from docflow.release import inbox
+from docflow.release import arrival, inbox
 from docflow.release.verification import Verification, verify_file
 from docflow.signing.verifying import etsi, page
 from docflow.storage import StagedFile
@@ -91,7 +93,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
             _HTML: {"schema": {"type": "string"}},
             etsi.MEDIA_TYPE: {"schema": {"type": "string"}},
         },
-    }
+    },
+    429: {"description": "Too many files of this caller are being verified.", **PROBLEM},
 }
 
 
@@ -113,14 +116,14 @@ async def post_verification(
     await anyio.to_thread.run_sync(
         lambda: access.require(caller.actor, access.Permission.VERIFICATION_CREATE)
     )
+    turns: Turns = request.app.state.verification_turns
+    turns.check(caller.actor.id)
     staged = await _receive(request, caller)
+    data = staged[1] if len(staged) > 1 else None
+    studio = caller.services.studio
     try:
-        found = await anyio.to_thread.run_sync(
-            verify_file,
-            caller.services.studio,
-            caller.actor,
-            staged[0],
-            staged[1] if len(staged) > 1 else None,
+        found = await turns.run(
+            caller.actor.id, lambda: verify_file(studio, caller.actor, staged[0], data)
         )
     finally:
         uploads.discard(*staged)
@@ -180,6 +183,21 @@ def _answer(found: Verification, wanted: Format) -> Response:
         report=found.report.to_dict(),
     )
     return json_answer(shown, headers=vary)
+
+
+@router.post(
+    "/v1/documents/{document_id}/verifications",
+    status_code=202,
+    response_model=JobOut,
+    summary="Verify a received document's signatures again",
+)
+def post_document_verification(document_id: Name, caller: CallerDep) -> JobOut:
+    """Have signatures that have not passed verified once more; the job says when, the document what.
+
+    Asked for again while that is under way, it is the same job.
+    """
+    services = caller.services
+    return JobOut.of(arrival.ask_again(services.studio, services.engine, caller.actor, document_id))
 
 
 @router.get(

@@ -266,6 +266,9 @@ class SignatureCheckOut(Output):
     )
     sub_indication: str | None = Field(description="Of ETSI EN 319 102-1.")
     verified_at: datetime | None
+    next_at: datetime | None = Field(
+        description="When it is verified again by itself, while nothing is known yet."
+    )
     reasons: list[str]
     signers: list[SignerOut]
 
@@ -277,6 +280,7 @@ class SignatureCheckOut(Output):
         names = SignerOut.model_fields
         return cls(
             **{name: row[name] for name in told},
+            next_at=row.get("next_at"),
             reasons=report["reasons"],
             signers=[
                 SignerOut(**{name: one[name] for name in names}) for one in report["signatures"]

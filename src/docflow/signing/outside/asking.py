@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from docflow.signing.outside.fetching import Fetcher, FetchError, FetchLimits
+from docflow.signing.outside.fetching import Fetcher, FetchError, FetchLimits, host_of
 from docflow.signing.verifying.questions import MOST_QUESTIONS, Fetched, Question
 
 _HEADERS: Final = {
@@ -25,6 +25,11 @@ _HEADERS: Final = {
 _MOST_BYTES: Final = 16 << 20  # of all answers about one file
 _LEAST_OCSP_BYTES: Final = 100  # a responder that has no answer says so in five (RFC 6960 4.2.1)
 _SECONDS: Final = 20.0  # for all of them
+_MOST_CHARS: Final = 400  # of what is told about one who did not answer
+_ASKED: Final = {
+    "ocsp": "Revocation was asked about by OCSP, in vain:",
+    "crl": "A revocation list was asked for, in vain:",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Asker:
         """Return what was answered; None if no question may be asked, and so none was.
 
         About each certificate it is asked until one answers. What does not answer is left out: whoever
-        judges then sees that it is missing.
+        judges then sees that it is missing, and people are told who was asked and what failed.
         """
         allowed = [one for one in questions if self.allowed(one)][:MOST_QUESTIONS]
         if not allowed:
@@ -63,20 +68,33 @@ class Asker:
         left = _MOST_BYTES
         known: set[int] = set()
         found: dict[str, list[bytes]] = {"ocsp": [], "crl": []}
+        failed: list[tuple[int, str]] = []
+        answered: list[str] = []
         for one in allowed:
-            if one.about in known or left <= 0 or time.monotonic() >= end:
+            if one.about in known:
                 continue
             try:
                 answer = self._one(one, left, end - time.monotonic())
-            except FetchError:
+            except FetchError as error:
+                failed.append((one.about, f"{_ASKED[one.kind]} {error}"))
                 continue
             if one.kind == "crl" or len(answer) >= _LEAST_OCSP_BYTES:
                 known.add(one.about)
+                answered.append(host_of(one.url))
+            else:
+                failed.append((one.about, f"{_ASKED['ocsp']} {host_of(one.url)} has no answer."))
             left -= len(answer)
             found[one.kind].append(answer)
-        return Fetched(tuple(found["ocsp"]), tuple(found["crl"]))
+        told = dict.fromkeys(why[:_MOST_CHARS] for about, why in failed if about not in known)
+        return Fetched(
+            tuple(found["ocsp"]), tuple(found["crl"]), tuple(told), tuple(dict.fromkeys(answered))
+        )
 
     def _one(self, question: Question, most_bytes: int, seconds: float) -> bytes:
+        if most_bytes <= 0 or seconds <= 0:
+            raise FetchError(
+                f"{host_of(question.url)} was not asked: what may be asked about one file is used up."
+            )
         limits = replace(
             self.limits,
             seconds=min(self.limits.seconds, seconds),

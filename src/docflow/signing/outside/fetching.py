@@ -67,7 +67,7 @@ class Fetcher:
                 if status not in _REDIRECTS:
                     return _good(url, status, body)
                 url = urljoin(url, location)
-        raise FetchError(f"{_host(url)} redirects more than {self.limits.redirects} times.")
+        raise FetchError(f"{host_of(url)} redirects more than {self.limits.redirects} times.")
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Return the answer to `body`; redirects are not followed.
@@ -84,7 +84,7 @@ class Fetcher:
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], watch: "_Watch"
     ) -> tuple[int, bytes, str]:
         parts = _split(url)
-        host = _host(url)
+        host = host_of(url)
         try:
             address = self._address(parts)
             connection = _Connection(parts, address, watch)
@@ -192,14 +192,15 @@ def _target(parts: SplitResult) -> str:
     return (parts.path or "/").replace(" ", "%20") + (f"?{parts.query}" if parts.query else "")
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Return `host` or `host:port` of an address, as people are told."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def _good(url: str, status: int, body: bytes) -> bytes:
     if status != _OK:
-        raise FetchError(f"{_host(url)} answers with HTTP status {status}.")
+        raise FetchError(f"{host_of(url)} answers with HTTP status {status}.")
     return body
 
 

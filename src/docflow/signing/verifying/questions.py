@@ -75,13 +75,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What was answered, as it came; nothing of it is believed yet."""
+    """What was answered, as it came; nothing of it is believed yet.
+
+    `failed` has a sentence for each who was asked and did not answer, `answered` the others' hosts. They
+    are for people, and stay in the process that asked.
+    """
 
     answers: tuple[bytes, ...] = ()
     lists: tuple[bytes, ...] = ()
+    failed: tuple[str, ...] = field(default=(), compare=False)
+    answered: tuple[str, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, list[str]]:
-        """Return plain values for another process."""
+        """Return plain values for another process: what was answered, and no more."""
         return {
             "answers": [base64.b64encode(one).decode() for one in self.answers],
             "lists": [base64.b64encode(one).decode() for one in self.lists],
