@@ -33,6 +33,7 @@ from docflow.people.signer_rows import (
     own,
     proposed,
     refuse_system,
+    refuse_unnamed,
     refuse_wrong_proof,
     unfit,
 )
@@ -113,6 +114,8 @@ class SignerCertificates:
             claim_id(uow, claim, row["id"])
             person = fetch(uow.connection, people, person_id, lock=True)
             refuse_system(person)
+            if device == "service":
+                refuse_unnamed(person, self._signers.login_of(row["sha256"]))
             uow.serialise(f"certificate {row['sha256']}")
             _refuse_known(uow, row["sha256"])
             if replaces is not None:
@@ -268,6 +271,12 @@ def signing_certificates(connection: sa.Connection, person_id: str) -> list[Mapp
         .order_by(person_certificates.c.id.desc())
         .limit(200)
     )
+    return [as_mapping(row) for row in connection.execute(statement).mappings()]
+
+
+def enrolments_of(connection: sa.Connection, sha256: str) -> list[Mapping[str, Any]]:
+    """Return every enrolment of a certificate, whoever's, with its state."""
+    statement = sa.select(person_certificates).where(person_certificates.c.sha256 == sha256)
     return [as_mapping(row) for row in connection.execute(statement).mappings()]
 
 

@@ -50,6 +50,29 @@ def refuse_system(person: Mapping[str, Any]) -> None:
         )
 
 
+def refuse_unnamed(person: Mapping[str, Any], login: str | None) -> None:
+    """Refuse as the service's what the signers file does not name for this person.
+
+    Args:
+        person: whom the certificate is enrolled for.
+        login: whose the signers file says it is; None if it has none such.
+
+    Raises:
+        InvalidInputError: code `certificate-unfit`.
+    """
+    if login is not None and login == person["login"]:
+        return
+    told = "names it for nobody" if login is None else f"names it for {login!r}"
+    raise InvalidInputError(
+        f"The signers file {told}, not for this person; the service cannot sign with it for them.",
+        code="certificate-unfit",
+        rule="signer-identity",
+        satisfied_by="Enrol it for the person whom the signers file names it for; if its key is on a card "
+        "of the person's own, enrol it with `device: card`.",
+        fields=[FieldProblem("/device", "not in the signers file for this person")],
+    )
+
+
 def refuse_wrong_proof(identity: SignerIdentity, row: Mapping[str, Any], signature: bytes) -> None:
     """Refuse a signature over the challenge that is not by the key (code `signature-refused`)."""
     signer = identity.signer

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -77,16 +78,34 @@ def signers_from_file(
     people = data.get("people") or {}
     if not isinstance(people, dict):
         raise ConfigurationError(f"{path}: `people` must be a mapping from login to files.")
+    signing = {
+        str(login): load(f"people/{login}", value, "person") for login, value in people.items()
+    }
+    _refuse_shared_keys(path, signing)
     return Signers(
         seal=load("seal", data.get("seal"), "organisation"),
-        people={
-            str(login): load(f"people/{login}", value, "person") for login, value in people.items()
-        },
+        people=signing,
         own_roots=own,
         roots=TrustRoots.from_files([base / str(item) for item in _list(path, data, "trust")]),
         pictures=pictures_from(path, data.get("appearances")),
         algorithms=rules,
     )
+
+
+def _refuse_shared_keys(path: Path, people: Mapping[str, SignerIdentity]) -> None:
+    """Refuse one key for two people: whose signature it made, nobody could tell."""
+    whose: dict[bytes, str] = {}
+    for login, identity in people.items():
+        key = identity.certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+        other = whose.setdefault(key, login)
+        if other != login:
+            raise ConfigurationError(
+                f"{path}: people/{other} and people/{login} have the same key; give each person a key "
+                "of their own.",
+                code="signer-identity",
+            )
 
 
 @dataclass
