@@ -9,7 +9,7 @@ or to talk without end. Its clock is the test's: answers carry the time that `Li
 | `authority` | root | issues people and seals; revocation by OCSP and CRL |
 | `tsa-authority` | root | issues time-stamp authorities; revocation by OCSP and CRL |
 | `person`, `person-second`, `person-third`, `seal` | authority | good until the end of 2028 |
-| `revoked` | authority | revoked on 2026-02-01 |
+| `revoked`, `seal-revoked` | authority | revoked on 2026-02-01 |
 | `expired` | authority | valid in 2024 only |
 | `expiring` | authority | valid until 2026-03-20 |
 | `crl-only` | crl-authority | revocation by CRL alone |
@@ -83,6 +83,7 @@ _ENTITIES: dict[str, dict[str, str]] = {
     "person-second": {"common-name": "Bùi Thanh Mai", "surname": "Bùi"},
     "person-third": {"common-name": "Trần Quốc Dũng", "surname": "Trần"},
     "seal": {"common-name": "Sở Nội vụ tỉnh Lam Giang", "organization-identifier": "NTRVN-1"},
+    "seal-revoked": {"common-name": "Văn thư bị thu hồi"},
     "revoked": {"common-name": "Đã bị thu hồi", "surname": "Trần"},
     "expired": {"common-name": "Đã hết hạn", "surname": "Lê"},
     "expiring": {"common-name": "Con dấu sắp hết hạn", "organization-identifier": "NTRVN-1"},
@@ -149,6 +150,7 @@ def _configuration(port: int, years: int) -> dict[str, Any]:
         "person-third": _signer("authority", "2025-01-01", "2029-01-01"),
         "seal": _signer("authority", "2025-01-01", "2029-01-01"),
         "revoked": _signer("authority", "2025-01-01", "2029-01-01", revocation=_REVOKED),
+        "seal-revoked": _signer("authority", "2025-01-01", "2029-01-01", revocation=_REVOKED),
         "expired": _signer("authority", "2024-01-01", "2025-01-01"),
         "expiring": _signer("authority", "2025-01-01", "2026-03-20"),
         "crl-only": _signer("crl-authority", "2025-01-01", "2029-01-01"),

@@ -3,13 +3,13 @@
 Rules:
 1. Who has an enrolled card signs with the card, and its PIN is the proof of presence. Everyone else
    signs with the identity that the signers file has for them, and needs a password given recently.
-2. A certificate that was revoked or replaced signs nothing, whatever the policy. Where the policy
-   demands it, only an enrolled one signs.
+2. A certificate that was revoked or replaced, for whomever, or that is enrolled for somebody else, signs
+   nothing, whatever the policy. Where the policy demands it, only an enrolled one signs.
 3. Asked when the signature is requested, and again when it is made.
 4. What a card cannot sign is refused when the signature is requested.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,7 +21,11 @@ from docflow.db import Row, UnitOfWork
 from docflow.documents.tables import files
 from docflow.kernel.actor import Actor
 from docflow.kernel.errors import ConfigurationError, ConflictError, ForbiddenError
-from docflow.people.signer_certificates import certificate_row, signing_certificates
+from docflow.people.signer_certificates import (
+    certificate_row,
+    enrolments_of,
+    signing_certificates,
+)
 from docflow.people.tables import people
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.offered import card_identity
@@ -134,16 +138,30 @@ def require_enrolled(
     Raises:
         ConflictError: code `certificate-revoked` or `certificate-not-enrolled`.
     """
-    known = signing_certificates(connection, person_id)
-    found = next((row for row in known if row["sha256"] == identity.sha256), None)
-    if found is not None and found["state"] in ("revoked", "replaced"):
-        raise revoked(found)
+    known = enrolments_of(connection, identity.sha256)
+    found = next((row for row in known if row["person_id"] == person_id), None)
+    if found is None or found["state"] != "enrolled":
+        _refuse_anothers(known, identity)
     if policy.enrolment_required and (found is None or found["state"] != "enrolled"):
         raise ConflictError(
             f"The certificate of {identity.name} is not enrolled for this person.",
             code="certificate-not-enrolled",
             rule="signer-enrolled",
             satisfied_by="Have an administrator enrol it: POST /v1/people/{id}/certificates.",
+        )
+
+
+def _refuse_anothers(known: Sequence[Mapping[str, Any]], identity: SignerIdentity) -> None:
+    """Refuse what ended, for whomever it was enrolled, and what is enrolled for somebody else."""
+    ended = next((row for row in known if row["state"] in ("revoked", "replaced")), None)
+    if ended is not None:
+        raise revoked(ended)
+    if any(row["state"] == "enrolled" for row in known):
+        raise ConflictError(
+            f"The certificate of {identity.name} is enrolled for another person.",
+            code="certificate-not-enrolled",
+            rule="signer-enrolled",
+            satisfied_by="Have an administrator revoke that enrolment, and enrol it for the right person.",
         )
 
 

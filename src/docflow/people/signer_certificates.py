@@ -9,7 +9,6 @@ Rules:
    never signs anything.
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,6 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from docflow.db import Database, Draft, UnitOfWork
 from docflow.db.idempotency import Claim
@@ -25,27 +23,33 @@ from docflow.kernel.actor import Actor
 from docflow.kernel.errors import (
     ConfigurationError,
     ConflictError,
-    FieldProblem,
     ForbiddenError,
-    InvalidInputError,
     NotFoundError,
 )
-from docflow.kernel.ids import is_id, new_id
 from docflow.people import access
 from docflow.people.records import as_mapping, claim_id, fetch, page_of, require_recorded
+from docflow.people.signer_rows import (
+    new_row,
+    own,
+    proposed,
+    refuse_system,
+    refuse_unnamed,
+    refuse_wrong_proof,
+    unfit,
+)
 from docflow.people.signing_tables import person_certificates
 from docflow.people.tables import people
 from docflow.people.views import Page
 from docflow.people.vocabulary import Permission
-from docflow.signing.keysigner import verifies
+from docflow.signing.identity import SignerIdentity
+from docflow.signing.longterm import LongTerm
 from docflow.signing.offered import card_identity
 from docflow.signing.signers import Signers
-from docflow.signing.trust import sha256_of
+from docflow.signing.standing import RevokedSignerError
 
 Device = Literal["card", "service"]
 MOST_PEM_BYTES: Final = 40_000
 _MOST_LINKS: Final = 6
-_LONGEST_NAME: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,11 @@ class PersonCertificate:
 class SignerCertificates:
     """The certificates of people."""
 
-    def __init__(self, database: Database, signers: Signers) -> None:
-        """Accept what leads to the signers' own roots."""
+    def __init__(self, database: Database, signers: Signers, longterm: LongTerm) -> None:
+        """Accept what leads to the signers' own roots and was not revoked, as `longterm` is told."""
         self._database = database
         self._signers = signers
+        self._longterm = longterm
 
     def enrol(
         self,
@@ -99,20 +104,22 @@ class SignerCertificates:
         Raises:
             ForbiddenError: if the actor is no administrator.
             InvalidInputError: code `certificate-unfit`.
-            ConflictError: code `certificate-known`.
+            ConflictError: code `certificate-known`, or `certificate-revoked` by its authority.
             NotFoundError: if there is no such person, or none such to be replaced.
         """
         require_recorded(self._database, actor, Permission.CERTIFICATE_MANAGE)
         found = self._checked(pem, self._database.clock.now())
-        row = _row(person_id, found, device, replaces)
+        row = new_row(person_id, found, device, replaces)
         with self._database.unit_of_work(actor) as uow:
             claim_id(uow, claim, row["id"])
             person = fetch(uow.connection, people, person_id, lock=True)
-            _refuse_system(person)
+            refuse_system(person)
+            if device == "service":
+                refuse_unnamed(person, self._signers.login_of(row["sha256"]))
             uow.serialise(f"certificate {row['sha256']}")
             _refuse_known(uow, row["sha256"])
             if replaces is not None:
-                _own(uow.connection, person_id, replaces)
+                own(uow.connection, person_id, replaces)
             new = row | {"created_at": uow.now, "created_by": actor.id}
             action = "person.certificate-proposed"
             if device == "service":
@@ -123,33 +130,38 @@ class SignerCertificates:
             uow.change(people, person, {}, Draft(action, data))
             if device == "service":
                 _end_replaced(uow, new)
-            return _view(_own(uow.connection, person_id, row["id"]))
+            return _view(own(uow.connection, person_id, row["id"]))
 
     def _checked(self, pem: str, now: datetime) -> list[x509.Certificate]:
         if len(pem) > MOST_PEM_BYTES:
-            raise _unfit(f"A certificate with its authorities has at most {MOST_PEM_BYTES} bytes.")
+            raise unfit(f"A certificate with its authorities has at most {MOST_PEM_BYTES} bytes.")
         try:
             found = x509.load_pem_x509_certificates(pem.encode("utf-8", "replace"))
         except ValueError:
-            raise _unfit(
+            raise unfit(
                 "This holds no certificate; send the person's and those of the authorities above it as "
                 "-----BEGIN CERTIFICATE----- blocks."
             ) from None
         if len(found) > _MOST_LINKS:
-            raise _unfit(f"A chain has at most {_MOST_LINKS} certificates here.")
+            raise unfit(f"A chain has at most {_MOST_LINKS} certificates here.")
         try:
-            card_identity(
-                "The certificate",
-                found,
-                roots=self._signers.own_roots,
-                now=now,
-                algorithms=self._signers.algorithms,
-            )
-        except ConfigurationError as error:
-            raise _unfit(error.detail) from None
+            identity = self._identity(found, now)
         except ValueError:  # an extension that no parser can read
-            raise _unfit("The certificate cannot be read to its end.") from None
+            raise unfit("The certificate cannot be read to its end.") from None
+        self._refuse_revoked(identity, now)
         return found
+
+    def _refuse_revoked(self, identity: SignerIdentity, now: datetime) -> None:
+        """Refuse what its authority revoked. Where nobody tells, it is asked before each signature."""
+        try:
+            self._longterm.standing(identity, now)
+        except RevokedSignerError as error:
+            raise ConflictError(
+                f"The certificate of {identity.name} was revoked by its authority.",
+                code="certificate-revoked",
+                rule="signer-enrolled",
+                satisfied_by="Have the authority issue a new certificate, and enrol that.",
+            ) from error
 
     def prove(
         self, actor: Actor, person_id: str, certificate_id: str, signature: bytes
@@ -159,7 +171,7 @@ class SignerCertificates:
         Raises:
             ForbiddenError: if the certificate is another person's.
             NotFoundError: if there is none.
-            ConflictError: code `certificate-not-proposed`.
+            ConflictError: code `certificate-not-proposed`, or `certificate-revoked` by its authority.
             InvalidInputError: code `signature-refused`.
         """
         access.require(actor, Permission.CERTIFICATE_PROVE)
@@ -169,33 +181,33 @@ class SignerCertificates:
                 rule="own-certificate",
                 satisfied_by="Sign in as that person.",
             )
+        with self._database.read() as connection:
+            row = proposed(connection, person_id, certificate_id)
+        now = self._database.clock.now()
+        identity = self._identity(x509.load_pem_x509_certificates(row["pem"].encode()), now)
+        refuse_wrong_proof(identity, row, signature)
+        self._refuse_revoked(identity, now)  # asks the network: outside the transaction
         with self._database.unit_of_work(actor) as uow:
             person = fetch(uow.connection, people, person_id, lock=True)
-            row = _own(uow.connection, person_id, certificate_id)
-            if row["state"] != "proposed":
-                raise ConflictError(
-                    f"The certificate is {row['state']} and waits for no proof.",
-                    code="certificate-not-proposed",
-                )
-            _refuse_wrong_proof(self._identity(row, uow.now), row, signature)
+            row = proposed(uow.connection, person_id, certificate_id)
             values = {"state": "enrolled", "challenge": None, "enrolled_at": uow.now}
             uow.alter(person_certificates, person_id, person_certificates.c.id == row["id"], values)
             data = {"certificate": row["id"], "sha256": row["sha256"], "device": row["device"]}
             uow.change(people, person, {}, Draft("person.certificate-enrolled", data))
             _end_replaced(uow, row)
-            return _view(_own(uow.connection, person_id, row["id"]))
+            return _view(own(uow.connection, person_id, row["id"]))
 
-    def _identity(self, row: Mapping[str, Any], now: datetime) -> Any:
+    def _identity(self, chain: list[x509.Certificate], now: datetime) -> SignerIdentity:
         try:
             return card_identity(
                 "The certificate",
-                x509.load_pem_x509_certificates(row["pem"].encode()),
+                chain,
                 roots=self._signers.own_roots,
                 now=now,
                 algorithms=self._signers.algorithms,
             )
-        except ConfigurationError as error:  # expired since it was proposed
-            raise _unfit(error.detail) from None
+        except ConfigurationError as error:
+            raise unfit(error.detail) from None
 
     def revoke(
         self, actor: Actor, person_id: str, certificate_id: str, reason: str
@@ -216,13 +228,13 @@ class SignerCertificates:
             access.require(actor, Permission.CERTIFICATE_PROVE)
         with self._database.unit_of_work(actor) as uow:
             person = fetch(uow.connection, people, person_id, lock=True)
-            row = _own(uow.connection, person_id, certificate_id)
+            row = own(uow.connection, person_id, certificate_id)
             if row["state"] != "revoked":
                 _end(uow, row, "revoked", reason)
                 data = {"certificate": row["id"], "sha256": row["sha256"]}
                 draft = Draft("person.certificate-revoked", data, {"reason": reason})
                 uow.change(people, person, {}, draft)
-            return _view(_own(uow.connection, person_id, row["id"]))
+            return _view(own(uow.connection, person_id, row["id"]))
 
     def get(self, actor: Actor, person_id: str, certificate_id: str) -> PersonCertificate:
         """Return one certificate.
@@ -232,7 +244,7 @@ class SignerCertificates:
         """
         access.require(actor, Permission.DIRECTORY_READ)
         with self._database.read() as connection:
-            return _view(_own(connection, person_id, certificate_id))
+            return _view(own(connection, person_id, certificate_id))
 
     def list(
         self, actor: Actor, person_id: str, *, cursor: str | None = None, limit: int = 50
@@ -262,6 +274,12 @@ def signing_certificates(connection: sa.Connection, person_id: str) -> list[Mapp
     return [as_mapping(row) for row in connection.execute(statement).mappings()]
 
 
+def enrolments_of(connection: sa.Connection, sha256: str) -> list[Mapping[str, Any]]:
+    """Return every enrolment of a certificate, whoever's, with its state."""
+    statement = sa.select(person_certificates).where(person_certificates.c.sha256 == sha256)
+    return [as_mapping(row) for row in connection.execute(statement).mappings()]
+
+
 def certificate_row(connection: sa.Connection, certificate_id: str) -> Mapping[str, Any]:
     """Return a certificate of anyone; for what was bound to it earlier.
 
@@ -275,35 +293,6 @@ def certificate_row(connection: sa.Connection, certificate_id: str) -> Mapping[s
     return as_mapping(row)
 
 
-def _row(
-    person_id: str, found: list[x509.Certificate], device: Device, replaces: str | None
-) -> dict[str, Any]:
-    leaf = found[0]
-    sha256 = sha256_of(leaf)
-    return {
-        "id": new_id(),
-        "person_id": person_id,
-        "sha256": sha256,
-        "subject": leaf.subject.rfc4514_string()[:_LONGEST_NAME],
-        "device": device,
-        "pem": "".join(one.public_bytes(Encoding.PEM).decode() for one in found),
-        "valid_from": leaf.not_valid_before_utc,
-        "valid_until": leaf.not_valid_after_utc,
-        "state": "proposed",
-        "challenge": f"docflow: enrol {sha256} for {person_id}, {secrets.token_urlsafe(32)}",
-        "replaces": replaces,
-        "enrolled_at": None,
-    }
-
-
-def _refuse_system(person: Mapping[str, Any]) -> None:
-    if person["kind"] != "person":
-        raise InvalidInputError(
-            "An integrating system does not sign.",
-            fields=[FieldProblem("path:person_id", "system")],
-        )
-
-
 def _refuse_known(uow: UnitOfWork, sha256: str) -> None:
     statement = sa.select(person_certificates.c.id).where(person_certificates.c.sha256 == sha256)
     if uow.connection.execute(statement).first() is not None:
@@ -314,36 +303,10 @@ def _refuse_known(uow: UnitOfWork, sha256: str) -> None:
         )
 
 
-def _refuse_wrong_proof(identity: Any, row: Mapping[str, Any], signature: bytes) -> None:
-    signer = identity.signer
-    challenge = row["challenge"].encode()
-    if not verifies(signer.public_key, signer.digest_name, signature, challenge):
-        raise InvalidInputError(
-            "The signature over the challenge does not verify under the certificate.",
-            code="signature-refused",
-            rule="signature-verifies",
-            satisfied_by="Sign the challenge's UTF-8 bytes with the certificate's key: ECDSA in DER, or "
-            "RSA-PSS with SHA-256 and a salt of 32 bytes.",
-        )
-
-
-def _own(connection: sa.Connection, person_id: str, certificate_id: str) -> Mapping[str, Any]:
-    if is_id(certificate_id):
-        row = connection.execute(
-            sa.select(person_certificates).where(
-                person_certificates.c.id == certificate_id,
-                person_certificates.c.person_id == person_id,
-            )
-        ).mappings().one_or_none()  # fmt: skip
-        if row is not None:
-            return as_mapping(row)
-    raise NotFoundError("This person has no such certificate.")
-
-
 def _end_replaced(uow: UnitOfWork, row: Mapping[str, Any]) -> None:
     if row["replaces"] is None:
         return
-    old = _own(uow.connection, row["person_id"], row["replaces"])
+    old = own(uow.connection, row["person_id"], row["replaces"])
     if old["state"] in ("proposed", "enrolled"):
         _end(uow, old, "replaced", "")
 
@@ -360,16 +323,6 @@ def _end(uow: UnitOfWork, row: Mapping[str, Any], state: str, reason: str) -> No
             "ended_by": uow.actor.id,
             "end_reason": reason or None,
         },
-    )
-
-
-def _unfit(detail: str) -> InvalidInputError:
-    return InvalidInputError(
-        detail,
-        code="certificate-unfit",
-        rule="signer-identity",
-        satisfied_by="Send a certificate of a person that may sign now and leads to the office's root.",
-        fields=[FieldProblem("/pem", "not fit to sign here")],
     )
 
 

@@ -32,7 +32,7 @@ from docflow.people.signer_certificates import certificate_row
 from docflow.release import annexes, persons, sign
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
-from docflow.release.levels import at_level, evidence_of, newest_stamp, no_earlier
+from docflow.release.levels import at_level, evidence_of, newest_stamp, no_earlier, standing_of
 from docflow.release.looking import looks_of
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
@@ -94,6 +94,7 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
         studio, job.payload["certificate_id"], person_id=job.payload["requested_by"]
     )
     require_below(studio.desk.database, identity.sha256, studio.most_signatures)
+    standing_of(studio, identity, now)  # no card is asked in vain; asked again when it answered
     token_digits = _token_digits(studio, job, now)
     place = studio.desk.catalogue.seed.organisation.place
     reason = job.payload.get("capacity")
@@ -181,7 +182,7 @@ def _embed(studio: Studio, job: JobRun, session_id: str, document_id: str) -> in
             studio, document_id, "signed", ready, partial(make, level), file_id="file_id"
         )
 
-    made = at_level(studio, job, all_at)
+    made = at_level(studio, job, identity, now, all_at)
     return len(work.record(studio, document_id, session_id, "signed", made))
 
 

@@ -61,7 +61,10 @@ def contain(
         return len(recorded)
     document = work.document_row(studio, document_id)
     inside = _Inside(studio, document, job.job_id, sealed, proven)
-    made = at_level(studio, job, lambda level: [_make(studio, inside, level)])
+    now = studio.desk.database.clock.now()
+    made = at_level(
+        studio, job, studio.signers.seal(now), now, lambda level: [_make(studio, inside, level)]
+    )
     return len(work.record(studio, document_id, job.job_id, STEP, made))
 
 

@@ -95,7 +95,7 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
             studio, document_id, "sealed", staged, partial(make, level), file_id="file_id"
         )
 
-    made = at_level(studio, job, all_at)
+    made = at_level(studio, job, identity, now, all_at)
     return len(work.record(studio, document_id, job.job_id, "sealed", made))
 
 

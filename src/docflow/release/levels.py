@@ -3,6 +3,8 @@
 Rules:
 - What is away (a time-stamp authority, a responder) makes the job wait: the document's stage is then
   `waiting`, and says why; the job says when it tries next.
+- What its authority revoked signs at no level. Where nobody tells, a signature that does not need the
+  answer (B-B, B-T) is made, and its evidence says why nobody told.
 - A fallback is made only where the workflow names one and the operator's time has passed; evidence
   and history say which level was asked for and why it was not made.
 """
@@ -16,19 +18,35 @@ from docflow.kernel.clock import parse_rfc3339, rfc3339
 from docflow.kernel.errors import UnavailableError
 from docflow.release.studio import Made, Studio, document_row
 from docflow.signing.embedding import Embedded
-from docflow.signing.levels import Level, level_named
+from docflow.signing.identity import SignerIdentity
+from docflow.signing.levels import Level, level_named, reaches
 from docflow.signing.longterm import AWAY_CODES
 from docflow.signing.pades import PersonSigned, Sealed
 
 
 def at_level(
-    studio: Studio, job: JobRun, make: Callable[[Level], Sequence[Made]]
+    studio: Studio,
+    job: JobRun,
+    identity: SignerIdentity,
+    now: datetime,
+    make: Callable[[Level], Sequence[Made]],
 ) -> Sequence[Made]:
     """Return what `make` makes at the level that the job asks for, or at its fallback.
 
     Raises:
         UnavailableError: if what the level needs is away, and there is no fallback yet.
+        ConflictError: code `signer-revoked` if the authority of `identity` revoked it; nothing is made.
     """
+    told = standing_of(studio, identity, now)
+    made = _made(studio, job, make)
+    for item in made:
+        if not reaches(level_named(item.evidence["level"]), "B-LT"):
+            item.evidence.update(told)
+    return made
+
+
+def _made(studio: Studio, job: JobRun, make: Callable[[Level], Sequence[Made]]) -> Sequence[Made]:
+    """Return what `make` makes at the level, or at its fallback once that is due."""
     level = level_named(job.payload.get("level") or "B-B")
     try:
         return make(level)
@@ -56,6 +74,16 @@ def evidence_of(made: PersonSigned | Sealed | Embedded) -> dict[str, Any]:
             "stamp_algorithms": made.stamp.algorithms,
         }
     return evidence
+
+
+def standing_of(studio: Studio, identity: SignerIdentity, now: datetime) -> dict[str, str]:
+    """Refuse what its authority revoked, at any level; return what a step keeps if nobody tells.
+
+    Raises:
+        ConflictError: code `signer-revoked`.
+    """
+    why = studio.desk.levels.longterm.standing(identity, now)
+    return {"revocation_unknown": why} if why else {}
 
 
 def newest_stamp(signatures: Iterable[Mapping[str, Any]]) -> str | None:

@@ -126,7 +126,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             studio, document_id, "signed", staged, partial(make, level), file_id="file_id"
         )
 
-    made = at_level(studio, job, all_at)
+    made = at_level(studio, job, identity, now, all_at)
     return len(work.record(studio, document_id, job.job_id, "signed", made))
 
 

@@ -33,7 +33,7 @@ from docflow.storage import MemoryFile, StagedFile
 
 _CHUNK = 2**18
 # what history says of a signature's level
-_TOLD = ("level", "stamped_at", "level_asked", "fell_back_because")
+_TOLD = ("level", "stamped_at", "level_asked", "fell_back_because", "revocation_unknown")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,11 @@ from docflow.kernel.errors import InvalidInputError
 from docflow.signing.blocking import blocking
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level, reaches
-from docflow.signing.longterm import Bench, Chain, LongTerm
+from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import signer_of
 from docflow.signing.stampfacts import StampFacts
+from docflow.signing.standing import Chain
 from docflow.signing.update import Update, add_field, update_of
 
 CHUNK_BYTES = 1 << 20

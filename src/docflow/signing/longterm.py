@@ -18,13 +18,13 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from asn1crypto import x509
 from cryptography.x509 import Certificate, load_der_x509_certificate
-from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator import CertificateValidator
 from pyhanko_certvalidator.errors import PathBuildingError, RevokedError, ValidationError
 
 from docflow.kernel.errors import ConflictError, OutsideUnavailableError
 from docflow.signing.blocking import blocking
+from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import LEVELS, Level
 from docflow.signing.outside.fetching import Fetcher
 from docflow.signing.outside.revocation import Evidence, RevocationFault, RevocationSource
@@ -35,6 +35,14 @@ from docflow.signing.outside.timestamps import (
     TimestampFault,
     TimestampTooLarge,
 )
+from docflow.signing.standing import (
+    Chain,
+    RevokedSignerError,
+    Standing,
+    judging,
+    name_of,
+    not_believed,
+)
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
 
@@ -43,9 +51,6 @@ _MAX_WARM = 200
 _LEAST_ROOM_BYTES = 12 * 1024  # tokens of public authorities take 3 to 7 KiB
 _T = TypeVar("_T")
 AWAY_CODES = frozenset({"tsa-unavailable", "revocation-unavailable"})
-
-
-Chain = list[x509.Certificate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +69,6 @@ class Bench:
     timestamper: Timestamper
     token_digits: int
     evidence: Callable[[Sequence[Chain]], Evidence]
-
-
-class RevokedSignerError(ConflictError):
-    """A certificate that was to sign was revoked, or an authority above it was."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"The certificate of {name} was revoked; it cannot sign.",
-            code="signer-revoked",
-            satisfied_by="Have the operator put a valid certificate in its place.",
-        )
 
 
 class LongTerm:
@@ -101,6 +95,9 @@ class LongTerm:
         self._asking = Fetcher(services.timestamp_limits, hosts)
         self._revocation = RevocationSource(
             Fetcher(services.revocation_limits, services.private_hosts), services.refresh
+        )
+        self._standing = Standing(
+            self._revocation, self.timestamp_roots, self._algorithms, services.clock_tolerance
         )
         self._lock = threading.Lock()
         self._faults: dict[str, datetime] = {}
@@ -133,6 +130,23 @@ class LongTerm:
             ends = min(shown, key=lambda one: one.not_valid_after)
             found[authority.name] = load_der_x509_certificate(ends.dump())
         return found
+
+    def standing(self, identity: SignerIdentity, now: datetime) -> str | None:
+        """Refuse a certificate that was revoked; return why nobody tells, None if it stands.
+
+        Without a signing services file nobody is asked, and nothing is told.
+
+        Args:
+            identity: whose certificate and authorities are asked about.
+            now: the current instant.
+
+        Raises:
+            ConflictError: code `signer-revoked`; `chain-unknown` if it leads to no root.
+        """
+        if not self._services.ask_revocation:
+            return None
+        known = [identity.signer.signing_cert, *identity.signer.cert_registry]
+        return self._standing.unknown(self.chain_of(known, now), now)
 
     def require(self, level: Level) -> None:
         """Refuse a level that can never be made as things are.
@@ -223,7 +237,7 @@ class LongTerm:
             path = blocking(validator.async_validate_path())
         except (ValidationError, PathBuildingError) as error:
             raise ConflictError(
-                f"The certificate of {_name(certificate)} does not lead to a configured root: "
+                f"The certificate of {name_of(certificate)} does not lead to a configured root: "
                 f"{str(error).splitlines()[0].rstrip('.')}.",
                 code="chain-unknown",
                 satisfied_by="Have the operator name its root in the signers or signing services file.",
@@ -320,36 +334,26 @@ class LongTerm:
             evidence = self._revocation.evidence(chains, now)
         except RevocationFault as fault:
             raise OutsideUnavailableError(str(fault), code="revocation-unavailable") from fault
-        context = ValidationContext(
-            trust_roots=list(self.timestamp_roots.asn1),
-            other_certs=evidence.certificates,
-            moment=now,
-            allow_fetching=False,
-            ocsps=evidence.ocsps,
-            crls=evidence.crls,
-            revocation_mode="require",
-            # an answer may be a few seconds ahead of the instant at which the work began
-            time_tolerance=self._services.clock_tolerance,
-            algorithm_usage_policy=DatedAlgorithms(self._algorithms, now),
+        context = judging(
+            self.timestamp_roots,
+            evidence,
+            now,
+            "require",
+            self._services.clock_tolerance,
+            self._algorithms,
         )
         for chain in chains:
             validator = CertificateValidator(chain[0], chain[1:-1], validation_context=context)
             try:
                 blocking(validator.async_validate_path())
             except RevokedError as error:
-                raise RevokedSignerError(_name(chain[0])) from error
+                raise RevokedSignerError(name_of(chain[0])) from error
             except (ValidationError, PathBuildingError) as error:
                 self._revocation.forget()
                 raise OutsideUnavailableError(
-                    f"What is said of the revocation of {_name(chain[0])}'s certificate cannot be "
-                    f"believed: {str(error).splitlines()[0].rstrip('.')}.",
-                    code="revocation-unavailable",
+                    not_believed(chain[0], error), code="revocation-unavailable"
                 ) from error
         return evidence
-
-
-def _name(certificate: x509.Certificate) -> str:
-    return str(certificate.subject.native.get("common_name") or "unknown")
 
 
 def _host_of(authority: TimestampAuthority) -> str:

@@ -67,6 +67,13 @@ class Signers:
         with self._lock:
             return (self._seal, *(self._people[login] for login in sorted(self._people)))
 
+    def login_of(self, sha256: str) -> str | None:
+        """Return whose the signers file says a certificate is; None if it has none such."""
+        with self._lock:
+            return next(
+                (login for login, one in self._people.items() if one.sha256 == sha256), None
+            )
+
     def person(self, login: str, name: str, now: datetime) -> SignerIdentity:
         """Return a person's identity.
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -73,11 +74,13 @@ def signers_from_file(
     people = data.get("people") or {}
     if not isinstance(people, dict):
         raise ConfigurationError(f"{path}: `people` must be a mapping from login to files.")
+    signing = {
+        str(login): load(f"people/{login}", value, "person") for login, value in people.items()
+    }
+    _refuse_shared_keys(path, signing)
     return Signers(
         seal=load("seal", data.get("seal"), "organisation"),
-        people={
-            str(login): load(f"people/{login}", value, "person") for login, value in people.items()
-        },
+        people=signing,
         own_roots=own,
         roots=others,
         pictures=pictures_from(path, data.get("appearances")),
@@ -102,6 +105,22 @@ def _roots(path: Path, data: Mapping[str, Any]) -> tuple[TrustRoots, TrustRoots]
     if not own.certificates:
         raise ConfigurationError(f"{path}: `roots` names no root certificate.")
     return own, named("trust")
+
+
+def _refuse_shared_keys(path: Path, people: Mapping[str, SignerIdentity]) -> None:
+    """Refuse one key for two people: whose signature it made, nobody could tell."""
+    whose: dict[bytes, str] = {}
+    for login, identity in people.items():
+        key = identity.certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+        other = whose.setdefault(key, login)
+        if other != login:
+            raise ConfigurationError(
+                f"{path}: people/{other} and people/{login} have the same key; give each person a key "
+                "of their own.",
+                code="signer-identity",
+            )
 
 
 @dataclass

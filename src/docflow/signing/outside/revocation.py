@@ -64,11 +64,21 @@ class RevocationSource:
         self._kept: dict[bytes | str, tuple[datetime, Any]] = {}
         self._lock = threading.Lock()
 
-    def evidence(self, chains: Sequence[Sequence[x509.Certificate]], now: datetime) -> Evidence:
+    def evidence(
+        self,
+        chains: Sequence[Sequence[x509.Certificate]],
+        now: datetime,
+        silent: list[str] | None = None,
+    ) -> Evidence:
         """Return evidence on every certificate of chains that begin at a signer and end at a root.
 
+        Args:
+            chains: which certificates.
+            now: the current instant.
+            silent: takes a sentence for each certificate on which there is none.
+
         Raises:
-            RevocationFault: naming the certificate on which there is none.
+            RevocationFault: naming the certificate on which there is none, without `silent`.
         """
         ocsps: dict[bytes, ocsp.OCSPResponse] = {}
         crls: dict[bytes, crl.CertificateList] = {}
@@ -83,7 +93,10 @@ class RevocationSource:
                     continue
                 found = self._crls(certificate, now, whys)
                 if not found:
-                    raise RevocationFault(certificate, whys)
+                    fault = RevocationFault(certificate, whys)
+                    if silent is None:
+                        raise fault
+                    silent.append(str(fault))
                 for one in found:
                     crls[one[1].dump()] = one[1]
                     until = min(until, one[0])

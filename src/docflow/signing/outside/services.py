@@ -43,7 +43,7 @@ _MAX_SECRET_CHARS = 8_000
 
 @dataclass(frozen=True, slots=True)
 class SigningServices:
-    """What the file says."""
+    """What the file says; `ask_revocation` that there is one, so that responders may be asked."""
 
     authorities: tuple[TimestampAuthority, ...] = ()
     timestamp_roots: TrustRoots = field(default_factory=lambda: TrustRoots(()))
@@ -54,6 +54,7 @@ class SigningServices:
     revocation_limits: FetchLimits = field(default_factory=FetchLimits)
     private_hosts: frozenset[str] = frozenset()
     refresh: timedelta = timedelta(seconds=300)
+    ask_revocation: bool = False
 
 
 def services_from_file(path: Path) -> SigningServices:
@@ -97,6 +98,7 @@ def services_from_file(path: Path) -> SigningServices:
         ),
         private_hosts=frozenset(map(str, reader.list(revocation, "private_hosts"))),
         refresh=timedelta(seconds=reader.number(data, "refresh_seconds", 300.0, 86_400)),
+        ask_revocation=True,
     )
 
 
