@@ -11,10 +11,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from docflow.kernel.clock import ManualClock
+from docflow.kernel.errors import ConflictError, ForbiddenError
+from docflow.release import failures
 from tests.csc_server import Credential, CscServer, CscService
 from tests.jobs_support import settled, started, until
 from tests.levels_support import write_signers
-from tests.office_support import LEADER, Instance, copy_instance
+from tests.office_support import ADMINISTRATOR, LEADER, SPECIALIST, Instance, copy_instance
 from tests.pki_support import LivePki
 from tests.token_support import PIN, empty_tokens, make_token, module, put_key
 from tests.unit.signing.test_signing_csc import tls
@@ -160,3 +162,30 @@ def test_a_pin_that_is_refused_fails_the_job_at_its_first_try(
     row = office.row(document_id)
     assert (row["stage"], row["pending"]["failed"]) == ("failed", True)
     assert "999999" not in row["pending"]["error"]
+
+
+def test_an_administrator_has_a_waiting_document_tried_at_once_and_it_says_so_once(
+    office_with: Offices, service: CscServer
+) -> None:
+    office = office_with(of_service(service))
+    desk, engine = office.services.desk, office.services.engine
+    engine._backoff_seconds = 600.0  # so that nothing but the person has it tried again
+    document_id = office.to_approved(office.draft())
+    with started(engine):
+        with down(service):
+            job_id = office.fire(LEADER, document_id, "sign").job_id or ""
+            settled(engine, job_id, "retrying")
+            assert office.row(document_id)["stage"] == "waiting"
+        with pytest.raises(ForbiddenError):
+            failures.retry(desk, engine, office.actor(SPECIALIST), job_id)
+        for _ in range(2):
+            job = failures.retry(desk, engine, office.actor(ADMINISTRATOR), job_id)
+            assert job.state in {"queued", "running"}
+        done = settled(engine, job_id, "done")
+    assert done.runs == 2
+    row = office.row(document_id)
+    assert (row["stage"], row["state"], row["pending"]) == (None, "signed", None)
+    told = [one["action"] for one in office.rows("history_entries", subject_id=document_id)]
+    assert told.count("document.job-retried") == 1
+    with pytest.raises(ConflictError):  # it is over
+        failures.retry(desk, engine, office.actor(ADMINISTRATOR), job_id)
