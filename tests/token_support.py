@@ -43,9 +43,14 @@ def empty_tokens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def make_token(label: str) -> None:
-    """Add a token with the PIN."""
-    _util("--init-token", "--free", "--label", label, "--so-pin", "31415926", "--pin", PIN)
+    """Add a token with the PIN; the library knows of it."""
+    put_in(label)
     pkcs11.lib(str(module())).reinitialize()
+
+
+def put_in(label: str) -> None:
+    """Add a token with the PIN; the library of this process does not know of it yet."""
+    _util("--init-token", "--free", "--label", label, "--so-pin", "31415926", "--pin", PIN)
 
 
 def put_key(

@@ -18,7 +18,15 @@ from docflow.kernel.errors import (
     StaleVersionError,
     UnavailableError,
 )
-from tests.jobs_support import OnPurposeError, ask, make_engine, rolled_back, settled, started
+from tests.jobs_support import (
+    OnPurposeError,
+    ask,
+    make_engine,
+    rolled_back,
+    settled,
+    started,
+    until,
+)
 
 
 class Tries:
@@ -255,6 +263,63 @@ def test_a_retry_that_fails_again_can_be_retried_again(database: Database) -> No
         job = settled(engine, "s", "done")
     assert (job.runs, len(first.times), results) == (3, 1, [(1, 4)])
     assert told == [1, 2]
+
+
+@pytest.mark.parametrize("wait", [0.9, 600.0])  # kept by the worker, and by the engine
+def test_a_waiting_job_is_tried_at_once_and_goes_on_from_the_step_that_failed(
+    database: Database, wait: float
+) -> None:
+    away = UnavailableError("away")
+    first, second, results = Tries(), Tries(away, away, away), list[object]()
+    engine = make_engine(database, attempts=9, backoff_seconds=wait)
+    engine.register("sign", _two_steps(first, second, results))  # type: ignore[arg-type]
+    ask(database, engine, "sign", "s")
+    with started(engine):
+        for tries in (1, 2, 3):
+            until(lambda n=tries: len(second.times) == n, "a try")  # type: ignore[misc]
+            settled(engine, "s", "retrying")
+            with database.unit_of_work(SERVICE) as uow:
+                job, changed = engine.try_at_once(uow, "s")
+            assert (job.state, job.runs, changed) == ("queued", tries + 1, True)
+        job = settled(engine, "s", "done")
+        assert (job.runs, len(first.times), results) == (4, 1, [(1, 4)])
+        time.sleep(1.2)  # the executions that it had waited for are due, of the short wait
+    assert (len(first.times), len(second.times), len(results)) == (1, 4, 1)
+
+
+def test_asking_twice_for_a_try_at_once_tries_once(database: Database) -> None:
+    gate = threading.Event()
+    second = Tries(UnavailableError("away"))
+
+    def handler(run: JobRun) -> None:
+        if second.times:
+            gate.wait(20)
+        run.step("stamp", second)
+
+    engine = make_engine(database, backoff_seconds=600)
+    engine.register("sign", handler)
+    ask(database, engine, "sign", "s")
+    asked: list[bool] = []
+
+    def ask_at_once() -> None:
+        with database.unit_of_work(SERVICE) as uow:
+            asked.append(engine.try_at_once(uow, "s")[1])
+
+    with started(engine):
+        settled(engine, "s", "retrying")
+        threads = [threading.Thread(target=ask_at_once) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        settled(engine, "s", "running")
+        ask_at_once()  # it is being tried
+        gate.set()
+        job = settled(engine, "s", "done")
+        with pytest.raises(ConflictError, match="done"), database.unit_of_work(SERVICE) as uow:
+            engine.try_at_once(uow, "s")
+    assert sorted(asked) == [False, False, False, False, True]
+    assert (job.runs, len(second.times)) == (2, 2)
 
 
 def test_a_rolled_back_retry_runs_nothing(database: Database) -> None:

@@ -42,19 +42,19 @@ def list_jobs(
     CONSOLE.print(table if page.jobs else "There are no such jobs.")
     if page.next_before:
         CONSOLE.print(f"More with --limit {min(limit * 4, 500)}.")
-    if any(job.state == "failed" for job in page.jobs):
-        CONSOLE.print("Retry one with `docflow jobs retry JOB`.")
+    if any(job.state in {"failed", "retrying"} for job in page.jobs):
+        CONSOLE.print("Have one tried at once with `docflow jobs retry JOB`.")
     services.close()
 
 
 @app.command()
 def retry(job_id: str, data_dir: _DataDir = None) -> None:
-    """Run a failed job again from the step that failed."""
+    """Run a job that failed, or waits for its next try, at once from the step that failed."""
     from docflow.bootstrap import build
     from docflow.kernel.actor import SERVICE
     from docflow.release import failures
 
     services = build(settings_for(data_dir))
     job = failures.retry(services.desk, services.engine, SERVICE, job_id)
-    CONSOLE.print(f"{job.id} is {job.state} again (run {job.runs}).")
+    CONSOLE.print(f"{job.id} is {job.state} (run {job.runs}).")
     services.close()

@@ -21,7 +21,7 @@ from docflow.jobs.execution import Executions, Handler, OnFailed, OnWaiting, Reg
 from docflow.jobs.model import Job, JobPage, JobState, check_job_id, exact_json
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import Clock
-from docflow.kernel.errors import InvalidInputError, UnavailableError
+from docflow.kernel.errors import ConflictError, InvalidInputError, UnavailableError
 
 _LAPSE_SECONDS = 30.0
 _MOST_PAGE = 500
@@ -129,15 +129,35 @@ class JobEngine:
             self._durable.enqueue(uow.connection, job_id, 1)
 
     def retry(self, uow: UnitOfWork, job_id: str) -> Job:
-        """Run a failed job again from the step that failed; what succeeded is not repeated.
+        """Run a job again at once from the step that failed; what succeeded is not repeated.
+
+        It may have failed or wait for its next try; the execution that it waited for does nothing.
 
         Raises:
             NotFoundError: if there is no such job.
-            ConflictError: if it has not failed.
+            ConflictError: if it neither failed nor waits for its next try.
         """
         job = records.run_again(uow, job_id)
         self._durable.enqueue(uow.connection, job.id, job.execution)
         return job
+
+    def try_at_once(self, uow: UnitOfWork, job_id: str) -> tuple[Job, bool]:
+        """Run a job again as `retry` does, but leave one that is queued or runs as it is.
+
+        Returns:
+            The job, and whether this queued it.
+
+        Raises:
+            NotFoundError: if there is no such job.
+            ConflictError: if it is done or cancelled.
+        """
+        try:
+            return self.retry(uow, job_id), True
+        except ConflictError:
+            job = records.get(uow.connection, job_id)
+            if job.state not in {"queued", "running"}:
+                raise
+            return job, False
 
     def cancel(self, uow: UnitOfWork, job_id: str) -> Job:
         """Give up a job that is queued, retrying or failed.

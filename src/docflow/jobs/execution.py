@@ -207,11 +207,17 @@ class Executions:
         return step
 
     def _kept(self, job: Job) -> dict[str, Any]:
-        """Return the outcomes of the steps that succeeded in the execution before this one."""
-        if job.execution == 1:
-            return {}
-        results = self._durable.results(job.id, job.execution - 1)
-        return {name: outcome for name, outcome in results.items() if "value" in outcome}
+        """Return the outcomes of the steps that succeeded in the execution before this one.
+
+        Where a person had a waiting job tried at once, the execution that it waited for never ran; what
+        it would have gone on from is in the one before. Two in a row cannot be passed over, because a
+        job that is tried at once waits again only after it ran.
+        """
+        for before in range(job.execution - 1, max(job.execution - 3, 0), -1):
+            results = self._durable.results(job.id, before)
+            if results:
+                return {name: outcome for name, outcome in results.items() if "value" in outcome}
+        return {}
 
     def _outcome(self, job: Job, name: str, function: Callable[[], Any]) -> dict[str, Any]:
         try:

@@ -17,6 +17,7 @@ from docflow.jobs.tables import jobs
 from docflow.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 
 _CANCELLABLE: tuple[JobState, ...] = ("queued", "retrying", "failed")
+_AGAIN: tuple[JobState, ...] = ("retrying", "failed")
 
 
 def insert(
@@ -83,15 +84,15 @@ def fail(uow: UnitOfWork, job: Job, *, step: str | None, tries: int, error: str)
 
 
 def run_again(uow: UnitOfWork, job_id: str) -> Job:
-    """Queue a failed job again, as one more run.
+    """Queue a job that failed, or waits for its next try, as one more run.
 
     Raises:
         NotFoundError: if there is no such job.
-        ConflictError: if it has not failed.
+        ConflictError: if it neither failed nor waits for its next try.
     """
     job = _update(
         uow,
-        sa.and_(jobs.c.id == job_id, jobs.c.state == "failed"),
+        sa.and_(jobs.c.id == job_id, jobs.c.state.in_(_AGAIN)),
         state="queued",
         step=None,
         attempts=0,
@@ -100,7 +101,7 @@ def run_again(uow: UnitOfWork, job_id: str) -> Job:
         execution=jobs.c.execution + 1,
     )
     if job is None:
-        raise _refused(uow, job_id, "run again", ("failed",))
+        raise _refused(uow, job_id, "run again", _AGAIN)
     return job
 
 

@@ -76,33 +76,43 @@ def _waited_for(job_id: str) -> str:
 
 
 def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
-    """Run a failed job again from the step that failed.
+    """Run a job that failed, or waits for its next try, at once from the step that failed.
+
+    One that is queued or runs is tried already: it is left as it is, so asking twice does nothing more.
 
     Raises:
         NotFoundError: if there is no such job that the actor may know of.
         ForbiddenError: if the actor may not retry it.
-        ConflictError: if it has not failed, or the document went on without it.
+        ConflictError: if it is over, or the document went on without it.
     """
     job = engine.get(job_id)
     with desk.database.unit_of_work(actor) as uow:
         if job.kind not in _ABOUT_DOCUMENTS:
             access.require(actor, access.Permission.JOB_RETRY)
-            return engine.retry(uow, job_id)
+            return engine.try_at_once(uow, job_id)[0]
         row = rows.lock(uow, job.subject_id)
         rows.require(actor, access.Permission.JOB_RETRY, row)
-        if job.kind in _KINDS:
-            _wait_again(uow, row, job_id)
-        return engine.retry(uow, job_id)
+        if job.kind not in _KINDS:
+            return engine.try_at_once(uow, job_id)[0]
+        pending = _pending_of(row, job_id)
+        tried, changed = engine.try_at_once(uow, job_id)
+        if changed:
+            _wait_again(uow, row, pending, job_id)
+        return tried
 
 
-def _wait_again(uow: UnitOfWork, row: Row, job_id: str) -> None:
-    pending = row["pending"]
+def _pending_of(row: Row, job_id: str) -> Row:
+    pending: Row | None = row["pending"]
     if not pending or pending["job_id"] != _waited_for(job_id):
         raise ConflictError(
             "The document went on without this job; fire the transition again instead.",
             code="job-superseded",
             state=row["state"],
         )
+    return pending
+
+
+def _wait_again(uow: UnitOfWork, row: Row, pending: Row, job_id: str) -> None:
     card_sessions.wait_again(uow, pending["job_id"], row["id"])
     uow.change(
         documents,

@@ -23,7 +23,7 @@ from urllib.parse import quote_plus
 
 import httpx2
 
-from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.kernel.errors import ConfigurationError, OutsideUnavailableError, UnavailableError
 from docflow.signing.token import secret_from_file
 
 MOST_ANSWER_BYTES: Final = 256 * 1024
@@ -104,7 +104,7 @@ class Channel:
         return content
 
     def _away(self, why: str) -> UnavailableError:
-        return UnavailableError(
+        return OutsideUnavailableError(
             f"The remote signing service {self.url} does not answer ({why}).",
             code="remote-signer-unavailable",
         )

@@ -1,7 +1,7 @@
 """A PKCS#11 token that signs (an HSM, a smart card, SoftHSM): the key never leaves it.
 
 How a token is reached, its PIN, lost sessions, turns and the time limit are those of `storage.tokens`. A
-token that stays away is told as `signer-token-unavailable`, which waiting may heal.
+token that stays away is told as `signer-token-unavailable`, for which a job waits.
 
 Source: OASIS PKCS #11 3.0 (CKM_ECDSA, CKM_SHA256_RSA_PKCS_PSS).
 """
@@ -14,7 +14,12 @@ from typing import Any
 
 from cryptography import x509
 
-from docflow.kernel.errors import ConfigurationError, DocflowError, UnavailableError
+from docflow.kernel.errors import (
+    ConfigurationError,
+    DocflowError,
+    OutsideUnavailableError,
+    UnavailableError,
+)
 from docflow.signing.keysigner import PSS_SALT_BYTES, IdentitySigner, VerifyingKey, verifies
 from docflow.storage.tokens import Token, binding, objects, secret_in
 
@@ -68,7 +73,7 @@ class SigningToken(Token):
                 code="signer-token-missing",
                 satisfied_by="Give each token a label of its own.",
             )
-        return UnavailableError(
+        return OutsideUnavailableError(
             f"{self.module} shows no token labelled {self.label!r}.",
             code="signer-token-unavailable",
             satisfied_by="Put the token in, or name the right label.",
@@ -84,7 +89,7 @@ class SigningToken(Token):
 
     def away(self, why: str) -> UnavailableError:
         """See `Token.away`."""
-        return UnavailableError(
+        return OutsideUnavailableError(
             f"The token {self.label!r} does not answer ({why}); nothing can be signed with it until it "
             "does.",
             code="signer-token-unavailable",

@@ -3,7 +3,9 @@
 Rules:
 - The PIN is asked for at each login and is in no error, log or representation. One that the token
   refused is not tried again until its file changes, for tokens lock after a few tries.
-- A session that is lost is opened again, once per call.
+- A session that is lost is opened again, once per call. Where that does not help, the library is
+  initialised anew, once per call: some know a token that went away and came back only then. That ends
+  every session of the process in that library; each token opens its own again when it is next used.
 - Calls into PKCS#11 libraries take turns in a process, because the libraries are initialised without
   locking. Logouts are the token's: use one token for signing and another for sealing.
 - A call has a time limit, its turn included. The library cannot be interrupted: a call that does not
@@ -15,16 +17,28 @@ Source: OASIS PKCS #11 3.0.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from docflow.kernel.errors import DocflowError, UnavailableError
 
 CALL_SECONDS = 30.0
 _TURN = threading.Lock()  # one for all libraries and tokens of a process
+_STARTS: Counter[Path] = Counter()  # how often each library was initialised anew; has the turn
 _T = TypeVar("_T")
+
+
+class _GoneError(Exception):
+    """The token cannot be used as things are; a new session, or a new start of the library, may help."""
+
+    def __init__(self, told: DocflowError) -> None:
+        super().__init__()
+        self.told = told
+        """What the caller is told if nothing helps."""
 
 
 class Token:
@@ -59,6 +73,8 @@ class Token:
         self._pin = pin
         self._seconds = seconds
         self._session: Any = None
+        self._start = 0  # of the library that the session belongs to
+        self._seen = False
         self._refused: int | None = None
 
     def __repr__(self) -> str:
@@ -88,14 +104,14 @@ class Token:
     # -- calls ---------------------------------------------------------------------------------------
 
     def run(self, action: Callable[[Any], _T]) -> _T:
-        """Run an action in a session; once more, in a new one, if the session was lost.
+        """Run an action in a session; again, in a new one and a library started anew, if it was lost.
 
         Raises:
             ConfigurationError: if library, token or PIN is not there or not right.
             UnavailableError: if the token does not answer, or not in time.
             Exception: what the action raises.
         """
-        return self._in_time(lambda: self._twice(action))
+        return self._in_time(lambda: self._until_it_answers(action))
 
     def forget(self) -> None:
         """Log out; the next call logs in again.
@@ -136,30 +152,33 @@ class Token:
                 return answer.result()
             raise self.away(late) from None
 
-    def _twice(self, action: Callable[[Any], _T]) -> _T:
-        fresh = self._session is None
+    def _until_it_answers(self, action: Callable[[Any], _T]) -> _T:
+        self._drop_if_ended()
+        ways = [self._start_anew] if self._session is None else [self._drop, self._start_anew]
+        for mend in ways:
+            try:
+                return self._try(action)
+            except _GoneError:
+                self._drop()
+                mend()
         try:
             return self._try(action)
-        except lost() as error:
+        except _GoneError as gone:
             self._drop()
-            if fresh:
-                self._give_up(error)
-        try:
-            return self._try(action)
-        except lost() as error:
-            self._drop()
-            self._give_up(error)
+            raise gone.told from None
 
     def _try(self, action: Callable[[Any], _T]) -> _T:
         if self._session is None:
             self._session = self._open()
+            self._start = _STARTS[self.module]
+            self._seen = True
         try:
             return action(self._session)
-        except lost():
-            raise
+        except (*lost(), binding().GeneralError) as error:
+            raise self._gone(error) from None
         except binding().PKCS11Error as error:
             self._drop()
-            self._give_up(error)
+            raise self._gone(error).told from None
 
     def _open(self) -> Any:
         pkcs11 = binding()
@@ -180,7 +199,7 @@ class Token:
             self._refused = written
             raise self.wrong_pin(f"is no longer accepted ({type(error).__name__})") from None
         except pkcs11.PKCS11Error as error:
-            self._give_up(error)
+            raise self._gone(error) from None
 
     def _found(self) -> Any:
         pkcs11 = binding()
@@ -189,23 +208,37 @@ class Token:
         except pkcs11.PKCS11Error as error:
             if not self.module.is_file():
                 raise self.no_library() from None
-            self._give_up(error)
+            raise self._gone(error) from None
+        if not found:  # a token that was there is away, not named wrongly
+            raise _GoneError(self.away("it is not there") if self._seen else self.no_token(0))
         if len(found) != 1:
             raise self.no_token(len(found))
         self.check(found[0])
         return found[0]
 
+    def _drop_if_ended(self) -> None:
+        """Forget a session that ended with its library, and do not close it: its number is another's."""
+        if self._start != _STARTS[self.module]:
+            self._session = None
+            self.handles.clear()
+
     def _drop(self) -> None:
+        self._drop_if_ended()
         session, self._session = self._session, None
         self.handles.clear()
         if session is not None:
-            try:
+            with suppress(binding().PKCS11Error):  # the token is gone, and the session with it
                 session.close()
-            except binding().PKCS11Error:
-                return  # the token is gone, and the session with it
 
-    def _give_up(self, error: Exception) -> NoReturn:
-        raise self.away(type(error).__name__) from None
+    def _start_anew(self) -> None:
+        """Initialise the library anew; the turn keeps every other call out of it meanwhile."""
+        pkcs11 = binding()
+        _STARTS[self.module] += 1
+        with suppress(pkcs11.PKCS11Error):  # the next try tells
+            pkcs11.lib(str(self.module)).reinitialize()
+
+    def _gone(self, error: Exception) -> _GoneError:
+        return _GoneError(self.away(type(error).__name__))
 
 
 def secret_in(path: Path, what: str, error: Callable[[str], DocflowError]) -> tuple[str, int]:

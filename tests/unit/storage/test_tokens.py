@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from docflow.kernel.errors import UnavailableError
+from docflow.signing.keysigner import SigningKey
 from docflow.signing.token import SigningToken
 from docflow.storage.sealing.providers.token import TokenKeys
-from tests.token_support import PIN, empty_tokens, make_token, module
+from tests.token_support import PIN, empty_tokens, make_token, module, put_in, put_key
 
 SIGNING, SEALING = "docflow-signers", "docflow-keys"
 
@@ -110,3 +112,100 @@ def test_threads_take_turns(folder: Path) -> None:
         thread.join()
     assert (inside, most) == (0, 1)
     one.close()
+
+
+def make_key(kind: str) -> SigningKey:
+    if kind == "rsa":
+        return rsa.generate_private_key(65537, 3072)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def used_while_away(folder: Path, tries: int, *calls: Callable[[], object]) -> None:
+    """Move all tokens away as when an HSM loses its network, try, and bring them back."""
+    tokens = folder / "softhsm" / "tokens"
+    away = tokens.with_name("away")
+    tokens.rename(away)
+    try:
+        for _ in range(tries):
+            for call in calls:
+                with pytest.raises(UnavailableError) as caught:
+                    call()
+                assert caught.value.code.endswith("-unavailable")
+    finally:
+        away.rename(tokens)
+
+
+@pytest.mark.parametrize("tries", [0, 1, 3])
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_tokens_that_went_away_and_came_back_sign_and_seal_in_the_same_process(
+    folder: Path, kind: str, tries: int
+) -> None:
+    put_key(folder, SIGNING, "lan.nt", make_key(kind))
+    one, keys = token(30), TokenKeys(module(), SEALING, folder / "pin")
+    keys.create_next("VP/confidential")
+    wrapped = keys.wrap("VP/confidential", 1, b"k" * 32, b"")
+
+    def sign() -> bytes:
+        return one.sign("lan.nt", "sha256", b"data")
+
+    def unwrap() -> bytes:
+        return keys.unwrap("VP/confidential", 1, wrapped, b"")
+
+    assert sign()
+    used_while_away(folder, tries, sign, unwrap)
+    assert sign()
+    assert unwrap() == b"k" * 32
+    assert keys.versions("VP/confidential") == [1]
+    assert sign()
+    one.close()
+    assert unwrap() == b"k" * 32  # who closes ends no session but its own
+    keys.close()
+
+
+def test_one_token_of_a_library_that_is_away_leaves_the_other_in_use(folder: Path) -> None:
+    keys = TokenKeys(module(), SEALING, folder / "pin")
+    keys.create_next("VP/confidential")
+    wrapped = keys.wrap("VP/confidential", 1, b"k" * 32, b"")
+    missing = SigningToken(module(), "not-in-yet", lambda: (PIN, 0))
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            missing.certificates()
+        assert keys.unwrap("VP/confidential", 1, wrapped, b"") == b"k" * 32
+    put_in("not-in-yet")
+    assert missing.certificates() == {}
+    assert keys.unwrap("VP/confidential", 1, wrapped, b"") == b"k" * 32
+    missing.close()
+    keys.close()
+
+
+def test_threads_go_on_when_the_library_starts_anew_between_them(folder: Path) -> None:
+    put_key(folder, SIGNING, "lan.nt", make_key("ec"))
+    one, keys = token(30), TokenKeys(module(), SEALING, folder / "pin")
+    keys.create_next("VP/confidential")
+    wrapped = keys.wrap("VP/confidential", 1, b"k" * 32, b"")
+    missing = SigningToken(module(), "never", lambda: (PIN, 0))
+    failed: list[Exception] = []
+
+    def again(call: Callable[[], object]) -> None:
+        for _ in range(15):
+            try:
+                call()
+            except UnavailableError as error:
+                if "never" not in error.detail:
+                    failed.append(error)
+            except Exception as error:  # noqa: BLE001 - shown below
+                failed.append(error)
+
+    calls = (
+        lambda: one.sign("lan.nt", "sha256", b"data"),
+        lambda: keys.unwrap("VP/confidential", 1, wrapped, b""),
+        missing.certificates,
+    )
+    threads = [threading.Thread(target=again, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    one.close()
+    keys.close()

@@ -77,9 +77,12 @@ def get_job(job_id: Name, caller: CallerDep) -> JobOut:
     )
 
 
-@router.post("/{job_id}/retry", response_model=JobOut, summary="Retry a failed job")
+@router.post("/{job_id}/retry", response_model=JobOut, summary="Retry a job")
 def post_retry(job_id: Name, caller: CallerDep) -> JobOut:
-    """Run a failed job again from the step that failed."""
+    """Run a job that failed, or waits for its next try, at once from the step that failed.
+
+    One that is queued or runs already is left as it is.
+    """
     return JobOut.of(
         failures.retry(caller.services.desk, caller.services.engine, caller.actor, job_id)
     )
