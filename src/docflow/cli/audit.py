@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import CONSOLE, fail, show_table
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def verify_proof(
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(name, shown)
         CONSOLE.print("The entry is in the log.", style="bold green")
-        CONSOLE.print(table, markup=False)
+        show_table(table, markup=False)
 
 
 def _verified(entry: "VerifiedEntry") -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _show(report: "AuditReport") -> None:
     counts = Table("checked", "how many", box=None)
     for name, count in sorted(report.checked.items()):
         counts.add_row(name, f"{count:,}")
-    CONSOLE.print(counts)
+    show_table(counts)
     CONSOLE.print(f"log {report.origin}, {report.size:,} leaves, {report.pending:,} pending")
     if report.root is not None:
         CONSOLE.print(f"root {report.root}")
@@ -249,7 +249,7 @@ def _show(report: "AuditReport") -> None:
         else:  # one line each, for pipes
             print(f"{finding.check}: {finding.sentence}")
     if CONSOLE.is_terminal:
-        CONSOLE.print(table, markup=False)
+        show_table(table, markup=False)
     total = sum(report.found.values())
     if total > len(report.findings):
         CONSOLE.print(f"{total - len(report.findings):,} more of the same kinds.")

@@ -1,16 +1,26 @@
-"""How the command line speaks: errors to stderr, tables that fit a terminal, quiet logs."""
+"""How the command line speaks: errors to stderr, tables that fit a terminal, quiet logs.
+
+Rule: nothing that a person may have to copy is shortened or broken, an id least of all. On a terminal (or
+where COLUMNS is set) sentences are wrapped between words; in a pipe nothing is wrapped.
+"""
 
 import logging
+import os
 import sys
 import warnings
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import structlog
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from docflow.kernel.errors import DevelopmentModeWarning
 
-CONSOLE = Console(highlight=False)
+UNWRAPPED: Final = not (sys.stdout.isatty() or "COLUMNS" in os.environ)
+"""Whether the output goes into a pipe, which has no width."""
+CONSOLE = Console(highlight=False, soft_wrap=UNWRAPPED)
+_NO_LIMIT = 1_000_000
 _STDERR = Console(
     stderr=True, highlight=False, soft_wrap=True
 )  # a log keeps a sentence in one line
@@ -21,6 +31,17 @@ def fail(message: str) -> NoReturn:
     """Print an error and end with status 1."""
     _STDERR.print(f"[bold red]docflow:[/] {_escaped(message)}")
     sys.exit(1)
+
+
+def show_table(table: Table, *, markup: bool = True) -> None:
+    """Print a table; only columns of sentences are wrapped, and wider than the terminal if need be."""
+    for column in table.columns:
+        column.overflow = "fold"
+        column.no_wrap = not any(" " in str(cell) for cell in column.cells)
+    needs = Measurement.get(CONSOLE, CONSOLE.options.update(max_width=_NO_LIMIT), table)
+    width = needs.maximum if UNWRAPPED else max(CONSOLE.width, needs.minimum)
+    # a console of its own: none prints anything wider than itself
+    Console(file=CONSOLE.file, width=width, highlight=False).print(table, markup=markup)
 
 
 def _escaped(text: str) -> str:
@@ -74,5 +95,6 @@ def log_to_stderr(level: str) -> None:
         "fontTools",
         "httpcore2",
         "httpx2",
+        "pikepdf._core",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)

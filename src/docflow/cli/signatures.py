@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE
+from docflow.cli.output import CONSOLE, show_table
 
 app = typer.Typer(help="Signatures.", no_args_is_help=True, add_completion=False)
 
@@ -35,7 +35,7 @@ def status(
     for one in found.certificates:
         told = {None: "", 0: "over"}.get(one.warning, f"ends within {one.warning} days")
         table.add_row(one.name, one.use, f"{one.until:%Y-%m-%d}", str(one.days_left), told)
-    CONSOLE.print(table)
+    show_table(table)
     CONSOLE.print(
         f"Archive time stamps: {found.ending} end soon, {found.due} are being renewed, "
         f"{found.failed} failed, {found.retrying} of them are tried again."

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from docflow.cli import audit
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import CONSOLE, fail, show_table
 
 if TYPE_CHECKING:
     from docflow.settings import Settings
@@ -178,7 +178,7 @@ def _print(report: "VerificationReport") -> None:
         for reason in one.reasons:
             table.add_row("", reason)
         CONSOLE.print()
-        CONSOLE.print(table, markup=False)
+        show_table(table, markup=False)
 
 
 def _verdict(indication: str, sub_indication: str | None) -> str:
