@@ -44,6 +44,7 @@ from docflow.release import archive, card_sessions, expiry
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.appearance import undrawable
 from docflow.storage import Staging, opening
 from docflow.transparency.note import SigningKey
 from docflow.upkeep.duties import Upkeep
@@ -184,7 +185,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         keys=ApiKeys(database),
         authenticator=Authenticator(database, desk.catalogue.seed.classification),
         signer_certificates=SignerCertificates(database, desk.signers),
-        mandates=Mandates(database),
+        mandates=Mandates(database, partial(undrawable, studio.fonts)),
         engine=engine,
         desk=desk,
         studio=studio,
