@@ -40,7 +40,7 @@ from docflow.people.vocabulary import Permission
 from docflow.signing.keysigner import verifies
 from docflow.signing.offered import card_identity
 from docflow.signing.signers import Signers
-from docflow.signing.trust import sha256_of
+from docflow.signing.trust import sha256_of, written
 
 Device = Literal["card", "service"]
 MOST_PEM_BYTES: Final = 40_000
@@ -139,7 +139,7 @@ class SignerCertificates:
             raise _unfit(f"A chain has at most {_MOST_LINKS} certificates here.")
         try:
             card_identity(
-                "The certificate",
+                "What was sent",
                 found,
                 roots=self._signers.own_roots,
                 now=now,
@@ -188,7 +188,7 @@ class SignerCertificates:
     def _identity(self, row: Mapping[str, Any], now: datetime) -> Any:
         try:
             return card_identity(
-                "The certificate",
+                "The proposed enrolment",
                 x509.load_pem_x509_certificates(row["pem"].encode()),
                 roots=self._signers.own_roots,
                 now=now,
@@ -284,7 +284,7 @@ def _row(
         "id": new_id(),
         "person_id": person_id,
         "sha256": sha256,
-        "subject": leaf.subject.rfc4514_string()[:_LONGEST_NAME],
+        "subject": written(leaf.subject)[:_LONGEST_NAME],
         "device": device,
         "pem": "".join(one.public_bytes(Encoding.PEM).decode() for one in found),
         "valid_from": leaf.not_valid_before_utc,
