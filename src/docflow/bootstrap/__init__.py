@@ -36,6 +36,7 @@ from docflow.people.certifying import certificate_policy, certify
 from docflow.people.clearances import Clearances
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
+from docflow.people.lookups import strange_logins
 from docflow.people.mandates import Mandates
 from docflow.people.recipients import Recipients
 from docflow.people.seeding import Seeded, seed
@@ -128,6 +129,11 @@ class Services:
             ("job-prune", 3600.0, partial(self.engine.prune, _KEPT_EXECUTIONS)),
             *self.upkeep.duties(),
         ]
+
+    def strangers(self) -> list[str]:
+        """Return the logins of the signers file that nobody has: misspelt, or not made yet."""
+        with self.database.read() as connection:
+            return strange_logins(connection, self.desk.signers.logins())
 
     def close(self) -> None:
         """Close what holds connections."""

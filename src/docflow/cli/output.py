@@ -48,6 +48,11 @@ def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
+def warn(message: str) -> None:
+    """Print a warning."""
+    _STDERR.print(f"[yellow]warning:[/] {_escaped(message)}")
+
+
 def announce_development() -> None:
     """Show each insecure stand-in once, as one line, instead of Python's own warning format."""
 
@@ -55,7 +60,7 @@ def announce_development() -> None:
         if issubclass(category, DevelopmentModeWarning):
             _STDERR.print(f"[bold yellow]DEVELOPMENT ONLY:[/] {_escaped(str(message))}")
         else:
-            _STDERR.print(f"[yellow]warning:[/] {_escaped(str(message))}")
+            warn(str(message))
 
     warnings.showwarning = show
 

@@ -67,6 +67,11 @@ class Signers:
         with self._lock:
             return (self._seal, *(self._people[login] for login in sorted(self._people)))
 
+    def logins(self) -> tuple[str, ...]:
+        """Return the logins of the people whose identities are loaded, in order."""
+        with self._lock:
+            return tuple(sorted(self._people))
+
     def person(self, login: str, name: str, now: datetime) -> SignerIdentity:
         """Return a person's identity.
 
