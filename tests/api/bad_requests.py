@@ -155,6 +155,8 @@ MEANING = [
     _sign("a place of numbers", {"number": 5}),
     _sign("a place of lists", {"qr": [[1]]}),
     _sign("a page far away", {"qr": {"page": 10**30, "x": 1, "y": 1}}),
+    _sign("a page behind the last", {"qr": {"page": 9, "x": 1, "y": 1}}),
+    _sign("a page before the first", {"signature": {"page": -9, "x": 90, "y": 90}}),
     _sign("no number at all", {"qr": {"x": float("nan"), "y": 1}}, "invalid-input"),
     _sign("nothing to place", {"\0": 1}, "invalid-input"),
     fire("a stranger", "draft", "thuy.pt", "submit", "not-found", 404),

@@ -6,18 +6,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from docflow.api.metrics import Metrics
 from docflow.cli.main import app
 from docflow.jobs.model import JobRun
+from docflow.jobs.tables import jobs
+from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import ManualClock, parse_rfc3339
 from docflow.release import archive
 from tests.api.conftest import open_office
 from tests.api_support import Office
 from tests.levels_support import office_at
-from tests.office_support import ADMINISTRATOR, CLERK, SPECIALIST, Instance, development
+from tests.office_support import ADMINISTRATOR, CLERK, LEADER, SPECIALIST, Instance, development
 from tests.pki_support import LivePki
 
 
@@ -132,3 +135,35 @@ def test_the_command_shows_the_same_and_ends_with_1_if_something_needs_a_person(
     assert "where none is named: B-LTA" in done.output
     assert "ends within 30 days" in done.output
     assert "0 failed" in done.output
+
+
+def test_the_command_tells_what_a_renewal_waits_for(
+    ending_office: Office, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = ending_office.instance
+    instance.to_released(instance.draft())
+    (stamp,) = instance.rows("archive_stamps")
+    clock.advance(timedelta(days=60))
+    assert instance.services.keeper.run() == 1
+    with instance.database.unit_of_work(SERVICE) as uow:  # as the engine does after each try
+        uow.connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == archive.job_of(stamp))
+            .values(state="retrying", attempts=1, error="Its certificate lasts no longer.")
+        )
+    done = status(ending_office, monkeypatch, clock)
+    assert stamp["id"] in done.output
+    assert "is being renewed, and waits: Its certificate lasts no longer." in done.output
+
+
+def test_the_command_names_a_login_of_the_signers_file_that_nobody_has(
+    signing_office: Office, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    path = signing_office.instance.settings.signers_file
+    assert path is not None
+    text = path.read_text("utf-8")
+    assert f"{LEADER}:" in text
+    path.write_text(text.replace(f"{LEADER}:", "son.hn:"), "utf-8")
+    done = status(signing_office, monkeypatch, clock)
+    assert done.exit_code == 1
+    assert "names 'son.hn', and nobody has that login" in done.output

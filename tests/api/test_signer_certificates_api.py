@@ -92,6 +92,7 @@ class TestEnrolling:
         for what, pem in bad.items():
             refused = admin.post(address(office), {"pem": pem, "device": "card"})
             assert refused.status_code == 422, what
+            assert "The certificate holds" not in refused.json()["detail"], what
         assert admin.read(address(office))["items"] == []
 
     def test_only_administrators_enrol_and_only_people(self, office: Office) -> None:
@@ -197,6 +198,7 @@ class TestStepUp:
         refused = sign_now(leader, document_id)
         assert (refused.status_code, refused.json()["code"]) == (403, "step-up-required")
         assert "/v1/sessions/step-up" in refused.json()["satisfied_by"]
+        assert "within 15 minutes" in refused.json()["detail"]
         wrong = leader.post("/v1/sessions/step-up", {"password": "nhầm"})
         assert (wrong.status_code, wrong.json()["code"]) == (401, "invalid-credentials")
         assert sign_now(leader, document_id).status_code == 403
@@ -205,6 +207,12 @@ class TestStepUp:
         )
         assert given["signs_until"] > given["authenticated_at"]
         answered(sign_now(leader, document_id), 202)
+
+    def test_a_short_time_is_told_in_seconds(self, office: Office, clock: ManualClock) -> None:
+        with_policy(office, step_up=timedelta(seconds=30))
+        leader, document_id = office.login(LEADER), office.approved()
+        clock.advance(timedelta(seconds=31))
+        assert "within 30 seconds" in sign_now(leader, document_id).json()["detail"]
 
     def test_wrong_passwords_lock_as_they_do_when_signing_in(self, office: Office) -> None:
         leader = office.login(LEADER)
@@ -316,6 +324,15 @@ class TestMandates:
         body = mandate(**{name: known.get(value, value) for name, value in more.items()})
         admin = office.login(ADMINISTRATOR)
         assert admin.post(f"/v1/people/{person}/mandates", body).status_code == 422
+
+    def test_a_title_that_cannot_be_drawn_is_refused_when_it_is_granted(
+        self, office: Office
+    ) -> None:
+        where = f"/v1/people/{office.person(LEADER)['id']}/mandates"
+        body = mandate(unit_id=office.unit("VP")["id"], title="GIÁM ĐỐC 局長")
+        refused = office.login(ADMINISTRATOR).post(where, body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "stamp-text")
+        assert "局長" in refused.json()["detail"]
 
     def test_only_a_mandate_in_force_of_ones_own_is_signed_under(
         self, office: Office, clock: ManualClock

@@ -82,6 +82,8 @@ def test_a_card_at_the_persons_machine_signs_what_the_office_releases(
     )  # fmt: skip
     proved = service.command("prove-certificate", *arguments(service))
     assert proved.returncode == 0, proved.stderr
+    again = service.command("prove-certificate", *arguments(service))
+    assert (again.returncode, "is enrolled already" in again.stdout) == (0, True), again.stderr
     document_id = service.approved()
     signed = service.command(
         "sign-session",

@@ -36,6 +36,7 @@ from docflow.people.certifying import certificate_policy, certify
 from docflow.people.clearances import Clearances
 from docflow.people.directory import Directory
 from docflow.people.keys import ApiKeys
+from docflow.people.lookups import strange_logins
 from docflow.people.mandates import Mandates
 from docflow.people.recipients import Recipients
 from docflow.people.seeding import Seeded, seed
@@ -44,6 +45,7 @@ from docflow.release import archive, card_sessions, expiry
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
+from docflow.signing.appearance import undrawable
 from docflow.storage import Staging, opening
 from docflow.transparency.note import SigningKey
 from docflow.upkeep.duties import Upkeep
@@ -128,6 +130,11 @@ class Services:
             *self.upkeep.duties(),
         ]
 
+    def strangers(self) -> list[str]:
+        """Return the logins of the signers file that nobody has: misspelt, or not made yet."""
+        with self.database.read() as connection:
+            return strange_logins(connection, self.desk.signers.logins())
+
     def close(self) -> None:
         """Close what holds connections."""
         self.database.dispose()
@@ -184,7 +191,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         keys=ApiKeys(database),
         authenticator=Authenticator(database, desk.catalogue.seed.classification),
         signer_certificates=SignerCertificates(database, desk.signers, desk.levels.longterm),
-        mandates=Mandates(database),
+        mandates=Mandates(database, partial(undrawable, studio.fonts)),
         engine=engine,
         desk=desk,
         studio=studio,

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail, json_text
+from docflow.cli.output import CONSOLE, fail, json_text, show_table
 from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
 from docflow.kernel.text import shown
 
@@ -143,7 +143,7 @@ def verify_proof(
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(name, shown(text))
         CONSOLE.print("The entry is in the log.", style="bold green")
-        CONSOLE.print(table, markup=False)
+        show_table(table, markup=False)
 
 
 def _verified(entry: "VerifiedEntry") -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _show(report: "AuditReport") -> None:
     counts = Table("checked", "how many", box=None)
     for name, count in sorted(report.checked.items()):
         counts.add_row(name, f"{count:,}")
-    CONSOLE.print(counts)
+    show_table(counts)
     CONSOLE.print(f"log {report.origin}, {report.size:,} leaves, {report.pending:,} pending")
     if report.root is not None:
         CONSOLE.print(f"root {report.root}")
@@ -250,7 +250,7 @@ def _show(report: "AuditReport") -> None:
         else:  # one line each, for pipes
             print(shown(f"{finding.check}: {finding.sentence}"))
     if CONSOLE.is_terminal:
-        CONSOLE.print(table, markup=False)
+        show_table(table, markup=False)
     total = sum(report.found.values())
     if total > len(report.findings):
         CONSOLE.print(f"{total - len(report.findings):,} more of the same kinds.")

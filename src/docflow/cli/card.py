@@ -114,6 +114,18 @@ def _tell(offered: dict[str, Any], seen: dict[str, Any] | None) -> None:
     )
 
 
+def _to_be_proved(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a certificate that waits for its proof, None if it had it; fail if none would help."""
+    if found is None:
+        fail("The certificate on the card is not proposed; have an administrator enrol it.")
+    if found["state"] in ("revoked", "replaced"):
+        fail(
+            f"The certificate on the card was {found['state']} and stays so; have an administrator "
+            "enrol another."
+        )
+    return found if found["state"] == "proposed" else None
+
+
 def prove_certificate(
     server: _Server,
     login: _Login,
@@ -135,15 +147,16 @@ def prove_certificate(
         address = f"/v1/people/{person}/certificates"
         listed = service.call("GET", address, params={"limit": 200})["items"]
         found = next((one for one in listed if one["sha256"] == sha256), None)
-        if found is None or found["state"] != "proposed":
-            state = "not proposed" if found is None else f"{found['state']} already"
-            fail(f"The certificate on the card is {state}; have an administrator enrol it.")
-        proof = card.sign(key, _hash_of(card, key), found["challenge"].encode())
+        proposed = _to_be_proved(found)
+        if proposed is None:
+            CONSOLE.print("The certificate on the card is enrolled already; nothing is left to do.")
+            return
+        proof = card.sign(key, _hash_of(card, key), proposed["challenge"].encode())
     finally:
         card.close()
     proved = service.call(
         "POST",
-        f"{address}/{found['id']}/proof",
+        f"{address}/{proposed['id']}/proof",
         json={"signature": base64.b64encode(proof).decode()},
     )
     CONSOLE.print(f"The certificate {proved['sha256'][:16]}… is {proved['state']}.", markup=False)

@@ -35,7 +35,7 @@ _UNCLEARED = "linh.pn"  # a clerk of the whole office, without a clearance
 _LOG_SECONDS = 30.0
 
 
-def play(data_dir: Path, port: int) -> None:
+def play(data_dir: Path | None, port: int) -> None:
     """Prepare the instance, start the service, play, and tell how to go on."""
     started = time.perf_counter()
     settings = settings_for(data_dir)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from docflow.cli.output import CONSOLE, fail, log_to_stderr
+from docflow.cli.output import CONSOLE, fail, log_to_stderr, warn
 from docflow.settings import Settings
 
 CREDENTIALS = "credentials.txt"
@@ -126,6 +126,7 @@ def run_server(settings: Settings, listener: socket.socket) -> None:
     from docflow.worker import Worker
 
     services = build(settings)
+    _announce_strangers(services)
     worker = Worker(services.engine, duties(services)) if settings.embedded_worker else None
     server = uvicorn.Server(
         uvicorn.Config(
@@ -156,6 +157,14 @@ def run_server(settings: Settings, listener: socket.socket) -> None:
         os._exit(0)  # a step that still runs is resumed by the next worker
 
 
+def _announce_strangers(services: Any) -> None:
+    """Say which logins of the signers file nobody has; no refusal, for people are made while it serves."""
+    for login in services.strangers():
+        warn(
+            f"the signers file names {login!r}, and nobody has that login; nobody signs with that key"
+        )
+
+
 def duties(services: Any) -> list[Any]:
     """Return the recurring duties as the worker takes them."""
     from docflow.worker import Periodic
@@ -171,6 +180,7 @@ def worker(data_dir: _DataDir = None) -> None:
     settings = settings_for(data_dir)
     log_to_stderr(settings.log_level)
     services = build(settings)
+    _announce_strangers(services)
     CONSOLE.print("docflow works on jobs; stop it with Ctrl-C")
     ended = run_worker(services.engine, duties(services))
     services.close()

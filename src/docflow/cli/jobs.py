@@ -1,13 +1,20 @@
 """Background jobs for the operator: list them, see why one failed, retry it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import CONSOLE, UNWRAPPED, fail, show_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docflow.jobs.model import Job
 
 app = typer.Typer(help="Background jobs.", no_args_is_help=True, add_completion=False)
 _DataDir = Annotated[
@@ -29,22 +36,41 @@ def list_jobs(
         fail(f"There is no state {state!r}; one of {', '.join(_STATES)}.")
     services = build(settings_for(data_dir))
     page = services.engine.list(state=state, limit=limit)  # type: ignore[arg-type]
-    table = Table("job", "state", "step", "tries", "changed (UTC)", "error", box=None)
-    for job in page.jobs:
-        table.add_row(
-            job.id,
-            job.state,
-            job.step or "",
-            str(job.attempts),
-            f"{job.updated_at:%Y-%m-%d %H:%M:%S}",
-            job.error or "",
-        )
-    CONSOLE.print(table if page.jobs else "There are no such jobs.")
+    if not page.jobs:
+        CONSOLE.print("There are no such jobs.")
+    elif UNWRAPPED:
+        show_table(_table(page.jobs), markup=False)
+    else:
+        for job in page.jobs:
+            _show(job)
     if page.next_before:
         CONSOLE.print(f"More with --limit {min(limit * 4, 500)}.")
     if any(job.state in {"failed", "retrying"} for job in page.jobs):
         CONSOLE.print("Have one tried at once with `docflow jobs retry JOB`.")
     services.close()
+
+
+def _table(jobs: "Sequence[Job]") -> Table:
+    """Return one line for each job, however long, for pipes."""
+    table = Table("job", "state", "step", "tries", "changed (UTC)", "error", box=None)
+    for job in jobs:
+        told = (job.id, job.state, job.step or "", str(job.attempts), _changed(job))
+        table.add_row(*told, " ".join((job.error or "").split()))
+    return table
+
+
+def _show(job: "Job") -> None:
+    """Print a job: its id on a line of its own, whole on a terminal of any width."""
+    step = f" at {job.step}" if job.step else ""
+    tries = "1 try" if job.attempts == 1 else f"{job.attempts} tries"
+    CONSOLE.print(job.id, markup=False, soft_wrap=True)
+    CONSOLE.print(f"  {job.state}{step}, {tries}, {_changed(job)} UTC", markup=False)
+    if job.error:
+        CONSOLE.print(Padding(Text(job.error), (0, 0, 0, 2)))
+
+
+def _changed(job: "Job") -> str:
+    return f"{job.updated_at:%Y-%m-%d %H:%M:%S}"
 
 
 @app.command()

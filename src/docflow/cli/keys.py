@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import CONSOLE, fail, show_table
 from docflow.storage.sealing import (
     Envelope,
     KeyRecord,
@@ -109,7 +109,10 @@ def show(uses: list[KeyUse]) -> None:
     for use in uses:
         told = "newest" if use.newest else "" if use.present else "MISSING"
         table.add_row(use.key_id, str(use.version), use.provider, f"{use.records}", told)
-    CONSOLE.print(table if uses else "There are no keys yet; the first sealed item makes one.")
+    if uses:
+        show_table(table)
+    else:
+        CONSOLE.print("There are no keys yet; the first sealed item makes one.")
     require_present(uses)
     if _unfinished(uses):
         CONSOLE.print("Some records are wrapped by older keys; `docflow keys rotate` moves them.")

@@ -81,8 +81,12 @@ def openapi(
 @app.command()
 def demo(
     folder: Annotated[
-        Path, typer.Option("--data-dir", help="The instance to prepare and play in.")
-    ] = Path("var"),
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            help="The instance to prepare and play in; overrides DOCFLOW_DATA_DIR (default: var).",
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="Loopback port; 0 takes a free one.")] = 0,
 ) -> None:
     """Play the two procedures through the public API of a real service, step by step."""

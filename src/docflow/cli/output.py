@@ -1,13 +1,20 @@
-"""How the command line speaks: errors to stderr, tables that fit a terminal, quiet logs."""
+"""How the command line speaks: errors to stderr, tables that fit a terminal, quiet logs.
+
+Rule: nothing that a person may have to copy is shortened or broken, an id least of all. On a terminal (or
+where COLUMNS is set) sentences are wrapped between words; in a pipe nothing is wrapped.
+"""
 
 import json
 import logging
+import os
 import sys
 import warnings
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import structlog
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from docflow.kernel.errors import DevelopmentModeWarning
@@ -25,7 +32,10 @@ class SafeConsole(Console):
         return super().render_str(shown(text, keep="\n"), **options)
 
 
-CONSOLE = SafeConsole(highlight=False)
+UNWRAPPED: Final = not (sys.stdout.isatty() or "COLUMNS" in os.environ)
+"""Whether the output goes into a pipe, which has no width."""
+CONSOLE = SafeConsole(highlight=False, soft_wrap=UNWRAPPED)
+_NO_LIMIT = 1_000_000
 _STDERR = SafeConsole(
     stderr=True, highlight=False, soft_wrap=True
 )  # a log keeps a sentence in one line
@@ -36,6 +46,17 @@ def fail(message: str) -> NoReturn:
     """Print an error and end with status 1."""
     _STDERR.print(f"[bold red]docflow:[/] {_escaped(message)}")
     sys.exit(1)
+
+
+def show_table(table: Table, *, markup: bool = True) -> None:
+    """Print a table; only columns of sentences are wrapped, and wider than the terminal if need be."""
+    for column in table.columns:
+        column.overflow = "fold"
+        column.no_wrap = not any(" " in str(cell) for cell in column.cells)
+    needs = Measurement.get(CONSOLE, CONSOLE.options.update(max_width=_NO_LIMIT), table)
+    width = needs.maximum if UNWRAPPED else max(CONSOLE.width, needs.minimum)
+    # a console of its own: none prints anything wider than itself
+    SafeConsole(file=CONSOLE.file, width=width, highlight=False).print(table, markup=markup)
 
 
 def _escaped(text: str) -> str:
@@ -52,6 +73,11 @@ def _in_json(char: str) -> str:
     return char if char == "\n" or shown(char) == char else json.dumps(char)[1:-1]
 
 
+def warn(message: str) -> None:
+    """Print a warning."""
+    _STDERR.print(f"[yellow]warning:[/] {_escaped(message)}")
+
+
 def announce_development() -> None:
     """Show each insecure stand-in once, as one line, instead of Python's own warning format."""
 
@@ -59,7 +85,7 @@ def announce_development() -> None:
         if issubclass(category, DevelopmentModeWarning):
             _STDERR.print(f"[bold yellow]DEVELOPMENT ONLY:[/] {_escaped(str(message))}")
         else:
-            _STDERR.print(f"[yellow]warning:[/] {_escaped(str(message))}")
+            warn(str(message))
 
     warnings.showwarning = show
 
@@ -99,5 +125,6 @@ def log_to_stderr(level: str) -> None:
         "fontTools",
         "httpcore2",
         "httpx2",
+        "pikepdf._core",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -13,7 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from docflow.cli.instance import settings_for
-from docflow.cli.output import CONSOLE, fail
+from docflow.cli.output import CONSOLE, fail, show_table
 
 if TYPE_CHECKING:
     from docflow.db import Database, Row
@@ -47,7 +47,7 @@ def check(data_dir: _DataDir = None) -> None:
         colour = "yellow" if finding.state == "lacks" and not finding.needed else ""
         colour = colour or _COLOURS[finding.state]
         table.add_row(escape(finding.name), f"[{colour}]{finding.state}[/]", escape(finding.detail))
-    CONSOLE.print(table)
+    show_table(table)
     stops = [finding.name for finding in findings if finding.stops]
     if stops:
         fail(f"docflow must not be run on this storage: {', '.join(stops)}.")
@@ -145,7 +145,7 @@ def _show(database: "Database") -> int:
     from docflow.upkeep.report import newest, report
 
     told = report(database)
-    CONSOLE.print(_facts(told))
+    show_table(_facts(told))
     wrong = sum(told.open.values())
     if not wrong:
         if told.state != "never":

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from docflow.cli.output import CONSOLE
+from docflow.cli.output import CONSOLE, show_table
 from docflow.kernel.text import shown
 from docflow.signing.report import SignatureReport, VerificationReport
 
@@ -34,7 +34,7 @@ def print_report(report: VerificationReport) -> None:
         for name, value in _rows(one, report):
             table.add_row(name, shown(value))
         CONSOLE.print()
-        CONSOLE.print(table, markup=False)
+        show_table(table, markup=False)
     if any(one.sub_indication == "NO_CERTIFICATE_CHAIN_FOUND" for one in report.signatures):
         CONSOLE.print()
         CONSOLE.print(_HINT, markup=False)

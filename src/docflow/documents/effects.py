@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
-from docflow.documents.placing import places
+from docflow.documents.placing import places, require_pages
 from docflow.documents.sealed_rows import pending_place
 from docflow.documents.signer_choice import Chosen, choose, require_signs
 from docflow.documents.tables import files
@@ -95,6 +95,7 @@ def apply_effects(
                 _require_openers(desk, uow, row, decision.trigger)
                 compiled = rows.pinned(desk, row).compiled
                 placed = places(compiled, row, effect, decision.trigger, place)
+                require_pages(uow.connection, row["id"], placed)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
                 pending |= _capacity(uow, effect, facts.actor_id, mandate)
                 _wait_for(desk, uow, row, applied, pending, placed)

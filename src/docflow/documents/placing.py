@@ -9,13 +9,17 @@ Rules:
 from collections.abc import Mapping
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from docflow.db import Row
+from docflow.documents.tables import files
 from docflow.kernel.errors import FieldProblem, InvalidInputError
 from docflow.signing.plan import parse_anchor
 from docflow.workflow import CompiledWorkflow
 from docflow.workflow.effects import Sign
 
 SIGNATURE: Final = "signature"
+_DEFAULTS: Final = {"capacity": "bottom-left"}  # where the item has a place of another name
 _PLACED = ("number", "date", "qr", "capacity", SIGNATURE)
 
 
@@ -49,6 +53,26 @@ def places(
     return placed | _checked(wanted or {}, (*_PLACED, *later))
 
 
+def require_pages(connection: sa.Connection, document_id: str, placed: Mapping[str, Any]) -> None:
+    """Refuse a place on a page that the main file does not have; nobody waits for what cannot be drawn.
+
+    Raises:
+        InvalidInputError: code `stamp-anchor`.
+    """
+    main = (files.c.document_id == document_id, files.c.role == "main", files.c.current)
+    count = connection.execute(sa.select(sa.func.max(files.c.pages)).where(*main)).scalar()
+    for name, anchor in placed.items():
+        page = parse_anchor(anchor, _default(name)).page
+        if count is not None and abs(page) > count:
+            raise InvalidInputError(
+                f"The {name} is placed on page {page}, and the document has {count}.",
+                code="stamp-anchor",
+                fields=[
+                    FieldProblem(f"/place/{name}", f"a page from 1 to {count}, or -1 to -{count}")
+                ],
+            )
+
+
 def _require_nothing(wanted: Mapping[str, Any] | None) -> None:
     """Refuse to place anything on a page that another person has signed already."""
     if wanted:
@@ -69,5 +93,10 @@ def _checked(wanted: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any
                 code="stamp-anchor",
                 fields=[FieldProblem(f"/place/{name}", f"one of {', '.join(known)}")],
             )
-        parse_anchor(anchor, SIGNATURE if name.startswith(SIGNATURE) else name)
+        parse_anchor(anchor, _default(name))
     return dict(wanted)
+
+
+def _default(name: str) -> str:
+    """Return the place that an item has where none is named."""
+    return SIGNATURE if name.startswith(SIGNATURE) else _DEFAULTS.get(name, name)

@@ -175,6 +175,13 @@ def revoked(row: Mapping[str, Any]) -> ConflictError:
     )
 
 
+def _length(span: timedelta) -> str:
+    """Write a length of time in whole minutes, or in seconds where these would not tell it."""
+    seconds = max(1, round(span.total_seconds()))
+    number, unit = (seconds // 60, "minute") if seconds % 60 == 0 else (seconds, "second")
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 def require_presence(uow: UnitOfWork, policy: SigningPolicy, actor: Actor) -> None:
     """Refuse a personal signature of someone who did not give the password recently.
 
@@ -186,7 +193,6 @@ def require_presence(uow: UnitOfWork, policy: SigningPolicy, actor: Actor) -> No
     given = actor.authenticated_at
     if given is not None and uow.now - given <= policy.step_up:
         return
-    minutes = int(policy.step_up.total_seconds() // 60)
     if actor.scopes is not None:
         raise ForbiddenError(
             "An API key does not sign in a person's name.",
@@ -195,7 +201,8 @@ def require_presence(uow: UnitOfWork, policy: SigningPolicy, actor: Actor) -> No
             satisfied_by="Sign in with the password, or sign with an enrolled card.",
         )
     raise ForbiddenError(
-        f"A personal signature needs the password to have been given within {minutes} minutes.",
+        "A personal signature needs the password to have been given within "
+        f"{_length(policy.step_up)}.",
         code="step-up-required",
         rule="step-up",
         satisfied_by="Give it again with POST /v1/sessions/step-up, then repeat the request; or sign "

@@ -9,7 +9,7 @@ Rules:
 Source: Decree 30/2020/NĐ-CP, Annex I, 7 (capacity of the signer).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -90,8 +90,12 @@ class Mandate:
 class Mandates:
     """The mandates of people."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, undrawable: Callable[[str], str] = lambda _title: ""
+    ) -> None:
+        """Hold the database, and what names the characters of a title that the page cannot show."""
         self._database = database
+        self._undrawable = undrawable
 
     def grant(
         self, actor: Actor, person_id: str, new: NewMandate, *, claim: Claim | None = None
@@ -101,10 +105,12 @@ class Mandates:
         Raises:
             ForbiddenError: if the actor is no administrator.
             NotFoundError: if the person or the principal does not exist.
-            InvalidInputError: if principal, title or times do not fit.
+            InvalidInputError: if principal, title or times do not fit; code `stamp-text` for a title that
+                the typeface on the page cannot draw.
         """
         require_recorded(self._database, actor, Permission.DIRECTORY_MANAGE)
         _check(person_id, new)
+        self._require_drawable(new.title)
         row = {name: getattr(new, name) for name in NewMandate.__dataclass_fields__}
         row |= {"id": new_id(), "person_id": person_id, "title": clean("name", new.title)}
         with self._database.unit_of_work(actor) as uow:
@@ -120,6 +126,16 @@ class Mandates:
             details = {"title": row["title"], "basis": new.basis}
             uow.change(people, person, {}, Draft("person.mandate-granted", data, details))
             return _view(_own(uow.connection, person_id, row["id"]))
+
+    def _require_drawable(self, title: str) -> None:
+        """Refuse now what could not be put on the page when somebody signs."""
+        absent = self._undrawable(title)
+        if absent:
+            raise InvalidInputError(
+                f"The title holds {absent!r}, which the typeface on the page cannot draw.",
+                code="stamp-text",
+                fields=[FieldProblem("/title", "characters that cannot be drawn")],
+            )
 
     def revoke(self, actor: Actor, person_id: str, mandate_id: str) -> Mandate:
         """End a mandate now; one that was revoked stays as it is.

@@ -145,7 +145,7 @@ class SignerCertificates:
         if len(found) > _MOST_LINKS:
             raise unfit(f"A chain has at most {_MOST_LINKS} certificates here.")
         try:
-            identity = self._identity(found, now)
+            identity = self._identity("What was sent", found, now)
         except ValueError:  # an extension that no parser can read
             raise unfit("The certificate cannot be read to its end.") from None
         self._refuse_revoked(identity, now)
@@ -184,7 +184,9 @@ class SignerCertificates:
         with self._database.read() as connection:
             row = proposed(connection, person_id, certificate_id)
         now = self._database.clock.now()
-        identity = self._identity(x509.load_pem_x509_certificates(row["pem"].encode()), now)
+        identity = self._identity(
+            "The proposed enrolment", x509.load_pem_x509_certificates(row["pem"].encode()), now
+        )
         refuse_wrong_proof(identity, row, signature)
         self._refuse_revoked(identity, now)  # asks the network: outside the transaction
         with self._database.unit_of_work(actor) as uow:
@@ -197,10 +199,12 @@ class SignerCertificates:
             _end_replaced(uow, row)
             return _view(own(uow.connection, person_id, row["id"]))
 
-    def _identity(self, chain: list[x509.Certificate], now: datetime) -> SignerIdentity:
+    def _identity(
+        self, holder: str, chain: list[x509.Certificate], now: datetime
+    ) -> SignerIdentity:
         try:
             return card_identity(
-                "The certificate",
+                holder,
                 chain,
                 roots=self._signers.own_roots,
                 now=now,

@@ -14,7 +14,7 @@ from docflow.people.records import as_mapping
 from docflow.people.signing_tables import person_certificates
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.keysigner import verifies
-from docflow.signing.trust import sha256_of
+from docflow.signing.trust import sha256_of, written
 
 _LONGEST_NAME: Final = 300
 
@@ -29,7 +29,7 @@ def new_row(
         "id": new_id(),
         "person_id": person_id,
         "sha256": sha256,
-        "subject": leaf.subject.rfc4514_string()[:_LONGEST_NAME],
+        "subject": written(leaf.subject)[:_LONGEST_NAME],
         "device": device,
         "pem": "".join(one.public_bytes(Encoding.PEM).decode() for one in found),
         "valid_from": leaf.not_valid_before_utc,

@@ -32,7 +32,7 @@ from reportlab.pdfgen.canvas import Canvas
 from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
 from docflow.signing.archival import Archival, calibrated, without_half_tones
-from docflow.signing.font import DRAWING, REGULAR, Fonts, missing_characters, register
+from docflow.signing.font import BOLD, DRAWING, REGULAR, Fonts, missing_characters, register
 from docflow.signing.pageframe import PT_PER_MM, Page, Spot, inherited
 from docflow.signing.pictures import Picture
 from docflow.signing.plan import Anchor
@@ -46,6 +46,15 @@ LATER_MM: Final = (56.0, 26.0)  # the box of a person who signs after the first
 Size = tuple[float, float]
 _SAME_PT = 0.5  # a box that differs from what it shows by less was made for it
 _TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
+def undrawable(fonts: Fonts, text: str) -> str:
+    """Return the characters of a text that cannot be drawn in every face, each once, in order."""
+    register(fonts)
+    text = normalise(text)
+    return "".join(
+        dict.fromkeys("".join(missing_characters(text, face) for face in (REGULAR, BOLD)))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,13 @@ from docflow.signing.embedding import (
     add_evidence,
     digest_of,
 )
-from docflow.signing.longterm import Bench, Chain, LongTerm
+from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import TimestampFault
 from docflow.signing.pades import SEAL_FIELD, person_fields
 from docflow.signing.report import VerificationReport
 from docflow.signing.stampfacts import StampFacts
+from docflow.signing.standing import Chain
 from docflow.signing.trust import TrustRoots
 from docflow.signing.update import Update, update_of
 from docflow.signing.validate import verify

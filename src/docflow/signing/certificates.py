@@ -25,7 +25,7 @@ from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
 from docflow.kernel.errors import ConfigurationError, InvalidInputError
 from docflow.signing.blocking import blocking
 from docflow.signing.envelope.suitability import STRICT, Suitability, unsuitable
-from docflow.signing.trust import TrustRoots, sha256_of, to_asn1
+from docflow.signing.trust import TrustRoots, sha256_of, to_asn1, written
 
 MOST_BYTES = 64 * 1024
 MOST_CERTIFICATES = 8
@@ -160,7 +160,7 @@ def _unreadable(why: str) -> InvalidInputError:
 
 
 def _name(name: x509.Name) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name.rfc4514_string()[:_MOST_NAME])
+    return "".join(c if c.isprintable() else "?" for c in written(name)[:_MOST_NAME])
 
 
 def _chain_faults(found: EncryptionCertificate, roots: TrustRoots, now: datetime) -> Sequence[str]:

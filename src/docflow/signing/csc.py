@@ -100,6 +100,9 @@ class RemoteCredential:
     def __repr__(self) -> str:
         return f"RemoteCredential({self._options.credential!r} at {self._channel.url!r})"
 
+    def __str__(self) -> str:
+        return f"the remote credential {self._options.credential!r} at {self._channel.url}"
+
     def certificates(self) -> list[x509.Certificate]:
         """Return the credential's certificate and the authorities above it.
 
@@ -228,7 +231,7 @@ class RemoteCredential:
                 code="signer-pin-refused",
                 satisfied_by="Write the right PIN into its file; it may need to be unblocked.",
             )
-        raise self._refusal(f"{path} is answered with {answer.status} {answer.error}")
+        raise self._refusal(f"{path} is answered with {answer.status} {answer.error}".rstrip())
 
     def _asked(self, path: str, body: dict[str, Any]) -> Answer:
         """Return the answer; once more with another token if the service no longer takes this one."""
@@ -270,7 +273,7 @@ class RemoteSigner(IdentitySigner):
         signature = self._credential.sign_hash(self.digest_name, digest, self._algorithm())
         if not verifies(self.public_key, self.digest_name, signature, data):
             raise ConfigurationError(
-                f"{self._credential!r} gives signatures that are not by the certificate's key.",
+                f"A signature by {self._credential} is not by the certificate's key.",
                 code="remote-signer-refused",
                 satisfied_by="Name the certificate of this very credential.",
             )

@@ -71,8 +71,8 @@ class Channel:
         """Return the answer to a POST of `json` or `data`.
 
         Raises:
-            UnavailableError: if the service does not answer, or asks to come back later.
-            ConfigurationError: if the answer is too large.
+            UnavailableError: if the service does not answer or is not trusted, or asks to come back later.
+            ConfigurationError: if the answer is too large, or is no JSON object though all went well.
         """
         try:
             with (
@@ -82,10 +82,16 @@ class Channel:
                 content = self._read(answer)
                 status = answer.status_code
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError) as error:
+            if (distrust := _distrust(error)) is not None:
+                raise self._not_trusted(distrust.verify_message) from None
             raise self._away(type(error).__name__) from None
         if status in _WAIT or status >= 500:  # noqa: PLR2004 - the server's own fault
             raise self._away(f"status {status}")
-        return Answer(status, _object(content))
+        told = _object(content)
+        if status == OK and told is None:
+            asked = word(url.rstrip("/").rpartition("/")[2])
+            raise self.refusal(f"what it answers to {asked} is no JSON object")
+        return Answer(status, told)
 
     def refusal(self, why: str) -> ConfigurationError:
         """Return the error of a service that cannot be used, however long one waits."""
@@ -102,6 +108,15 @@ class Channel:
             if len(content) > MOST_ANSWER_BYTES:
                 raise self.refusal(f"an answer is over {MOST_ANSWER_BYTES} bytes")
         return content
+
+    def _not_trusted(self, why: str) -> UnavailableError:
+        """Return the error of a service whose certificate is refused; `why` is the TLS library's word."""
+        return UnavailableError(
+            f"The TLS certificate of the remote signing service {self.url} is not trusted ({why}).",
+            code="remote-signer-unavailable",
+            satisfied_by="Name the authority that issued it with `ca_file` in the signers file, and the "
+            "service by the host of its certificate.",
+        )
 
     def _away(self, why: str) -> UnavailableError:
         return OutsideUnavailableError(
@@ -214,7 +229,7 @@ class ClientCredentials:
         token = told.get("access_token")
         if answer.status != OK:
             raise self._channel.refusal(
-                f"its token endpoint answers with {answer.status} {answer.error}"
+                f"its token endpoint answers with {answer.status} {answer.error}".rstrip()
             )
         if not isinstance(token, str) or not 0 < len(token) <= _MOST_TOKEN_CHARS:
             raise self._channel.refusal("its token endpoint gives no access token")
@@ -276,6 +291,15 @@ def word(value: object) -> str:
     """Return a service's error code, as far as it can be shown."""
     text = value if isinstance(value, str) else ""
     return "".join(char for char in text if char.isalnum() or char in "_-")[:_LONGEST_WORD]
+
+
+def _distrust(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """Return the refusal of a TLS certificate, if one is the cause; the client wraps what `ssl` says."""
+    for _ in range(8):
+        if error is None or isinstance(error, ssl.SSLCertVerificationError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from docflow.signing.keysigner import CURVE_DIGESTS
 from docflow.signing.report import SignatureReport
+from docflow.signing.trust import written
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, Standing, shipped_policy
 
 _PSS_DIGEST = "sha256"  # what RSA keys sign with here
@@ -75,7 +76,7 @@ class NewSignatures:
             if standing.strength == "weak":
                 shown = _named(issuer, name, "" if padding == "pss" else " PKCS#1 v1.5")
                 found.append(
-                    f"has a certificate of {link.subject.rfc4514_string()!r} that is signed with "
+                    f"has a certificate of {written(link.subject)!r} that is signed with "
                     f"{shown}, {_over(standing)}"
                 )
         return found

@@ -31,7 +31,7 @@ from docflow.signing.embedding import CHUNK_BYTES, Embedded, digest_of, made_at
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.incms import chains_in, joined, with_evidence
 from docflow.signing.levels import Level, reaches
-from docflow.signing.longterm import Bench, Chain, LongTerm
+from docflow.signing.longterm import Bench, LongTerm
 from docflow.signing.manifest import (
     MANIFEST,
     MIMETYPE,
@@ -41,6 +41,7 @@ from docflow.signing.manifest import (
     manifest,
 )
 from docflow.signing.outside.timestamps import Timestamper
+from docflow.signing.standing import Chain
 
 CONTAINER_TYPE = "application/vnd.etsi.asic-e+zip"
 _T = TypeVar("_T")

@@ -24,7 +24,7 @@ from docflow.kernel.errors import ConfigurationError
 from docflow.signing.blocking import blocking
 from docflow.signing.dated import NewSignatures
 from docflow.signing.keysigner import CURVE_DIGESTS, VerifyingKey
-from docflow.signing.trust import TrustRoots, to_asn1
+from docflow.signing.trust import TrustRoots, to_asn1, written
 from docflow.signing.verifying.algorithms import DatedAlgorithms
 
 Kind = Literal["person", "organisation"]
@@ -90,7 +90,7 @@ def between(chain: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
 def common_name(certificate: x509.Certificate) -> str:
     """Return the subject's common name, or the whole subject where it has none."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else certificate.subject.rfc4514_string()
+    return str(names[0].value) if names else written(certificate.subject)
 
 
 def check_pair(holder: str, key: VerifyingKey, certificate: x509.Certificate) -> None:

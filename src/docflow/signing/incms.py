@@ -14,9 +14,9 @@ from asn1crypto import cms
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 
 from docflow.kernel.errors import IntegrityError
-from docflow.signing.longterm import Chain
 from docflow.signing.outside.revocation import Evidence
 from docflow.signing.outside.timestamps import signer_of
+from docflow.signing.standing import Chain
 
 
 def with_evidence(der: bytes, evidence: Evidence) -> bytes:

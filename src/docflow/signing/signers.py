@@ -74,6 +74,11 @@ class Signers:
                 (login for login, one in self._people.items() if one.sha256 == sha256), None
             )
 
+    def logins(self) -> tuple[str, ...]:
+        """Return the logins of the people whose identities are loaded, in order."""
+        with self._lock:
+            return tuple(sorted(self._people))
+
     def person(self, login: str, name: str, now: datetime) -> SignerIdentity:
         """Return a person's identity.
 

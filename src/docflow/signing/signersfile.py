@@ -25,7 +25,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from docflow.kernel.errors import ConfigurationError
 from docflow.signing.csc import RemoteCredential, RemoteOptions, RemoteSigner
@@ -217,7 +217,7 @@ class _Loader:
         else:
             leaf, *chain = credential.certificates()
         return SignerIdentity.checked(
-            f"The signer {where} ({credential!r})",
+            f"The signer {where} ({credential})",
             leaf,
             chain,
             lambda public, links: RemoteSigner(credential, public, leaf, links),
@@ -279,13 +279,21 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        told = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        told = getattr(error, "strerror", None) or _yaml_fault(error)
         raise ConfigurationError(f"The signers file {path} cannot be read: {told}.") from error
     if not isinstance(data, dict) or set(data) - _KEYS:
         raise ConfigurationError(
             f"The signers file {path} must be a mapping with {', '.join(sorted(_KEYS))}."
         )
     return data
+
+
+def _yaml_fault(error: Exception) -> str:
+    """Say what is wrong in a YAML text, and in which line."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return str(error).splitlines()[0]
 
 
 def _list(path: Path, data: Mapping[str, Any], name: str) -> list[Any]:

@@ -60,7 +60,7 @@ class SigningToken(Token):
     def no_library(self) -> DocflowError:
         """See `Token.no_library`."""
         return ConfigurationError(
-            f"There is no PKCS#11 library {self.module}.",
+            self.library_lacking,
             code="signer-token-missing",
             satisfied_by="Install the token's library, or name the right file.",
         )

@@ -11,17 +11,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.policy_decl import AlgorithmUsagePolicy, DisallowWeakAlgorithmsPolicy
 
 from docflow.kernel.errors import ConfigurationError
 
 _DER_SEQUENCE = b"\x30"
+# X.520 names, as RFC 4519 and ETSI EN 319 412 write them
+_ATTRIBUTES: Final = {
+    NameOID.SURNAME: "SN",
+    NameOID.GIVEN_NAME: "givenName",
+    NameOID.TITLE: "title",
+    NameOID.SERIAL_NUMBER: "serialNumber",
+    NameOID.PSEUDONYM: "pseudonym",
+    NameOID.ORGANIZATION_IDENTIFIER: "organizationIdentifier",
+    NameOID.EMAIL_ADDRESS: "emailAddress",
+}
 
 
 @dataclass(frozen=True)
@@ -112,3 +124,8 @@ def to_asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
 def sha256_of(certificate: x509.Certificate) -> str:
     """Return the SHA-256 fingerprint of `certificate` as 64 lower-case hexadecimal digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def written(name: x509.Name) -> str:
+    """Write a name as RFC 4514 does, with the names people know for what it has only numbers for."""
+    return name.rfc4514_string(_ATTRIBUTES)

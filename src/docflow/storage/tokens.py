@@ -82,8 +82,15 @@ class Token:
 
     # -- what a subclass says ------------------------------------------------------------------------
 
+    @property
+    def library_lacking(self) -> str:
+        """Say what is wrong with the library's file."""
+        if self.module.is_file():
+            return f"The file {self.module} is no PKCS#11 library that this machine can load."
+        return f"There is no PKCS#11 library {self.module}."
+
     def no_library(self) -> DocflowError:
-        """Return the error of a library that is not there."""
+        """Return the error of a library that is not there, or is none."""
         raise NotImplementedError
 
     def no_token(self, shown: int) -> DocflowError:
@@ -204,9 +211,11 @@ class Token:
     def _found(self) -> Any:
         pkcs11 = binding()
         try:
-            found = list(pkcs11.lib(str(self.module)).get_tokens(token_label=self.label))
+            library = pkcs11.lib(str(self.module))
+            found = list(library.get_tokens(token_label=self.label))
         except pkcs11.PKCS11Error as error:
-            if not self.module.is_file():
+            # what cannot be loaded is told by the class of them all, what a library says by its own
+            if type(error) is pkcs11.PKCS11Error or not self.module.is_file():
                 raise self.no_library() from None
             raise self._gone(error) from None
         if not found:  # a token that was there is away, not named wrongly

@@ -182,14 +182,24 @@ class TestTrouble:
         with pytest.raises(ConfigurationError) as refused:
             identity.signer.sign_bytes(b"x")
         assert refused.value.code == "remote-signer-refused"
+        assert "RemoteCredential" not in refused.value.detail
+        assert f"'lan' at {server.url} " in refused.value.detail
+
+    def test_an_answer_that_is_no_json_is_told_as_such(
+        self, tmp_path: Path, server: CscServer
+    ) -> None:
+        server.service.misbehave = "garbage"
+        with pytest.raises(ConfigurationError, match="is no JSON object"):
+            RemoteCredential(options(tmp_path, server)).certificates()
 
     def test_a_service_of_another_authority_is_not_believed(
         self, tmp_path: Path, server: CscServer
     ) -> None:
         _, other = tls()
         (tmp_path / "ca.pem").write_bytes(other.public_bytes(Encoding.PEM))
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError, match="is not trusted") as refused:
             RemoteCredential(options(tmp_path, server)).certificates()
+        assert "`ca_file`" in str(refused.value.satisfied_by)
         assert server.service.calls == []
 
     def test_plain_http_to_another_machine_is_refused(self, tmp_path: Path) -> None:
@@ -450,3 +460,10 @@ class TestPin:
             RemoteCredential(options(tmp_path, server)).sign_hash(
                 "sha256", b"x" * 32, {"signAlgo": "1.2.840.10045.4.3.2"}
             )
+
+
+def test_the_line_of_a_broken_signers_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "signers.yaml"
+    path.write_text("roots: [root.pem]\nseal: {pkcs12: seal.p12\npeople: {}\n")
+    with pytest.raises(ConfigurationError, match="line 3, column"):
+        signers_from_file(path, now=NOW)

@@ -232,6 +232,7 @@ class TestLostSession:
     ("person", "words"),
     [
         ({"pkcs11": "/nowhere/lib.so"}, "no PKCS#11 library"),
+        ({"pkcs11": "/etc/passwd"}, "/etc/passwd is no PKCS#11 library"),
         ({"token": "another"}, "no token labelled"),
         ({"colour": "blue"}, "must have exactly"),
         ({"certificates": "none.pem"}, "cannot be read as PEM"),

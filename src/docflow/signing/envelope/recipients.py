@@ -32,6 +32,7 @@ from docflow.signing.envelope.algorithms import (
     scheme_of,
 )
 from docflow.signing.envelope.asn1 import shared_info, to_asn1
+from docflow.signing.trust import written
 
 MAX_RECIPIENTS = 256
 
@@ -84,7 +85,7 @@ def _wrap(certificate: x509.Certificate, key: bytes) -> tuple[cms.RecipientInfo,
     else:
         info, algorithm = _key_agreement(certificate, public, key)
     return info, RecipientFacts(
-        issuer=certificate.issuer.rfc4514_string(),
+        issuer=written(certificate.issuer),
         serial=f"{certificate.serial_number:x}",
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
         algorithm=algorithm,
@@ -108,7 +109,7 @@ def _public_key(
 
 def _no_usable_key(certificate: x509.Certificate) -> InvalidInputError:
     return InvalidInputError(
-        f"The certificate {certificate.serial_number:x} of {certificate.issuer.rfc4514_string()} "
+        f"The certificate {certificate.serial_number:x} of {written(certificate.issuer)} "
         "holds no key that can be encrypted to.",
         code="recipient-key",
         satisfied_by=f"An RSA key of {LEAST_RSA_BITS} bits or more, or a key on P-256, P-384 or P-521.",

@@ -136,7 +136,7 @@ class TokenKeys(Token):
     def no_library(self) -> DocflowError:
         """See `Token.no_library`."""
         return ConfigurationError(
-            f"There is no PKCS#11 library {self.module}.",
+            self.library_lacking,
             code="key-provider-missing",
             satisfied_by="Install the token's library, or name the right file.",
         )
