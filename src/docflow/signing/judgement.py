@@ -7,6 +7,7 @@ Rules:
 
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from asn1crypto import x509
@@ -26,7 +27,8 @@ from docflow.signing.report import (
     TimestampReport,
 )
 from docflow.signing.trust import TrustRoots
-from docflow.signing.verifying.evidence import Outcome
+from docflow.signing.verifying.algorithms import in_words
+from docflow.signing.verifying.evidence import Outcome, path_of
 
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
     SignatureCoverageLevel.ENTIRE_FILE: "entire-file",
@@ -185,11 +187,34 @@ def _indication(
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
     if problem is not None:
         indication, name = named(problem)
-        return indication, name, [why(name, known.get("kind", "signature"))]
+        return indication, name, [_reason(name, known, status)]
     if known["strength"] == "weak":
         name = "CRYPTO_CONSTRAINTS_FAILURE"
-        return INDETERMINATE, name, [why(name, known.get("kind", "signature"))]
+        return INDETERMINATE, name, [_reason(name, known, status)]
     return PASSED, None, []
+
+
+def _reason(name: str, known: dict[str, Any], status: Any) -> str:
+    """Return the sentence on a sub-indication, with the names of the algorithms if it is about them."""
+    sentence = why(name, known.get("kind", "signature"))
+    if not name.startswith("CRYPTO_CONSTRAINTS_FAILURE"):
+        return sentence
+    if known["strength"] == "weak" and known.get("algorithm"):
+        end = known.get("algorithm_until")
+        over = f"proves nothing from {end} on" if end else "the algorithm policy does not accept"
+        return f"It uses {known['algorithm']}, which {over}."
+    path = path_of(status)
+    used = {_signed_with(issuer, one) for issuer, one in pairwise(path)}
+    return f"{sentence} Its chain uses {'; '.join(sorted(used))}." if used else sentence
+
+
+def _signed_with(issuer: x509.Certificate, certificate: x509.Certificate) -> str:
+    mechanism = certificate["signature_algorithm"]
+    try:
+        digest = str(mechanism.hash_algo)
+    except ValueError:
+        return str(mechanism["algorithm"].native)
+    return in_words(issuer.public_key, str(mechanism["algorithm"].native), digest)
 
 
 def named(problem: Any) -> tuple[Indication, str]:
