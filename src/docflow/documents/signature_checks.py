@@ -124,7 +124,7 @@ def _without_signature(row: Row) -> bool:
     if row["indication"] != PASSED:
         return bool(row["indication"] == NOT_SIGNED)
     report = row["report"]
-    told = report.get("signatures") if isinstance(report, dict) else None
+    told = report.get("signatures") or [] if isinstance(report, dict) else []
     return bool(told) and all(one.get("kind") == "timestamp" for one in told)
 
 
