@@ -19,7 +19,12 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from docflow.signing.keysigner import CURVE_DIGESTS
 from docflow.signing.report import SignatureReport
 from docflow.signing.trust import written
-from docflow.signing.verifying.algorithms import AlgorithmPolicy, Standing, shipped_policy
+from docflow.signing.verifying.algorithms import (
+    AlgorithmPolicy,
+    Standing,
+    ec_family,
+    shipped_policy,
+)
 
 _PSS_DIGEST = "sha256"  # what RSA keys sign with here
 
@@ -101,7 +106,7 @@ class NewSignatures:
         if isinstance(key, rsa.RSAPublicKey):
             return self.policy.signature("rsa", key.key_size, padding, digest, at)
         if isinstance(key, ec.EllipticCurvePublicKey):
-            return self.policy.signature("ecdsa", key.key_size, None, digest, at)
+            return self.policy.signature(ec_family(key.curve.name), key.key_size, None, digest, at)
         if isinstance(key, ed25519.Ed25519PublicKey):
             return self.policy.key("ed25519", 256, None, at)
         if isinstance(key, ed448.Ed448PublicKey):

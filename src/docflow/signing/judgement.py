@@ -8,6 +8,7 @@ Rules:
 import re
 from datetime import UTC, datetime
 from errno import ENOMEM
+from itertools import pairwise
 from typing import Any
 
 from asn1crypto import x509
@@ -28,7 +29,8 @@ from docflow.signing.report import (
     TimestampReport,
 )
 from docflow.signing.trust import TrustRoots
-from docflow.signing.verifying.evidence import Outcome
+from docflow.signing.verifying.algorithms import in_words
+from docflow.signing.verifying.evidence import Outcome, path_of
 
 _MOST_CAUSES = 20  # of one error
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
@@ -190,10 +192,10 @@ def _indication(
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
     if problem is not None:
         indication, name = named(problem)
-        return indication, name, [why(name, known.get("kind", "signature"))]
+        return indication, name, [_reason(name, known, status)]
     if known["strength"] == "weak":
         name = "CRYPTO_CONSTRAINTS_FAILURE"
-        return INDETERMINATE, name, [why(name, known.get("kind", "signature"))]
+        return INDETERMINATE, name, [_reason(name, known, status)]
     return PASSED, None, []
 
 
@@ -206,6 +208,29 @@ def _not_begun(status: Any, known: dict[str, Any]) -> list[str]:
         for one in known.get("path", ())
         if at is not None and at < one.not_before
     ]
+
+
+def _reason(name: str, known: dict[str, Any], status: Any) -> str:
+    """Return the sentence on a sub-indication, with the names of the algorithms if it is about them."""
+    sentence = why(name, known.get("kind", "signature"))
+    if not name.startswith("CRYPTO_CONSTRAINTS_FAILURE"):
+        return sentence
+    if known["strength"] == "weak" and known.get("algorithm"):
+        end = known.get("algorithm_until")
+        over = f"proves nothing from {end} on" if end else "the algorithm policy does not accept"
+        return f"It uses {known['algorithm']}, which {over}."
+    path = path_of(status)
+    used = {_signed_with(issuer, one) for issuer, one in pairwise(path)}
+    return f"{sentence} Its chain uses {'; '.join(sorted(used))}." if used else sentence
+
+
+def _signed_with(issuer: x509.Certificate, certificate: x509.Certificate) -> str:
+    mechanism = certificate["signature_algorithm"]
+    try:
+        digest = str(mechanism.hash_algo)
+    except ValueError:
+        return str(mechanism["algorithm"].native)
+    return in_words(issuer.public_key, str(mechanism["algorithm"].native), digest)
 
 
 def named(problem: Any) -> tuple[Indication, str]:

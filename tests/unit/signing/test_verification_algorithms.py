@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from docflow.kernel.errors import ConfigurationError
-from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from docflow.signing.verifying.algorithms import (
+    AlgorithmPolicy,
+    digest_in_words,
+    ec_family,
+    shipped_policy,
+)
 
 POLICY = shipped_policy()
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -23,7 +28,8 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
         ("ecdsa", 224, None, "sha256", "weak", None),
         ("ecdsa", 256, None, "sha1", "weak", date(2012, 8, 1)),
         ("rsa", 2048, "pkcs1", "md5", "weak", date(2004, 8, 1)),
-        ("ed25519", 256, None, "sha512", "unknown", None),
+        ("ed25519", 256, None, "sha512", "weak", None),
+        ("ecdsa-secp256k1", 256, None, "sha256", "weak", None),
         ("gost", 512, None, "sha512", "weak", None),
         ("ecdsa", 256, None, "whirlpool", "weak", None),
     ],
@@ -68,3 +74,34 @@ def test_a_wrong_policy_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_a_missing_policy_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.yaml"):
         AlgorithmPolicy.from_file(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize(
+    ("curve", "family"),
+    [
+        ("secp256r1", "ecdsa"),
+        ("secp521r1", "ecdsa"),
+        ("brainpoolP384r1", "ecdsa"),
+        ("secp256k1", "ecdsa-secp256k1"),
+        ("sect571r1", "ecdsa-sect571r1"),
+    ],
+)
+def test_a_curve_that_the_catalogue_does_not_know_is_a_kind_of_its_own(
+    curve: str, family: str
+) -> None:
+    assert ec_family(curve) == family
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("sha256", "SHA-256"),
+        ("sha1", "SHA-1"),
+        ("sha512_256", "SHA-512/256"),
+        ("sha3_384", "SHA3-384"),
+        ("shake256_len", "SHAKE256"),
+        ("md5", "MD5"),
+    ],
+)
+def test_a_digest_is_shown_as_people_write_it(name: str, shown: str) -> None:
+    assert digest_in_words(name) == shown

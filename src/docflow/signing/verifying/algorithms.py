@@ -25,6 +25,11 @@ from docflow.signing.report import Strength
 
 _SHIPPED = Path(__file__).resolve().parents[2] / "data" / "algorithms.yaml"
 _FAR = date.max
+# The curves that the catalogue judges by their size; every other one is a kind of its own.
+_AGREED_CURVES = {
+    "secp224r1", "secp256r1", "secp384r1", "secp521r1",
+    "brainpoolp256r1", "brainpoolp384r1", "brainpoolp512r1",
+}  # fmt: skip
 _RULE_KEYS = {"algorithm", "padding", "bits", "until", "unlisted"}
 _DIGEST_KEYS = {"until", "unlisted"}
 
@@ -122,6 +127,7 @@ class AlgorithmPolicy:
 
     def digest(self, name: str, at: datetime) -> Standing:
         """Tell how a digest stands at the instant `at`."""
+        name = name.removesuffix("_len")  # SHAKE with a stated length is SHAKE
         if name not in self.digests:
             return Standing("weak")
         until, unlisted = self.digests[name]
@@ -197,22 +203,39 @@ def key_facts(key: keys.PublicKeyInfo, mechanism: str) -> tuple[str, int, str | 
     if key.algorithm in {"rsa", "rsassa_pss"}:
         return "rsa", key.bit_size, "pss" if "pss" in mechanism else "pkcs1"
     if key.algorithm == "ec":
-        return "ecdsa", key.bit_size, None
+        kind, curve = key.curve
+        return ec_family(str(curve) if kind == "named" else "unnamed"), key.bit_size, None
     if key.algorithm in {"ed25519", "ed448"}:
         return key.algorithm, 256, None
     return str(key.algorithm), key.bit_size or 0, None
 
 
+def ec_family(curve: str) -> str:
+    """Return the policy's word for ECDSA on a named curve: `ecdsa`, or `ecdsa-secp256k1` and such."""
+    name = curve.lower()
+    return "ecdsa" if name in _AGREED_CURVES else f"ecdsa-{name}"
+
+
 def in_words(key: keys.PublicKeyInfo, mechanism: str, digest: str) -> str:
     """Return a signature algorithm as a person writes it: `RSA 3072 (PSS), SHA-256`."""
-    shown = digest.upper().replace("SHA", "SHA-").replace("--", "-")
+    shown = digest_in_words(digest)
     family, bits, padding = key_facts(key, mechanism)
     if family == "rsa":
         return f"RSA {bits} ({'PSS' if padding == 'pss' else 'PKCS#1 v1.5'}), {shown}"
-    if family == "ecdsa":
+    if family.startswith("ecdsa"):
         curve = key.curve[1] if key.curve[0] == "named" else "unnamed curve"
         return f"ECDSA {curve}, {shown}"
-    return f"{family}, {shown}"
+    return f"{family.replace('ed', 'Ed', 1) if family.startswith('ed') else family}, {shown}"
+
+
+def digest_in_words(digest: str) -> str:
+    """Return a digest as a person writes it: `SHA-256`, `SHA3-256`, `SHAKE256`."""
+    name = digest.upper().removesuffix("_LEN")
+    if name.startswith("SHA3_"):
+        return name.replace("_", "-")
+    if name.startswith("SHA") and not name.startswith("SHAKE"):
+        return f"SHA-{name[3:].replace('_', '/')}"
+    return name
 
 
 def _digest_of(algo: algos.SignedDigestAlgorithm) -> str | None:

@@ -28,6 +28,7 @@ from docflow.signing import judgement
 from docflow.signing.blocking import blocking
 from docflow.signing.report import INDETERMINATE, SignatureReport, Strength
 from docflow.signing.verifying import chain, cms, description, xmldsig
+from docflow.signing.verifying.algorithms import digest_in_words
 from docflow.signing.verifying.containers import Container
 from docflow.signing.verifying.covered import DataObject, target, with_files
 from docflow.signing.verifying.evidence import MAX_VALIDATION_OBJECTS, Carried
@@ -293,7 +294,12 @@ def _algorithm(
     for digest in inside:
         standing = terms.policy.algorithms.digest(digest, proven_at or terms.now)
         if _ORDER.index(standing.strength) < _ORDER.index(found["strength"]):
-            found |= {"strength": standing.strength, "algorithm_until": standing.until}
+            shown = f"{found['algorithm']} with {digest_in_words(digest)} inside"
+            found |= {
+                "algorithm": shown,
+                "strength": standing.strength,
+                "algorithm_until": standing.until,
+            }
     return found
 
 
