@@ -124,7 +124,8 @@ def _require_signed(path: Path, roots: Path) -> None:
         CONSOLE.print(shown(f"{one.field}: {one.signer}: {one.indication}"), markup=False)
     if report.indication != PASSED:
         why = [*report.reasons, *(said for one in report.signatures for said in one.reasons)]
-        fail(f"The file inside is not well signed; it was not written. {' '.join(why)}".strip())
+        told = shown(" ".join(why))
+        fail(f"The file inside is not well signed; it was not written. {told}".strip())
 
 
 def _passphrase(key: Path, file: Path | None) -> bytes:

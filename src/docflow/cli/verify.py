@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 18
 Format = Literal["text", "json", "html", "etsi"]
+Trust = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trust",
+        help="Trust anchors: certificates (PEM or DER), a trusted list (.xml) or a folder of them; "
+        "nothing else is trusted then. Repeatable; default: what the instance trusts.",
+    ),
+]
 ListSigner = Annotated[
     list[Path] | None,
     typer.Option(
@@ -52,14 +60,7 @@ def verify(
     data: Annotated[
         Path | None, typer.Option("--data", help="What a detached signature signs.")
     ] = None,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--trust",
-            help="Trust anchors: certificates (PEM or DER), a trusted list (.xml) or a folder of them; "
-            "nothing else is trusted then. Repeatable; default: what the instance trusts.",
-        ),
-    ] = None,
+    trust: Trust = None,
     list_signer: ListSigner = None,
     unsigned_lists: UnsignedLists = False,
     at: Annotated[
