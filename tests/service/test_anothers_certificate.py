@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from docflow.db import migrate
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConfigurationError, ConflictError, InvalidInputError
 from docflow.signing.signersfile import signers_from_file
@@ -72,3 +74,45 @@ def test_one_key_for_two_people_stops_the_start(
     path = write_signers(tmp_path, pki, **{CLERK: "person"})
     with pytest.raises(ConfigurationError, match="have the same key"):
         signers_from_file(path, now=clock.now())
+
+
+def test_what_was_enrolled_by_mistake_goes_to_whom_it_belongs(
+    office: Instance, pki: LivePki
+) -> None:
+    certificates, administrator = office.services.signer_certificates, office.actor(ADMINISTRATOR)
+    card, clerk, leader = card_of(pki, "person"), office.actor(CLERK), office.actor(LEADER)
+    give(office, card, CLERK)
+    with pytest.raises(ConflictError) as caught:
+        certificates.enrol(administrator, leader.id, card.pem, "service")
+    assert caught.value.code == "certificate-known"
+    (row,) = office.rows("person_certificates")
+    certificates.revoke(administrator, clerk.id, row["id"], "By mistake.")
+    with pytest.raises(ConflictError) as caught:
+        certificates.enrol(administrator, clerk.id, card.pem, "card")
+    assert caught.value.code == "certificate-known"
+    enrolled = certificates.enrol(administrator, leader.id, card.pem, "service")
+    assert enrolled.state == "enrolled"
+    office.to_signed(office.draft())
+    certificates.revoke(administrator, leader.id, enrolled.id, "It signed.")
+    for person in (clerk, leader, office.actor(ADMINISTRATOR)):
+        with pytest.raises(ConflictError) as caught:
+            certificates.enrol(administrator, person.id, card.pem, "card")
+        assert caught.value.code == "certificate-known"
+
+
+def test_the_migration_keeps_certificates_and_the_sessions_that_name_them(
+    office: Instance, pki: LivePki
+) -> None:
+    give(office, card_of(pki, "person-third"))
+    office.run(office.fire(LEADER, office.to_approved(office.draft()), "sign"))
+    before = {
+        name: office.rows(name)
+        for name in ("person_certificates", "signing_sessions", "history_entries")
+    }
+    assert before["signing_sessions"]
+    migrate.downgrade(office.database, "0013")
+    migrate.upgrade(office.database)
+    assert {name: office.rows(name) for name in before} == before
+    assert migrate.drift(office.database) == []
+    with office.database.read() as connection:
+        assert connection.execute(sa.text("PRAGMA foreign_key_check")).all() == []

@@ -42,6 +42,7 @@ from docflow.people.recipients import Recipients
 from docflow.people.seeding import Seeded, seed
 from docflow.people.signer_certificates import SignerCertificates
 from docflow.release import archive, card_sessions, expiry
+from docflow.release.certificate_uses import used_since
 from docflow.release.recovery import Approved, Recoveries
 from docflow.release.studio import Studio
 from docflow.settings import Settings
@@ -190,7 +191,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         accounts=Accounts(database, settings),
         keys=ApiKeys(database),
         authenticator=Authenticator(database, desk.catalogue.seed.classification),
-        signer_certificates=SignerCertificates(database, desk.signers, desk.levels.longterm),
+        signer_certificates=SignerCertificates(
+            database, desk.signers, desk.levels.longterm, used_since
+        ),
         mandates=Mandates(database, partial(undrawable, studio.fonts)),
         engine=engine,
         desk=desk,

@@ -3,13 +3,14 @@
 Rules:
 1. An administrator enrols. A certificate whose key is on the person's own card is only proposed by
    that: it is enrolled when the person has signed the challenge with that very key.
-2. A certificate belongs to one person, and one that was revoked or replaced is never enrolled again.
+2. A certificate belongs to one person, and one that was revoked or replaced is never enrolled again, but
+   for what was revoked for the wrong person before it signed anything.
 3. Each change is an entry of the person, with the certificate's digest and no name.
 4. The challenge can be no document's signed attributes (those begin with 0x31), so that proving a key
    never signs anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -75,9 +76,19 @@ class PersonCertificate:
 class SignerCertificates:
     """The certificates of people."""
 
-    def __init__(self, database: Database, signers: Signers, longterm: LongTerm) -> None:
-        """Accept what leads to the signers' own roots and was not revoked, as `longterm` is told."""
+    def __init__(
+        self,
+        database: Database,
+        signers: Signers,
+        longterm: LongTerm,
+        used: Callable[[sa.Connection, str, datetime], bool],
+    ) -> None:
+        """Accept what leads to the signers' own roots and was not revoked, as `longterm` is told.
+
+        `used` tells whether a certificate has signed anything since an instant.
+        """
         self._database = database
+        self._used = used
         self._signers = signers
         self._longterm = longterm
 
@@ -117,7 +128,7 @@ class SignerCertificates:
             if device == "service":
                 refuse_unnamed(person, self._signers.login_of(row["sha256"]))
             uow.serialise(f"certificate {row['sha256']}")
-            _refuse_known(uow, row["sha256"])
+            self._refuse_known(uow, person_id, row["sha256"])
             if replaces is not None:
                 own(uow.connection, person_id, replaces)
             new = row | {"created_at": uow.now, "created_by": actor.id}
@@ -150,6 +161,21 @@ class SignerCertificates:
             raise unfit("The certificate cannot be read to its end.") from None
         self._refuse_revoked(identity, now)
         return found
+
+    def _refuse_known(self, uow: UnitOfWork, person_id: str, sha256: str) -> None:
+        """Refuse what is or was enrolled, unless it was for somebody else, revoked and never used."""
+        for row in enrolments_of(uow.connection, sha256):
+            mistaken = row["state"] == "revoked" and row["person_id"] != person_id
+            since = row["enrolled_at"]
+            if mistaken and (since is None or not self._used(uow.connection, sha256, since)):
+                continue
+            raise ConflictError(
+                "This certificate is known already; one that was revoked or replaced stays so, unless it "
+                "was revoked for another person and never signed anything for them.",
+                code="certificate-known",
+                satisfied_by="Revoke it there if it was enrolled for the wrong person; otherwise have the "
+                "authority issue a new certificate.",
+            )
 
     def _refuse_revoked(self, identity: SignerIdentity, now: datetime) -> None:
         """Refuse what its authority revoked. Where nobody tells, it is asked before each signature."""
@@ -295,16 +321,6 @@ def certificate_row(connection: sa.Connection, certificate_id: str) -> Mapping[s
     if row is None:
         raise NotFoundError("There is no such certificate.")
     return as_mapping(row)
-
-
-def _refuse_known(uow: UnitOfWork, sha256: str) -> None:
-    statement = sa.select(person_certificates.c.id).where(person_certificates.c.sha256 == sha256)
-    if uow.connection.execute(statement).first() is not None:
-        raise ConflictError(
-            "This certificate is known already; one that was revoked or replaced stays so.",
-            code="certificate-known",
-            satisfied_by="Have the authority issue a new certificate.",
-        )
 
 
 def _end_replaced(uow: UnitOfWork, row: Mapping[str, Any]) -> None:

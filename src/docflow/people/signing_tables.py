@@ -9,8 +9,8 @@ person_certificates = sa.Table(
     METADATA,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id"), nullable=False),
-    # a certificate belongs to one person, once: what was revoked is never enrolled again
-    sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+    # a certificate belongs to one person; another may have it only once it was revoked unused
+    sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("subject", sa.String(300), nullable=False),
     sa.Column("device", sa.String(8), nullable=False),  # service: its key is in the signers file
     sa.Column("pem", sa.Text, nullable=False),  # the certificate and the authorities above it
@@ -31,6 +31,14 @@ person_certificates = sa.Table(
     sa.CheckConstraint("state IN ('proposed', 'enrolled', 'replaced', 'revoked')", name="state"),
     sa.CheckConstraint("length(sha256) = 64", name="sha256"),
     sa.Index("ix_person_certificates_person_id", "person_id", "id"),
+    sa.Index("ix_person_certificates_sha256", "sha256"),
+    sa.Index(
+        "uq_person_certificates_in_force",
+        "sha256",
+        unique=True,
+        sqlite_where=sa.column("state") != "revoked",
+        postgresql_where=sa.column("state") != "revoked",
+    ),
     info=part_of("person", "person_id"),
 )
 

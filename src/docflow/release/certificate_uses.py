@@ -4,6 +4,7 @@ Rule: a use is written in the transaction that records the signed file; no signe
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -106,6 +107,13 @@ def _digest(given: str) -> str:
             fields=[FieldProblem("path:sha256", "64 hexadecimal digits")],
         )
     return digest
+
+
+def used_since(connection: sa.Connection, sha256: str, since: datetime) -> bool:
+    """Tell whether a certificate has signed anything since an instant."""
+    table = certificate_uses.c
+    statement = sa.select(table.id).where(table.certificate_sha256 == sha256, table.at >= since)
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def require_below(database: Database, sha256: str, most: int | None) -> None:
