@@ -94,10 +94,10 @@ def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
         rows.require(actor, access.Permission.JOB_RETRY, row)
         if job.kind not in _KINDS:
             return engine.try_at_once(uow, job_id)[0]
-        pending = _pending_of(row, job_id)
+        _pending_of(row, job_id)
         tried, changed = engine.try_at_once(uow, job_id)
         if changed:
-            _wait_again(uow, row, pending, job_id)
+            _wait_again(uow, row, job_id)
         return tried
 
 
@@ -112,7 +112,8 @@ def _pending_of(row: Row, job_id: str) -> Row:
     return pending
 
 
-def _wait_again(uow: UnitOfWork, row: Row, pending: Row, job_id: str) -> None:
+def _wait_again(uow: UnitOfWork, row: Row, job_id: str) -> None:
+    pending = _pending_of(row, job_id)
     card_sessions.wait_again(uow, pending["job_id"], row["id"])
     uow.change(
         documents,
