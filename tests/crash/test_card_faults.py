@@ -202,8 +202,7 @@ def test_an_answer_that_cannot_be_embedded_fails_visibly_and_is_retried(instance
     shown = card_sessions.show(instance.services.studio, leader, session_id)
     assert (shown.state, shown.error) == ("failed", "Der Speicher ist weg.")
     with instance.database.unit_of_work(SERVICE) as uow:  # what the operator's retry does to it
-        waiting = rows.lock(uow, document)
-        failures._wait_again(uow, waiting, waiting["pending"], job.job_id)
+        failures._wait_again(uow, rows.lock(uow, document), job.job_id)
     _run_through_fault(instance, job.job_id, none)
     assert instance.row(document)["state"] == "signed"
     assert card_sessions.show(instance.services.studio, leader, session_id).state == "done"
