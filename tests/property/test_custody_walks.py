@@ -5,6 +5,7 @@ that custody, clearances and reclassification offer, at random, on a real databa
 person reads no more than before; and no document is lowered.
 """
 
+import dataclasses
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from docflow.custody import breakglass, lowering, recovery
+from docflow.custody.model import Custody
 from docflow.documents import reclassify
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import DocflowError
@@ -40,11 +42,19 @@ CALLS = (
 )  # fmt: skip
 
 
+class Roomy(Keeping):
+    """One instance serves all walks: a person's requests of earlier ones are no bound here."""
+
+    @property
+    def custody(self) -> Custody:
+        return dataclasses.replace(super().custody, open_requests=10_000)
+
+
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Any:
     folder = tmp_path_factory.mktemp("custody")
     copy_instance(prepared, folder)
-    keeping = Keeping(folder, f"sqlite:///{folder / 'docflow.sqlite3'}", ManualClock(START))
+    keeping = Roomy(folder, f"sqlite:///{folder / 'docflow.sqlite3'}", ManualClock(START))
     yield keeping
     keeping.instance.close()
 

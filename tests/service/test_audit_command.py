@@ -26,7 +26,7 @@ class Typed:
     def __call__(self, *words: object, stdin: str = "") -> tuple[int, str, str]:
         """Return the exit code, and what went to standard output and error."""
         self._patch.setattr(sys, "argv", ["docflow", *map(str, words)])
-        self._patch.setattr(sys, "stdin", io.StringIO(stdin))
+        self._patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         with pytest.raises(SystemExit) as ended:
             main()
             raise SystemExit(0)

@@ -218,10 +218,12 @@ def test_a_stamp_that_does_not_fit_fails_the_job_and_the_next_request_has_room_f
 
 
 def test_a_card_that_its_authority_revoked_fails_the_session_for_good(
-    offices: Offices, pki: LivePki
+    offices: Offices, pki: LivePki, clock: ManualClock
 ) -> None:
-    office = offices(pki, label="revoked", person="level: B-LT")
-    document_id, session_id = asked(office)
+    with pki.fails("ocsp", "away"), pki.fails("crls", "away"):  # nobody told when it was enrolled
+        office = offices(pki, label="revoked", person="level: B-LT")
+        document_id, session_id = asked(office)
+    clock.advance(timedelta(minutes=2))
     with started(office.services.engine):
         embed = answer_session(office, session_id, card_of(pki, "revoked"))
         job = settled(office.services.engine, embed, "failed")

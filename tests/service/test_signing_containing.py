@@ -150,7 +150,7 @@ def _other_manifest(made: Made) -> None:
         (_signed_by_the_seal_only, "not by exactly those expected"),
         (_two_signers, "not by exactly those expected"),
         (_sealed_by_a_person, "is expected"),
-        (_hidden_beside_the_manifest, "does not belong there"),
+        (_hidden_beside_the_manifest, "No signature covers 'META-INF/notes.txt'"),
         (_other_manifest, "TOTAL-FAILED"),
     ],
 )

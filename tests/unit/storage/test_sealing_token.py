@@ -249,9 +249,11 @@ class TestOutages:
             TokenKeys(tmp_path / "vendor.so", LABEL, pin_file)
         assert refused.value.code == "key-provider-missing"
 
-    def test_a_file_that_is_no_library_is_an_outage(self, pin_file: Path, tmp_path: Path) -> None:
+    def test_a_file_that_is_no_library_stops_the_start(
+        self, pin_file: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "vendor.so").write_text("not a library")
-        with pytest.raises(UnavailableError):
+        with pytest.raises(ConfigurationError, match="is no PKCS#11 library"):
             TokenKeys(tmp_path / "vendor.so", LABEL, pin_file)
 
     def test_a_lost_session_is_opened_again(self, ring: Keyring) -> None:
