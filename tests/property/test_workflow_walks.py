@@ -27,7 +27,7 @@ from docflow.workflow import (
     load_folder,
     load_source,
 )
-from docflow.workflow.graph import violations
+from docflow.workflow.graph import Graph, violations
 from docflow.workflow.vocabulary import GUARDS, ROLES
 
 SHIPPED = load_folder(bundled("workflows"))
@@ -281,7 +281,7 @@ def steps_of(path: str) -> Iterator[tuple[str, str, str]]:
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_every_printed_path_can_be_walked_and_shows_what_it_is_printed_for(text: str) -> None:
     definition = load_source(text.encode(), "random.yaml", prove=False).definition
-    for _, message in violations(definition):
+    for _, message in violations(Graph(definition)):
         told = re.search(r"(?:^|: )(s\d(?: -\w+-> s\d)+)$", message)
         if told is None:
             continue
@@ -315,7 +315,7 @@ def test_what_is_proven_needs_no_luck_on_the_way(text: str, data: st.DataObject)
     """Where the proofs hold, a faithful service never meets a delivery that lacks something."""
     compiled = load_source(text.encode(), "random.yaml", prove=False)
     proven = not any(
-        "delivers without" in message for _, message in violations(compiled.definition)
+        "delivers without" in message for _, message in violations(Graph(compiled.definition))
     )
     document = Document(Facts("s0", roles=frozenset({"clerk"}), actor_id="anh"))
     document.facts = replace(document.facts, has_main_file=True, recipients_count=1, unit_id="u")

@@ -128,9 +128,8 @@ def _apply(transition: TransitionDefinition, standing: Standing) -> Standing:
     )
 
 
-def violations(definition: WorkflowDefinition) -> Iterator[Complaint]:
+def violations(graph: Graph) -> Iterator[Complaint]:
     """Yield every property that a resolved workflow breaks, once per state or transition."""
-    graph = Graph(definition)
     yield from _dead(graph)
     yield from _stuck(graph)
     yield from _separation(graph)

@@ -71,7 +71,8 @@ def load_source(data: bytes, name: str, *, prove: bool = True) -> CompiledWorkfl
     source = read_source(data, name)
     definition = _definition(source)
     if prove:
-        _fail(source, chain(violations(definition), disagreements(Graph(definition))))
+        graph = Graph(definition)
+        _fail(source, chain(violations(graph), disagreements(graph)))
     return CompiledWorkflow(
         definition=definition,
         sha256=sha256_hex(data),

@@ -20,17 +20,16 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
+from docflow.signing.pageframe import Box, inherited
+
 MAX_SHARE: Final = 0.2
 """How much of its page a later signature may cover, and later fields together."""
 _A4: Final = (0.0, 0.0, 595.0, 842.0)
 _CORNERS: Final = 4
-_DEPTH: Final = 100
 _BLANK: Final = b"\r\n\t \0\f"
 _MOST_BLANK: Final = 8
 _END: Final = b"%%EOF"
 _LARGEST_XREF: Final = 64 << 20
-
-_Box = tuple[float, float, float, float]
 
 
 def hides(reader: PdfFileReader, since: int, later: Iterable[EmbeddedPdfSignature]) -> str | None:
@@ -73,11 +72,7 @@ def _widgets(field: DictionaryObject) -> Iterator[DictionaryObject]:
 
 
 def _page(widget: DictionaryObject) -> int:
-    return widget.raw_get("/P").idnum if hasattr(_raw(widget, "/P"), "idnum") else 0
-
-
-def _raw(widget: DictionaryObject, name: str) -> Any:
-    return widget.raw_get(name) if name in widget else None
+    return getattr(widget.raw_get("/P"), "idnum", 0) if "/P" in widget else 0
 
 
 def _share(widget: DictionaryObject) -> float:
@@ -89,27 +84,17 @@ def _share(widget: DictionaryObject) -> float:
     return _area(_overlap(rectangle, seen)) / (_area(seen) or 1.0)
 
 
-def _seen(page: Any) -> _Box:
+def _seen(page: Any) -> Box:
     if page is None:
         return _A4
     page = page.get_object()
-    media = _box(_inherited(page, "/MediaBox")) or _A4
-    crop = _box(_inherited(page, "/CropBox"))
+    media = _box(inherited(page, "/MediaBox")) or _A4
+    crop = _box(inherited(page, "/CropBox"))
     seen = _overlap(media, crop) if crop else media
     return seen if _area(seen) else media
 
 
-def _inherited(page: Any, name: str) -> Any:
-    for _ in range(_DEPTH):
-        if name in page:
-            return page[name]
-        if "/Parent" not in page:
-            break
-        page = page["/Parent"]
-    return ()
-
-
-def _box(values: Any) -> _Box | None:
+def _box(values: Any) -> Box | None:
     numbers = [float(one) for one in values or ()]
     if len(numbers) != _CORNERS:
         return None
@@ -117,12 +102,12 @@ def _box(values: Any) -> _Box | None:
     return min(a, c), min(b, d), max(a, c), max(b, d)
 
 
-def _overlap(one: _Box, other: _Box) -> _Box:
+def _overlap(one: Box, other: Box) -> Box:
     left, bottom = max(one[0], other[0]), max(one[1], other[1])
     return left, bottom, max(left, min(one[2], other[2])), max(bottom, min(one[3], other[3]))
 
 
-def _area(box: _Box) -> float:
+def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
