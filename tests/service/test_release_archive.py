@@ -19,7 +19,7 @@ from docflow.signing.strict import validate_release
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from tests.jobs_support import settled, started
 from tests.levels_support import longterm, office_at
-from tests.office_support import ADMINISTRATOR, CLERK, SPECIALIST, Instance
+from tests.office_support import ADMINISTRATOR, CLERK, LEADER, SPECIALIST, Instance
 from tests.pki_support import LivePki
 from tests.unit.signing.forge import make_pdf, run
 
@@ -85,6 +85,37 @@ def test_a_stamp_is_renewed_once_before_its_end_and_what_was_delivered_stays(
     run("qpdf", "--check", path)
     assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 2
     assert keeper.run() == 0
+
+
+@pytest.mark.parametrize("person", ["level: B-B", "level: B-T\n      fallback: B-B"])
+def test_a_personal_signature_without_a_stamp_of_its_own_is_renewed_with_the_seal(
+    offices: Offices, clock: ManualClock, pki: LivePki, tmp_path: Path, person: str
+) -> None:
+    office = offices(tsas=("tsa-ending", "tsa-second"), person=person,
+                     signature_fallback_hours=4)  # fmt: skip
+    document_id = office.to_approved(office.draft())
+    signing = office.fire(LEADER, document_id, "sign")
+    if "fallback" in person:
+        clock.advance(timedelta(hours=5))
+        with pki.fails("/tsa/", "away"):
+            office.run(signing)
+    else:
+        office.run(signing)
+    signed = office.rows("signature_steps", document_id=document_id, step="signed")
+    assert [one["evidence"]["level"] for one in signed] == ["B-B"]
+    office.run(office.fire(CLERK, document_id, "release"))
+    (first,) = stamps(office)
+    clock.advance(timedelta(days=60))
+    with started(office.services.engine):
+        assert office.services.keeper.run() == 1
+        settled(office.services.engine, f"archive-{first['id']}", "done")
+    path = tmp_path / "renewed.pdf"
+    with office.services.store.open(stamps(office)[-1]["storage_key"]) as file:
+        path.write_bytes(file.read())
+    later = datetime(2040, 1, 1, tzinfo=UTC)
+    found = levels_reached(path, pki.roots, now=later, evidence_may_be_old=True)
+    assert [one.level for one in found] == ["B-LTA"] * 2
+    assert found[0].existed_at == first["stamped_at"]
 
 
 def test_a_renewal_that_runs_twice_adds_one_time_stamp(

@@ -3,8 +3,8 @@
 Rules:
 - A level is reached if the validation that EN 319 102-1 describes for it passes with what the file
   carries and the roots given, and nothing else: nothing is fetched.
-- B-LTA: the signature is good, with evidence, at the instant of the first archive time stamp after it;
-  each archive time stamp is good, with evidence, at the instant of the next one; the newest is good now.
+- B-LTA: the signature is good, with evidence, at the instant of the first archive time stamp after it,
+  which proves when it existed if it has no time stamp of its own (EN 319 142-1, 6.3, note on B-T); each archive time stamp is good, with evidence, at the instant of the next one; the newest is good now.
 - Revocation: from B-LT on, every certificate of every chain needs evidence in the file. The one
   exception is the newest archive time stamp when judged later than its evidence reaches: whoever
   judges then has to know by other means that its authority was not revoked (`evidence_may_be_old`).
@@ -168,17 +168,32 @@ class _Judge:
         for level, check in zip(reversed(LEVELS), checks, strict=True):
             result, why = check(embedded)
             if not why:
-                existed_at = getattr(result, "best_signature_time", None)
-                return Reached(embedded.field_name, level, above, existed_at)
+                return Reached(
+                    embedded.field_name, level, above, self._existed_at(embedded, level, result)
+                )
             above = why
         return Reached(embedded.field_name, None, above, None)
 
+    def _existed_at(
+        self, embedded: EmbeddedPdfSignature, level: Level, result: Any
+    ) -> datetime | None:
+        if level == "B-LTA" and not _has_stamp(embedded):
+            return _stamped_at(self._archived(embedded)[0])
+        moment: datetime | None = getattr(result, "best_signature_time", None)
+        return moment
+
+    def _archived(self, embedded: EmbeddedPdfSignature) -> list[EmbeddedPdfSignature]:
+        return [one for one in self._stamps if one.signed_revision > embedded.signed_revision]
+
     def _basic(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
+        return self._plain(embedded, "soft-fail", self._now)
+
+    def _plain(self, embedded: EmbeddedPdfSignature, mode: str, at: datetime) -> tuple[Any, str]:
         result = blocking(
             ades_basic_validation(
                 embedded.signed_data,
-                self._spec("soft-fail", with_file=False),
-                timing_info=_timing(self._now),
+                self._spec(mode, with_file=mode == "require"),
+                timing_info=_timing(at),
                 raw_digest=embedded.compute_digest(),
             )
         )
@@ -206,12 +221,13 @@ class _Judge:
         return result, _fault(result)
 
     def _archive(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
-        after = [one for one in self._stamps if one.signed_revision > embedded.signed_revision]
+        after = self._archived(embedded)
         if not after:
             return None, "NO_ARCHIVE_TIME_STAMP"
         if self._broken_chain:
             return None, self._broken_chain
-        return self._timed(embedded, "require", _stamped_at(after[0]))
+        judge = self._timed if _has_stamp(embedded) else self._plain
+        return judge(embedded, "require", _stamped_at(after[0]))
 
     @functools.cached_property
     def _broken_chain(self) -> str:
