@@ -59,14 +59,15 @@ def pki_office(
     clock: ManualClock,
     pki: LivePki,
     *,
+    person: str = "B-LT",
     seal: str = "B-LT",
     tsas: tuple[str, ...] = ("tsa",),
     **settings: Any,
 ) -> Instance:
-    """Return the same at B-LT, the seal at `seal`, with identities and services of the living PKI."""
+    """Return the same at these levels, with identities and services of the living PKI."""
     pki.now = clock.now
     return container_office(
-        folder, prepared, clock, level="B-LT", seal=seal, signers_file=write_signers(folder, pki),
+        folder, prepared, clock, level=person, seal=seal, signers_file=write_signers(folder, pki),
         signing_services_file=write_services(folder, pki, *tsas), **settings,
     )  # fmt: skip
 

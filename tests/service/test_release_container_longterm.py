@@ -102,10 +102,11 @@ def test_a_release_at_b_lta_waits_for_what_is_away_and_each_part_is_good_for_ope
     assert office.findings() == ()
 
 
+@pytest.mark.parametrize("person", ["B-LT", "B-B"])
 def test_a_container_is_renewed_in_time_and_stands_for_decades(
-    offices: Offices, clock: ManualClock, pki: LivePki, tmp_path: Path
+    offices: Offices, clock: ManualClock, pki: LivePki, tmp_path: Path, person: str
 ) -> None:
-    office = offices()
+    office = offices(person=person)
     document = released(office)
     file = container_of(office, document)
     clock.advance(timedelta(days=30))
