@@ -62,6 +62,7 @@ def apply_effects(
     *,
     place: Mapping[str, Any] | None,
     mandate: str | None = None,
+    card: str | None = None,
 ) -> Applied:
     """Apply a decision's effects inside the open unit of work.
 
@@ -91,7 +92,7 @@ def apply_effects(
                 made_here = sa.and_(files.c.form != "original", files.c.current)
                 uow.alter(files, row["id"], made_here, {"current": False})
             case Sign():
-                chosen = _signer(desk, uow, row, effect, facts.actor_id)
+                chosen = _signer(desk, uow, row, effect, facts.actor_id, card)
                 _require_openers(desk, uow, row, decision.trigger)
                 compiled = rows.pinned(desk, row).compiled
                 placed = places(compiled, row, effect, decision.trigger, place)
@@ -142,12 +143,14 @@ def _is_personal(effect: object) -> bool:
     return isinstance(effect, Sign) and effect.as_ == "person"
 
 
-def _signer(desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str) -> Chosen:
+def _signer(
+    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str, card: str | None
+) -> Chosen:
     """Refuse now what the job could not sign later: nobody waits for a signature that cannot come."""
     if effect.as_ == "organisation":
         desk.signers.seal(uow.now)
         return Chosen("release")
-    chosen = choose(uow, desk.signers, desk.policy, person_id)
+    chosen = choose(uow, desk.signers, desk.policy, person_id, card)
     if chosen.certificate_id is not None:
         require_signs(uow, desk.signers, row, chosen.certificate_id)
     return chosen
