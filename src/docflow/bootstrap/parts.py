@@ -248,5 +248,8 @@ def register_jobs(engine: JobEngine, studio: Studio, keeper: archive.Keeper) -> 
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
     )
     engine.register(
-        converting.KIND, partial(converting.run, desk), partial(converting.on_failed, desk)
+        converting.KIND,
+        partial(converting.run, desk),
+        partial(converting.on_failed, desk),
+        partial(converting.on_waiting, desk),
     )
