@@ -22,6 +22,7 @@ from docflow.release import (
     archive,
     arrival,
     batches,
+    capacities,
     cards,
     deliver,
     failures,
@@ -66,6 +67,7 @@ def desk_of(settings: Settings, database: Database, store: ObjectStore, engine: 
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
         inputs=inputs_of(settings),
         policy=policy_of(settings),
+        require_seen=capacities.require_seen,
         elsewhere=(inbox.reseal_notes,),
     )
 

@@ -98,7 +98,7 @@ def apply_effects(
                 placed = places(compiled, row, effect, decision.trigger, place)
                 require_pages(uow.connection, row["id"], placed)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
-                pending |= _capacity(uow, effect, facts.actor_id, mandate)
+                pending |= _capacity(desk, uow, row, effect, facts.actor_id, mandate)
                 _wait_for(desk, uow, row, applied, pending, placed)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -156,11 +156,15 @@ def _signer(
     return chosen
 
 
-def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None) -> dict[str, Any]:
-    """Return in whose place the person signs, if not in their own name."""
+def _capacity(
+    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str, mandate: str | None
+) -> dict[str, Any]:
+    """Return in whose place the person signs, if not in their own name; the page will say so."""
     if mandate is None or not _is_personal(effect):
         return {}
     line = capacity_line(uow.connection, person_id, mandate, uow.now)
+    if row["signed_person"]:
+        desk.require_seen(uow.connection, row["id"])
     return {"mandate": mandate, "capacity": line}
 
 
