@@ -99,10 +99,10 @@ def test_a_batch_that_dies_anywhere_goes_on_and_fires_nothing_twice(
 
         monkeypatch.setattr(batches, "_answer", dies)
         with pytest.raises(UnavailableError):
-            batches._fire_all(services.studio, services.authenticator, batch["id"])
+            batches._fire_all(services.studio, services.authenticator, batch["id"], None)
         monkeypatch.setattr(batches, "_answer", answer)
         assert seen == 1
-    batches._fire_all(services.studio, services.authenticator, batch["id"])
+    batches._fire_all(services.studio, services.authenticator, batch["id"], None)
     counts = leader.read(f"/v1/signing-batches/{batch['id']}")["counts"]
     assert counts == {"signing": 3}
     office.run_jobs()
@@ -180,7 +180,7 @@ def test_a_failed_signing_shows_in_its_batch(office: Office) -> None:
     leader = office.login(LEADER)
     document_id = office.approved()
     batch = answered(leader.post("/v1/signing-batches", batch_of(office, document_id)), 202)
-    batches._fire_all(office.services.studio, office.services.authenticator, batch["id"])
+    batches._fire_all(office.services.studio, office.services.authenticator, batch["id"], None)
     (item,) = leader.read(f"/v1/signing-batches/{batch['id']}")["items"]
     job = JobRun(office.services.engine.get(item["job_id"]), lambda _name, function: function())
     failures.on_failed(office.services.desk, job, "Mất khóa.")

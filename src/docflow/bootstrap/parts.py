@@ -22,6 +22,7 @@ from docflow.release import (
     archive,
     arrival,
     batches,
+    capacities,
     cards,
     deliver,
     failures,
@@ -66,6 +67,7 @@ def desk_of(settings: Settings, database: Database, store: ObjectStore, engine: 
         limits=Limits(annexes=settings.max_annexes, pages=settings.max_pages),
         inputs=inputs_of(settings),
         policy=policy_of(settings),
+        require_seen=capacities.require_seen,
         elsewhere=(inbox.reseal_notes,),
     )
 
@@ -248,5 +250,8 @@ def register_jobs(engine: JobEngine, studio: Studio, keeper: archive.Keeper) -> 
         resealing.KIND, partial(resealing.run, desk), partial(resealing.on_failed, desk)
     )
     engine.register(
-        converting.KIND, partial(converting.run, desk), partial(converting.on_failed, desk)
+        converting.KIND,
+        partial(converting.run, desk),
+        partial(converting.on_failed, desk),
+        partial(converting.on_waiting, desk),
     )

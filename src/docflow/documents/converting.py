@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePath
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import sqlalchemy as sa
 
@@ -20,8 +21,10 @@ from docflow.documents.conversions import KIND, OPEN
 from docflow.documents.create import StoredFile, entry_of, file_row, store_file
 from docflow.documents.desk import Desk
 from docflow.documents.tables import documents, files
+from docflow.documents.telling import cause
 from docflow.jobs.model import JobRun
 from docflow.kernel.actor import SERVICE
+from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError, UnavailableError, UnsupportedContentError
 from docflow.kernel.ids import new_id
 from docflow.signing.cleaning import clean_pdf
@@ -46,17 +49,28 @@ def run(desk: Desk, job: JobRun) -> None:
 
 def on_failed(desk: Desk, job: JobRun, error: str) -> None:
     """Note why nothing could be made of the file, where people look: at the file, and in history."""
-    file_id = job.payload["file"]
+    told = {"file_id": job.payload["file"], "job": job.job_id}
+    _say(desk, job, "failed", error, "document.conversion-failed", told)
+
+
+def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
+    """Note at the file what its conversion waits for; the same again is not noted."""
+    told = {"job": job.job_id, "next_at": rfc3339(next_at)}
+    _say(desk, job, "pending", error, "document.job-waiting", told)
+
+
+def _say(
+    desk: Desk, job: JobRun, state: str, error: str, action: str, told: dict[str, Any]
+) -> None:
+    details = cause(desk, job.subject_id, error)
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
-        found = _still(uow.connection, file_id)
-        if found is None or found["conversion_problem"] == error:
+        found = _still(uow.connection, job.payload["file"])
+        if found is None or (found["conversion"], found["conversion_problem"]) == (state, error):
             return  # nobody wants it any more, or it was told already
-        failed = {"conversion": "failed", "conversion_problem": error}
-        uow.alter(files, row["id"], files.c.id == file_id, failed)
-        told = {"file_id": file_id, "job": job.job_id}
-        draft = Draft("document.conversion-failed", told, {"error": error})
-        uow.change(documents, row, {"updated_at": uow.now}, draft)
+        values = {"conversion": state, "conversion_problem": error}
+        uow.alter(files, row["id"], files.c.id == job.payload["file"], values)
+        uow.change(documents, row, {"updated_at": uow.now}, Draft(action, told, details))
 
 
 def make(desk: Desk, document_id: str, file_id: str, making: Making) -> str | None:
@@ -170,4 +184,4 @@ def _tell(uow: UnitOfWork, row: Row, source: _Source, new: Row) -> None:
     uow.change(documents, row, values, Draft("document.file-converted", told))
 
 
-__all__ = ["KIND", "make", "on_failed", "run"]
+__all__ = ["KIND", "make", "on_failed", "on_waiting", "run"]

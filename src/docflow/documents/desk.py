@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import sqlalchemy as sa
+
 from docflow.conversion import Converter
 from docflow.db import Database, Row, UnitOfWork
 from docflow.documents.catalogue import Catalogue
@@ -29,6 +31,18 @@ class Enqueue(Protocol):
         payload: dict[str, Any],
     ) -> None:
         """Enqueue, in the caller's transaction; the same `job_id` twice runs nothing twice."""
+        ...
+
+
+class RequireSeen(Protocol):
+    """Refuses a capacity that nobody would see on a page that is signed already."""
+
+    def __call__(self, connection: sa.Connection, document_id: str, /) -> None:
+        """Refuse it, if the next personal signature has no place on the page.
+
+        Raises:
+            ConflictError: code `capacity-unseen`.
+        """
         ...
 
 
@@ -86,6 +100,7 @@ class Desk:
     signers: Signers
     openers: Openers
     levels: LevelPolicy
+    require_seen: RequireSeen
     limits: Limits = Limits()
     inputs: Inputs = Inputs()
     policy: SigningPolicy = field(default_factory=SigningPolicy)

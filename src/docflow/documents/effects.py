@@ -62,6 +62,7 @@ def apply_effects(
     *,
     place: Mapping[str, Any] | None,
     mandate: str | None = None,
+    card: str | None = None,
 ) -> Applied:
     """Apply a decision's effects inside the open unit of work.
 
@@ -91,13 +92,13 @@ def apply_effects(
                 made_here = sa.and_(files.c.form != "original", files.c.current)
                 uow.alter(files, row["id"], made_here, {"current": False})
             case Sign():
-                chosen = _signer(desk, uow, row, effect, facts.actor_id)
+                chosen = _signer(desk, uow, row, effect, facts.actor_id, card)
                 _require_openers(desk, uow, row, decision.trigger)
                 compiled = rows.pinned(desk, row).compiled
                 placed = places(compiled, row, effect, decision.trigger, place)
                 require_pages(uow.connection, row["id"], placed)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
-                pending |= _capacity(uow, effect, facts.actor_id, mandate)
+                pending |= _capacity(desk, uow, row, effect, facts.actor_id, mandate)
                 _wait_for(desk, uow, row, applied, pending, placed)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -142,22 +143,28 @@ def _is_personal(effect: object) -> bool:
     return isinstance(effect, Sign) and effect.as_ == "person"
 
 
-def _signer(desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str) -> Chosen:
+def _signer(
+    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str, card: str | None
+) -> Chosen:
     """Refuse now what the job could not sign later: nobody waits for a signature that cannot come."""
     if effect.as_ == "organisation":
         desk.signers.seal(uow.now)
         return Chosen("release")
-    chosen = choose(uow, desk.signers, desk.policy, person_id)
+    chosen = choose(uow, desk.signers, desk.policy, person_id, card)
     if chosen.certificate_id is not None:
         require_signs(uow, desk.signers, row, chosen.certificate_id)
     return chosen
 
 
-def _capacity(uow: UnitOfWork, effect: Sign, person_id: str, mandate: str | None) -> dict[str, Any]:
-    """Return in whose place the person signs, if not in their own name."""
+def _capacity(
+    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str, mandate: str | None
+) -> dict[str, Any]:
+    """Return in whose place the person signs, if not in their own name; the page will say so."""
     if mandate is None or not _is_personal(effect):
         return {}
     line = capacity_line(uow.connection, person_id, mandate, uow.now)
+    if row["signed_person"]:
+        desk.require_seen(uow.connection, row["id"])
     return {"mandate": mandate, "capacity": line}
 
 

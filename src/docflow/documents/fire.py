@@ -64,6 +64,7 @@ def fire(
     if_version: int,
     place: Mapping[str, Any] | None = None,
     mandate: str | None = None,
+    card: str | None = None,
 ) -> Outcome:
     """Fire a transition.
 
@@ -76,6 +77,7 @@ def fire(
         if_version: the version that the actor saw.
         place: where number, date and QR code go on the page, overriding the workflow's place.
         mandate: id of the mandate in whose capacity the person signs, if not in their own name.
+        card: id of the card's certificate that shall sign; no other certificate does in its stead.
 
     Raises:
         StaleVersionError: if the document is at another version.
@@ -89,7 +91,7 @@ def fire(
         resolved = _resolve(desk, uow, row, trigger, asked)
         answer = decide(rows.pinned(desk, row).compiled, facts, trigger, resolved)
         if isinstance(answer, Decision):
-            return _apply(desk, uow, row, answer, facts, place=place, mandate=mandate)
+            return _apply(desk, uow, row, answer, facts, place=place, mandate=mandate, card=card)
         if _is_sensitive(desk, row, trigger, answer):
             _record_refusal(uow, row, trigger, answer)  # committed, then told
     raise refusal_error(answer, row)
@@ -165,6 +167,7 @@ def _apply(
     *,
     place: Mapping[str, Any] | None = None,
     mandate: str | None = None,
+    card: str | None = None,
     written: dict[str, Any] | None = None,
     job_id: str | None = None,
 ) -> Outcome:
@@ -181,7 +184,9 @@ def _apply(
         if job_id:
             fired[rows.JOBS] = [*fired.get(rows.JOBS, ()), job_id]
         values["fired_by"] = fired
-    applied = apply_effects(desk, uow, row, decision, facts, place=place, mandate=mandate)
+    applied = apply_effects(
+        desk, uow, row, decision, facts, place=place, mandate=mandate, card=card
+    )
     values |= applied.values
     data |= applied.data | (written or {})
     if job_id:

@@ -13,6 +13,7 @@ from docflow.db import METADATA, Draft, Row, UnitOfWork, all_rows
 from docflow.documents import rows
 from docflow.documents.desk import Desk
 from docflow.documents.tables import data_keys, documents
+from docflow.documents.telling import cause
 from docflow.jobs.model import JobRun
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.ids import new_id
@@ -41,11 +42,10 @@ def run(desk: Desk, job: JobRun) -> None:
 
 def on_failed(desk: Desk, job: JobRun, error: str) -> None:
     """Tell in the document's history that its files could not be sealed anew."""
+    details = cause(desk, job.subject_id, error)
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
-        uow.note(
-            documents, row, Draft("document.reseal-failed", {"job": job.job_id}, {"error": error})
-        )
+        uow.note(documents, row, Draft("document.reseal-failed", {"job": job.job_id}, details))
 
 
 def reseal(desk: Desk, document_id: str, job_id: str) -> int:

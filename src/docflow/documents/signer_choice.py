@@ -7,6 +7,8 @@ Rules:
    nothing, whatever the policy. Where the policy demands it, only an enrolled one signs.
 3. Asked when the signature is requested, and again when it is made.
 4. What a card cannot sign is refused when the signature is requested.
+5. What was asked of a card is signed with that card or not at all: no key of the service steps in when
+   the card ends meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,14 +61,30 @@ MOST_FILES: Final = 200
 """How many files a card signs in one session."""
 
 
-def choose(uow: UnitOfWork, signers: Signers, policy: SigningPolicy, person_id: str) -> Chosen:
+def choose(
+    uow: UnitOfWork,
+    signers: Signers,
+    policy: SigningPolicy,
+    person_id: str,
+    card_id: str | None = None,
+) -> Chosen:
     """Return what a person signs with; refuse who may not sign now.
+
+    Args:
+        uow: the unit of work that asks for the signature.
+        signers: the identities of the signers file.
+        policy: what a personal signature needs.
+        person_id: who signs.
+        card_id: id of the card's certificate that was asked to sign, if one was.
 
     Raises:
         ConflictError: code `no-signer`, `signer-expired`, `certificate-revoked` or
             `certificate-not-enrolled`.
         ForbiddenError: code `step-up-required`.
     """
+    if card_id is not None:
+        require_card(certificate_row(uow.connection, card_id), person_id, uow.now)
+        return Chosen(CARD_KIND, card_id)
     card = card_certificate(uow.connection, person_id, uow.now)
     if card is not None:
         return Chosen(CARD_KIND, card)
@@ -86,6 +104,22 @@ def card_certificate(connection: sa.Connection, person_id: str, now: datetime) -
         if valid and (row["device"], row["state"]) == ("card", "enrolled"):
             return str(row["id"])
     return None
+
+
+def require_card(row: Mapping[str, Any], person_id: str, now: datetime) -> None:
+    """Refuse a certificate of a card with which the person signs nothing now.
+
+    Raises:
+        ConflictError: code `certificate-revoked` or `signer-expired`.
+    """
+    if row["state"] != "enrolled" or row["person_id"] != person_id:
+        raise revoked(row)
+    if not row["valid_from"] <= now <= row["valid_until"]:
+        raise ConflictError(
+            "The certificate of the card is not valid now.",
+            code="signer-expired",
+            satisfied_by="Have an administrator enrol a new one.",
+        )
 
 
 def require_signs(uow: UnitOfWork, signers: Signers, row: Row, card_id: str) -> None:

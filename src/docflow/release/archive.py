@@ -22,6 +22,7 @@ from docflow.db import Draft, Row, UnitOfWork, all_rows, one_row
 from docflow.documents import rows
 from docflow.documents.desk import Desk, Enqueue
 from docflow.documents.tables import documents
+from docflow.documents.telling import cause
 from docflow.jobs.model import Job, JobRun
 from docflow.kernel.actor import SERVICE
 from docflow.kernel.clock import parse_rfc3339, rfc3339
@@ -128,10 +129,11 @@ class Keeper:
     def _leave(self, stamp: Row) -> None:
         """Leave to a person what a person gave up."""
         values = {"error": _GIVEN_UP, "attempts": max(1, stamp["attempts"]), "next_at": None}
+        details = cause(self.desk, stamp["document_id"], _GIVEN_UP)
         with self.desk.database.unit_of_work(SERVICE) as uow:
             row = rows.lock(uow, stamp["document_id"])
             if _set(uow, row, stamp, ("failed",), values):
-                draft = Draft("document.archive-failed", _told(stamp), {"error": _GIVEN_UP})
+                draft = Draft("document.archive-failed", _told(stamp), details)
                 uow.note(documents, row, draft)
 
     def ending(self, connection: sa.Connection, now: datetime) -> sa.ColumnElement[bool]:
@@ -211,6 +213,7 @@ def run(studio: Studio, job: JobRun) -> None:
 def on_failed(keeper: Keeper, job: JobRun, error: str) -> None:
     """Tell the stamp that its renewal failed, and when it is begun again, if time can heal the cause."""
     desk = keeper.desk
+    details = cause(desk, job.subject_id, error)
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         stamp = _stamp_row(uow.connection, job.payload["stamp_id"])
@@ -226,7 +229,7 @@ def on_failed(keeper: Keeper, job: JobRun, error: str) -> None:
                 "attempts": attempts,
                 "next_at": rfc3339(later) if later else None,
             }
-            uow.note(documents, row, Draft("document.archive-failed", told, {"error": error}))
+            uow.note(documents, row, Draft("document.archive-failed", told, details))
 
 
 def _stamp(studio: Studio, stamp_id: str) -> int:

@@ -2,7 +2,8 @@
 
 Rules:
 1. The authorisation is an entry of the person, with the digest of the exact list; it lasts an hour, and
-   needs what one personal signature needs: a password given recently, or the person's card.
+   needs what one personal signature needs: a password given recently, or the person's card. What a card
+   authorised is signed by that card or refused, also if it ends before the batch does.
 2. Each document is fired by the `batch` job with `documents.fire`, as the person, with the offices of
    that moment and the version that the person saw. What one document refuses stops no other.
 3. The job may die anywhere: a document that it fired already is known by the id of its signing, so
@@ -82,7 +83,8 @@ def authorise(
     with studio.desk.database.unit_of_work(actor) as uow:
         if claim is not None:
             remember(uow, claim, batch_id)
-        if card_certificate(uow.connection, actor.id, uow.now) is None:
+        card = card_certificate(uow.connection, actor.id, uow.now)
+        if card is None:
             require_presence(uow, studio.desk.policy, actor)
         person = fetch(uow.connection, people, actor.id, lock=True)
         listed = [dataclasses.asdict(item) for item in wanted]
@@ -104,7 +106,7 @@ def authorise(
             kind=KIND,
             job_id=f"{KIND}-{batch_id}",
             subject_id=batch_id,
-            payload={"person_id": actor.id},
+            payload={"person_id": actor.id, "card": card},
         )
     return batch_id
 
@@ -133,10 +135,11 @@ def show(studio: Studio, actor: Actor, batch_id: str) -> Batch:
 
 def run(studio: Studio, authenticator: Authenticator, job: JobRun) -> None:
     """Fire each document of a batch; called by the job engine, again after a crash."""
-    job.step("fired", lambda: _fire_all(studio, authenticator, job.subject_id))
+    card = job.payload.get("card")  # not in the payloads of versions before
+    job.step("fired", lambda: _fire_all(studio, authenticator, job.subject_id, card))
 
 
-def _fire_all(studio: Studio, authenticator: Authenticator, batch_id: str) -> int:
+def _fire_all(studio: Studio, authenticator: Authenticator, batch_id: str, card: str | None) -> int:
     database = studio.desk.database
     with database.read() as connection:
         statement = sa.select(signing_batches).where(signing_batches.c.id == batch_id)
@@ -146,7 +149,7 @@ def _fire_all(studio: Studio, authenticator: Authenticator, batch_id: str) -> in
         raise NotFoundError("The batch is gone.")
     for item in waiting:
         try:
-            answer = {"state": "fired", "job_id": _fire(studio, authenticator, batch, item)}
+            answer = {"state": "fired", "job_id": _fire(studio, authenticator, batch, item, card)}
         except UnavailableError:
             raise  # tried again; what was fired is not fired twice
         except DocflowError as error:
@@ -155,8 +158,14 @@ def _fire_all(studio: Studio, authenticator: Authenticator, batch_id: str) -> in
     return len(waiting)
 
 
-def _fire(studio: Studio, authenticator: Authenticator, batch: Row, item: Row) -> str:
-    """Fire one document as the person; return the id of its signing."""
+def _fire(
+    studio: Studio, authenticator: Authenticator, batch: Row, item: Row, card: str | None
+) -> str:
+    """Fire one document as the person; return the id of its signing.
+
+    What a card authorised in a password's stead is signed by that card alone: no key of the service
+    signs by an authorisation for which nobody gave a password.
+    """
     if (ours := _fired_before(item)) is not None:
         return ours
     now = studio.desk.database.clock.now()
@@ -167,7 +176,7 @@ def _fire(studio: Studio, authenticator: Authenticator, batch: Row, item: Row) -
             rule="step-up",
             satisfied_by="Authorise a new batch for what is left.",
         )
-    # the password was given for the whole list, when the batch was authorised
+    # password or card was there for the whole list, when the batch was authorised
     actor = dataclasses.replace(authenticator.acting(batch["person_id"]), authenticated_at=now)
     _require_signature(studio, item)
     outcome = fire(
@@ -178,6 +187,7 @@ def _fire(studio: Studio, authenticator: Authenticator, batch: Row, item: Row) -
         {},
         if_version=item["document_version"],
         mandate=item["mandate_id"],
+        card=card,
     )
     return str(outcome.job_id)
 

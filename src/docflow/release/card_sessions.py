@@ -102,11 +102,11 @@ def ask(
 
     Raises:
         ConflictError: code `no-card` if the person has no enrolled card, `key-use-exhausted` if it may
-            sign no more.
+            sign no more, `certificate-revoked` if it is revoked in this very moment.
         InvalidInputError: code `session-not-signing` if no person signs by this transition.
         DocflowError: whatever `documents.fire` refuses with.
     """
-    _require_card(studio, actor, document_id, trigger)
+    card = _require_card(studio, actor, document_id, trigger)
     return fire(
         studio.desk,
         actor,
@@ -116,11 +116,15 @@ def ask(
         if_version=if_version,
         place=place,
         mandate=mandate,
+        card=card,
     )
 
 
-def _require_card(studio: Studio, actor: Actor, document_id: str, trigger: str) -> None:
-    """Refuse what needs no card, or a card that can sign no more; `documents.fire` refuses the rest."""
+def _require_card(studio: Studio, actor: Actor, document_id: str, trigger: str) -> str:
+    """Return the id of the card's certificate; refuse what needs no card, or a card that can sign no more.
+
+    `documents.fire` is told the card, looks again in its transaction, and refuses the rest.
+    """
     with studio.desk.database.read() as connection:
         card = card_certificate(connection, actor.id, studio.desk.database.clock.now())
         if card is None:
@@ -143,6 +147,7 @@ def _require_card(studio: Studio, actor: Actor, document_id: str, trigger: str) 
             fields=[FieldProblem("/trigger", "a transition that a person signs")],
         )
     require_below(studio.desk.database, certificate["sha256"], studio.most_signatures)
+    return card
 
 
 def show(studio: Studio, actor: Actor, session_id: str) -> Shown:

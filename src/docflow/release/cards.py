@@ -25,9 +25,9 @@ from cryptography import x509
 
 from docflow.db import Row, UnitOfWork, one_row
 from docflow.documents.fire import complete
-from docflow.documents.signer_choice import revoked
+from docflow.documents.signer_choice import require_card
 from docflow.jobs.model import JobRun
-from docflow.kernel.errors import ConflictError, InvalidInputError
+from docflow.kernel.errors import InvalidInputError
 from docflow.people.signer_certificates import certificate_row
 from docflow.release import annexes, persons, sign
 from docflow.release import studio as work
@@ -70,14 +70,7 @@ def card_of(studio: Studio, certificate_id: str, *, person_id: str) -> tuple[Sig
     now = studio.desk.database.clock.now()
     with studio.desk.database.read() as connection:
         row = dict(certificate_row(connection, certificate_id))
-    if row["state"] != "enrolled" or row["person_id"] != person_id:
-        raise revoked(row)
-    if not row["valid_from"] <= now <= row["valid_until"]:
-        raise ConflictError(
-            "The certificate of the card is not valid now.",
-            code="signer-expired",
-            satisfied_by="Have an administrator enrol a new one.",
-        )
+    require_card(row, person_id, now)
     chain = x509.load_pem_x509_certificates(row["pem"].encode())
     roots = studio.signers.own_roots
     rules = studio.signers.algorithms

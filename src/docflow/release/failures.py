@@ -15,6 +15,7 @@ from docflow.db import Draft, Row, UnitOfWork
 from docflow.documents import rows, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.tables import documents
+from docflow.documents.telling import cause
 from docflow.jobs.engine import JobEngine
 from docflow.jobs.model import Job, JobRun
 from docflow.kernel.actor import SERVICE, Actor
@@ -29,6 +30,7 @@ _ABOUT_DOCUMENTS = (*_KINDS, signature_checks.KIND)
 
 def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
     """Tell the document that its job waits for something that is away; the same again is not told."""
+    details = cause(desk, job.subject_id, error)
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         pending: Row | None = row["pending"]
@@ -36,26 +38,18 @@ def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
             return
         if row["stage"] == "waiting" and pending.get("error") == error:
             return
-        _tell(uow, row, pending, job, error, next_at)
-
-
-def _tell(
-    uow: UnitOfWork, row: Row, pending: Row, job: JobRun, error: str, next_at: datetime
-) -> None:
-    uow.change(
-        documents,
-        row,
-        {"stage": "waiting", "pending": {**pending, "error": error}},
-        Draft(
-            "document.job-waiting",
-            {"job": job.job_id, "next_at": rfc3339(next_at)},
-            {"error": error},
-        ),
-    )
+        told = {"job": job.job_id, "next_at": rfc3339(next_at)}
+        uow.change(
+            documents,
+            row,
+            {"stage": "waiting", "pending": {**pending, "error": error}},
+            Draft("document.job-waiting", told, details),
+        )
 
 
 def on_failed(desk: Desk, job: JobRun, error: str) -> None:
     """Tell the document that its job failed; told twice, it says so once."""
+    details = cause(desk, job.subject_id, error)
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         pending: Mapping[str, object] | None = row["pending"]
@@ -66,7 +60,7 @@ def on_failed(desk: Desk, job: JobRun, error: str) -> None:
             documents,
             row,
             {"stage": "failed", "pending": {**pending, "failed": True, "error": error}},
-            Draft("document.job-failed", {"job": job.job_id}, {"error": error}),
+            Draft("document.job-failed", {"job": job.job_id}, details),
         )
 
 

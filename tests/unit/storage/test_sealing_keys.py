@@ -11,6 +11,7 @@ from docflow.kernel.errors import (
     ConfigurationError,
     DevelopmentModeWarning,
     IntegrityError,
+    OutsideUnavailableError,
     UnavailableError,
 )
 from docflow.storage.sealing import Envelope, KeyProvider, Keyring, SealContext
@@ -298,6 +299,40 @@ class TestMountedKeys:
         with pytest.raises(ConfigurationError) as refused:
             MountedKeys(tmp_path / "nothing")
         assert refused.value.code == "key-folder-unreadable"
+
+    def test_a_folder_that_shows_no_key_any_more_is_away_and_comes_back(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "SOGD.confidential.v1"
+        path.write_bytes(os.urandom(32))
+        ring = Keyring(MountedKeys(tmp_path))
+        data_key, envelope = ring.seal_key(CONTEXT)
+        later = Keyring(MountedKeys(tmp_path))
+        kept = path.read_bytes()
+        path.unlink()
+        for one in (ring, later, Keyring(MountedKeys(tmp_path))):  # the last never saw a key
+            with pytest.raises(OutsideUnavailableError) as away:
+                one.open_key(envelope, CONTEXT)
+            assert away.value.code == "key-provider-unavailable"
+            with pytest.raises(OutsideUnavailableError):
+                one.seal_key(CONTEXT)
+        path.write_bytes(kept)
+        assert ring.open_key(envelope, CONTEXT) == data_key
+        path.rename(tmp_path / "SOGD.confidential.v2")  # others are there: this one is lost
+        with pytest.raises(IntegrityError) as lost:
+            ring.open_key(envelope, CONTEXT)
+        assert lost.value.code == "key-missing"
+
+    def test_a_folder_that_is_unmounted_while_it_is_used_is_away(self, tmp_path: Path) -> None:
+        folder = tmp_path / "mounted"
+        folder.mkdir()
+        (folder / "SOGD.confidential.v1").write_bytes(os.urandom(32))
+        ring = Keyring(MountedKeys(folder))
+        folder.rename(tmp_path / "away")
+        with pytest.raises(OutsideUnavailableError) as away:
+            ring.seal_key(CONTEXT)
+        assert away.value.code == "key-provider-unavailable"
+        assert str(folder) in away.value.detail
 
     def test_a_key_that_cannot_be_read_is_an_outage_not_a_loss(self, tmp_path: Path) -> None:
         (tmp_path / "SOGD.confidential.v1").mkdir()

@@ -33,7 +33,9 @@ class FileOut(Output):
         description="Of a file that a PDF has to be made of before it counts: how far that is. "
         "`dropped`: it was replaced or taken out before."
     )
-    conversion_problem: str | None = Field(description="Why it could not be made.")
+    conversion_problem: str | None = Field(
+        description="Why it could not be made; while it is `pending`, what it waits for."
+    )
     created_at: datetime
 
     @classmethod

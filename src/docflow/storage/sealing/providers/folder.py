@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from docflow.kernel.errors import ConfigurationError, UnavailableError
+from docflow.kernel.errors import ConfigurationError, DocflowError, OutsideUnavailableError
 from docflow.storage.sealing.context import check_key_id
 from docflow.storage.sealing.format import KEY_BYTES
 from docflow.storage.sealing.keys import NONCE_BYTES, WRAPPED_BYTES, key_missing, refused
@@ -75,6 +75,10 @@ class FolderKeys:
         organisation, classification = check_key_id(key_id)
         return self.folder / f"{organisation}.{classification}.v{version}"
 
+    def missing(self, key_id: str, version: int) -> DocflowError:
+        """Return the error of a key whose file is not there."""
+        return key_missing(self._name, key_id, version)
+
     def _listed(self) -> list[tuple[str, int]]:
         try:
             names = [path.name for path in self.folder.iterdir()]
@@ -97,9 +101,9 @@ class FolderKeys:
                 mode = os.fstat(file.fileno()).st_mode & 0o777
                 data = file.read(_MAX_FILE)
         except FileNotFoundError:
-            raise key_missing(self._name, key_id, version) from None
+            raise self.missing(key_id, version) from None
         except OSError as error:
-            raise UnavailableError(
+            raise OutsideUnavailableError(
                 f"The key file {path} cannot be read: {error.strerror or error}.",
                 code="key-unreadable",
             ) from error

@@ -2,11 +2,14 @@
 
 docflow reads them and never writes. A new version is one more file, put there by whoever keeps the
 keys; it is used as soon as every process sees it.
+
+A folder that shows no key at all, where one was seen or something was wrapped, is taken for one that is not
+mounted now: that heals by itself, and jobs wait for it. Where other keys are, one that lacks is lost.
 """
 
 from pathlib import Path
 
-from docflow.kernel.errors import ConfigurationError
+from docflow.kernel.errors import ConfigurationError, DocflowError, OutsideUnavailableError
 from docflow.storage.sealing.providers.folder import FolderKeys
 
 
@@ -20,7 +23,36 @@ class MountedKeys(FolderKeys):
             ConfigurationError: if it is not there.
         """
         super().__init__(folder, "mounted", forbidden_mode=0o022)
-        self.key_ids()
+        self._seen = False
+        self._seen = bool(self.key_ids())
+
+    def missing(self, key_id: str, version: int) -> DocflowError:
+        """See `FolderKeys.missing`: what is asked for by version was there once."""
+        self._seen = True
+        try:
+            self._listed()
+        except OutsideUnavailableError as away:
+            return away
+        return super().missing(key_id, version)
+
+    def _listed(self) -> list[tuple[str, int]]:
+        try:
+            found = super()._listed()
+        except ConfigurationError as error:
+            if self._seen:
+                raise self._away(error.detail) from None
+            raise
+        if not found and self._seen:
+            raise self._away(f"The folder of key-encryption keys {self.folder} shows no key.")
+        self._seen = bool(found)
+        return found
+
+    @staticmethod
+    def _away(why: str) -> OutsideUnavailableError:
+        return OutsideUnavailableError(
+            f"{why} Confidential items cannot be opened or sealed until it is mounted again.",
+            code="key-provider-unavailable",
+        )
 
     def create_next(self, key_id: str) -> int:
         """Refuse; see `KeyProvider.create_next`."""

@@ -19,6 +19,7 @@ from docflow.kernel.errors import (
     ConfigurationError,
     DocflowError,
     IntegrityError,
+    OutsideUnavailableError,
     UnavailableError,
 )
 from docflow.storage.sealing.context import check_key_id
@@ -159,7 +160,7 @@ class TokenKeys(Token):
 
     def away(self, why: str) -> UnavailableError:
         """See `Token.away`."""
-        return UnavailableError(
+        return OutsideUnavailableError(
             f"The token {self.label!r} does not answer ({why}); confidential items cannot be opened or "
             "sealed until it does.",
             code="key-provider-unavailable",
