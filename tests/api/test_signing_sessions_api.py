@@ -180,6 +180,7 @@ def test_a_session_can_be_given_up(office: Office, card: Card) -> None:
         headers=if_match(leader.read(f"/v1/documents/{document_id}")["version"]),
     )
     assert blocked.json()["code"] == "signing-in-progress"
+    assert f"DELETE /v1/signing-sessions/{session['id']}" in blocked.json()["satisfied_by"]
     given_up = answered(leader.delete(f"/v1/signing-sessions/{session['id']}"), 200)
     assert given_up["state"] == "failed"
     assert leader.delete(f"/v1/signing-sessions/{session['id']}").status_code == 409
@@ -197,6 +198,37 @@ def test_a_card_revoked_meanwhile_signs_nothing(office: Office, card: Card) -> N
     answered(leader.post(address, {"reason": "Mất thẻ."}), 200)
     refused = put(office, session, card.answer(session))
     assert (refused.status_code, refused.json()["code"]) == (409, "certificate-revoked")
+    seen = leader.read(f"/v1/signing-sessions/{session['id']}")
+    assert seen["state"] == "failed"
+    assert "was revoked" in seen["error"]
+    assert leader.read(f"/v1/documents/{document_id}")["pending"]["failed"]
+
+
+def test_a_session_whose_card_was_revoked_or_replaced_ends_by_itself(
+    office: Office, card: Card
+) -> None:
+    leader, administrator = office.login(LEADER), office.login(ADMINISTRATOR)
+    document_id = office.approved()
+    session = ready(office, document_id)
+    new = Card.issue(office.instance.folder / "pki", "Nguyễn Hữu Sơn", office.services.clock.now())
+    enrol(administrator, leader, office.person(LEADER)["id"], new)
+    person = office.person(LEADER)["id"]
+    old = next(
+        one
+        for one in leader.read(f"/v1/people/{person}/certificates")["items"]
+        if one["sha256"] == session["certificate"]["sha256"]
+    )
+    address = f"/v1/people/{person}/certificates/{old['id']}/revoke"
+    answered(leader.post(address, {"reason": "Mất thẻ."}), 200)
+    seen = leader.read(f"/v1/signing-sessions/{session['id']}")
+    assert (seen["state"], "revoked or replaced" in seen["error"]) == ("failed", True)
+    office.rest()
+    assert card_sessions.sweep(office.services.studio) == 1
+    assert card_sessions.sweep(office.services.studio) == 0
+    again = ready(office, document_id)
+    answered(put(office, again, new.answer(again)), 202)
+    office.run_jobs()
+    assert leader.read(f"/v1/documents/{document_id}")["state"] == "signed"
 
 
 def test_without_a_card_there_is_no_session(office: Office) -> None:

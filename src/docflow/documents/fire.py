@@ -94,7 +94,7 @@ def fire(
             return _apply(desk, uow, row, answer, facts, place=place, mandate=mandate, card=card)
         if _is_sensitive(desk, row, trigger, answer):
             _record_refusal(uow, row, trigger, answer)  # committed, then told
-    raise refusal_error(answer, row)
+    raise refusal_error(answer, row, actor.id)
 
 
 def complete(
@@ -246,8 +246,8 @@ def _record_refusal(uow: UnitOfWork, row: Row, trigger: str, refusal: Refusal) -
     )
 
 
-def refusal_error(refusal: Refusal, row: Row) -> DocflowError:
-    """Turn a workflow's refusal into an error that says the current state."""
+def refusal_error(refusal: Refusal, row: Row, actor_id: str = SERVICE.id) -> DocflowError:
+    """Turn a workflow's refusal into an error that says the current state, to `actor_id`."""
     kind: type[DocflowError] = ConflictError
     if refusal.code in _FORBIDDEN:
         kind = ForbiddenError
@@ -257,8 +257,21 @@ def refusal_error(refusal: Refusal, row: Row) -> DocflowError:
         refusal.reason,
         code=refusal.code,
         rule=refusal.rule,
-        satisfied_by=refusal.satisfied_by,
+        satisfied_by=_own_session(refusal, row, actor_id) or refusal.satisfied_by,
         fields=refusal.fields,
         state=row["state"],
         version=row["version"],
+    )
+
+
+def _own_session(refusal: Refusal, row: Row, actor_id: str) -> str:
+    """Return what ends the actor's own session with a card, of which nobody else learns."""
+    pending = row["pending"] or {}
+    mine = pending.get("kind") == "card" and pending.get("requested_by") == actor_id
+    if refusal.code != "signing-in-progress" or not mine:
+        return ""
+    session = pending["job_id"]
+    return (
+        f"answer your signing session {session} with your card, or give it up with "
+        f"DELETE /v1/signing-sessions/{session}"
     )

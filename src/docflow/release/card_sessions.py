@@ -5,6 +5,7 @@ Rules:
    the very files; it expires, and it is answered once.
 2. Each file's signature is verified under the enrolled certificate before anything is kept of any.
 3. Nobody but the person learns that a session exists.
+4. A session whose certificate was revoked or replaced ends: no answer could be taken any more.
 """
 
 import base64
@@ -31,16 +32,19 @@ from docflow.kernel.errors import (
 )
 from docflow.people import access
 from docflow.people.signer_certificates import certificate_row
+from docflow.people.signing_tables import person_certificates
 from docflow.release import annexes, cards, persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
+from docflow.signing.identity import SignerIdentity
 from docflow.signing.interrupted import Prepared
 from docflow.signing.offered import Offered, algorithm_of, check_signature
 
 _ID = re.compile(r"card-([0-9a-f-]{36})-([1-9][0-9]{0,8})")
 _SWEEP = 100
+_CARD_ENDED = "The certificate of the card was revoked or replaced; ask for a new session."
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,8 @@ def show(studio: Studio, actor: Actor, session_id: str) -> Shown:
     state = session["state"]
     if state == "ready" and session["expires_at"] <= studio.desk.database.clock.now():
         state = "expired"
+    elif state == "ready" and certificate["state"] != "enrolled":
+        state, error = "failed", _CARD_ENDED
     algorithm = algorithm_of(certificate["pem"])
     return Shown(session_id, state, document, files, certificate, session, error, algorithm)
 
@@ -224,9 +230,9 @@ def answer(studio: Studio, actor: Actor, session_id: str, signatures: Mapping[st
     kept = {name: base64.b64encode(value).decode() for name, value in given.items()}
     if shown.state in ("answered", "done") and shown.row["signatures"] == kept:
         return shown
-    if shown.state != "ready":
+    if shown.row["state"] != "ready" or shown.state == "expired":
         raise _ended(shown.state)
-    identity, _ = cards.card_of(studio, shown.row["certificate_id"], person_id=actor.id)
+    identity = _card_in_force(studio, actor, shown.row)
     for item in shown.files:
         check_signature(identity, item.offered, given[item.file_id])
     with studio.desk.database.unit_of_work(actor) as uow:
@@ -252,6 +258,15 @@ def answer(studio: Studio, actor: Actor, session_id: str, signatures: Mapping[st
     return show(studio, actor, session_id)
 
 
+def _card_in_force(studio: Studio, actor: Actor, session: Row) -> SignerIdentity:
+    """Return the session's card; end the session if it can sign no more."""
+    try:
+        return cards.card_of(studio, session["certificate_id"], person_id=actor.id)[0]
+    except ConflictError as error:
+        _end(studio, SERVICE, session["id"], session["document_id"], "failed", error.detail)
+        raise
+
+
 def give_up(studio: Studio, actor: Actor, session_id: str) -> Shown:
     """End one's own session that waits for a card; the document can go on without it.
 
@@ -260,29 +275,33 @@ def give_up(studio: Studio, actor: Actor, session_id: str) -> Shown:
         ConflictError: code `session-ended` if it does not wait.
     """
     shown = show(studio, actor, session_id)
-    if shown.state not in ("ready", "expired"):
+    if shown.row is None or shown.row["state"] != "ready":
         raise _ended(shown.state)
     _end(studio, actor, session_id, shown.document["id"], "failed", "The person gave it up.")
     return show(studio, actor, session_id)
 
 
 def sweep(studio: Studio) -> int:
-    """End sessions that nobody answered in time; return how many. The worker calls this."""
+    """End sessions that nobody can answer any more; return how many. The worker calls this.
+
+    They are over, or their certificate was revoked or replaced.
+    """
     database = studio.desk.database
+    sessions, state = signing_sessions.c, person_certificates.c.state
+    late = sessions.expires_at <= database.clock.now()
     statement = (
-        sa.select(signing_sessions.c.id, signing_sessions.c.document_id)
-        .where(
-            signing_sessions.c.state == "ready",
-            signing_sessions.c.expires_at <= database.clock.now(),
-        )
-        .order_by(signing_sessions.c.expires_at)
+        sa.select(sessions.id, sessions.document_id, late)
+        .join(person_certificates, person_certificates.c.id == sessions.certificate_id)
+        .where(sessions.state == "ready", sa.or_(late, state != "enrolled"))
+        .order_by(sessions.expires_at)
         .limit(_SWEEP)
     )
     with database.read() as connection:
-        late = connection.execute(statement).all()
-    for session_id, document_id in late:
-        _end(studio, SERVICE, session_id, document_id, "expired", "No card signed in time.")
-    return len(late)
+        found = connection.execute(statement).all()
+    for session_id, document_id, is_late in found:
+        how = ("expired", "No card signed in time.") if is_late else ("failed", _CARD_ENDED)
+        _end(studio, SERVICE, session_id, document_id, *how)
+    return len(found)
 
 
 def fail(uow: UnitOfWork, session_id: str, document_id: str) -> None:
