@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -125,23 +126,38 @@ def test_the_client_refuses_a_certificate_that_is_not_the_cards(
     (person,) = administrator.read("/v1/people", login=LEADER)["items"]
     enrol(administrator, leader, person["id"], mine)
     document_id = service.approved()
-    refused = service.command(
-        "sign-session", *arguments(service, f"--document={document_id}", "--yes")
-    )
-    assert refused.returncode == 1
-    assert "the card has" in refused.stderr
-    session = leader.read(f"/v1/documents/{document_id}")["pending"]["job_id"]
+    named = f"--document={document_id}"
+
+    def said(*more: str) -> str:
+        ended = service.command("sign-session", *arguments(service, *more))
+        assert ended.returncode == 1, ended.stdout
+        return ended.stdout + ended.stderr
+
+    def pending() -> Any:
+        return leader.read(f"/v1/documents/{document_id}")["pending"]
+
     (service.folder / "pin").write_text("999999\n")
-    wrong = service.command("sign-session", *arguments(service, f"--session={session}", "--yes"))
-    assert wrong.returncode == 1
-    assert "999999" not in wrong.stderr + wrong.stdout
-    assert "PIN of the token" in wrong.stderr
-    version = leader.read(f"/v1/documents/{document_id}")["version"]
-    body = {"trigger": "sign"}
+    wrong = said(named, "--yes")
+    assert "999999" not in wrong
+    assert "PIN of the token" in wrong
+    (service.folder / "pin").write_text(PIN + "\n")
+    assert "no certificates labelled 'other'" in said(named, "--yes", "--key=other")
+    assert pending() is None  # nobody was asked to wait for a card that cannot be used
+    refused = said(named, "--yes")
+    assert "the card has" in refused
+    assert "given up" in refused
+    assert pending()["failed"]
+    looked_at = said(named)  # nobody is there to agree
+    session = pending()["job_id"]
+    assert f"--session {session} --yes" in looked_at
+    assert leader.read(f"/v1/signing-sessions/{session}")["state"] == "ready"
     again = leader.post(
-        f"/v1/documents/{document_id}/signing-sessions", body, headers=if_match(version)
+        f"/v1/documents/{document_id}/signing-sessions",
+        {"trigger": "sign"},
+        headers=if_match(leader.read(f"/v1/documents/{document_id}")["version"]),
     )
     assert again.json()["code"] == "signing-in-progress"
+    assert session in again.json()["satisfied_by"]
 
 
 @pytest.mark.parametrize("algorithm", ["ec", "rsa"])

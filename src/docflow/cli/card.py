@@ -14,6 +14,7 @@ from docflow.cli.output import CONSOLE, fail
 from docflow.kernel.text import shown
 
 if TYPE_CHECKING:
+    from docflow.cli.card_client import Opened
     from docflow.signing.token import SigningToken
 
 _Server = Annotated[str, typer.Option("--server", help="https://… of the service.")]
@@ -66,31 +67,68 @@ def sign_session(
     if (document is None) == (session is None):
         fail("Name a --document to be signed, or a --session to be answered; one of the two.")
     service = sign_in(server, login, _secret("password", password_file), ca_file)
+    card = _Card(module, token, pin_file, key)
+    if document is not None:
+        card.certificate()  # what is wrong with card, PIN or key is told before a session is opened
     asked = session or service.ask(str(document), trigger, mandate)
     offered = service.offered(asked)
-    if offered["state"] == "ready":
-        _show(offered)
-        if not yes and not _agreed():
-            service.call("DELETE", f"/v1/signing-sessions/{asked}")
-            fail("Nothing was signed; the session was given up.")
-        made = _signed(offered, _open(module, token, pin_file), key)
+    if offered["state"] != "ready":
+        CONSOLE.print("The session was answered before; nothing is signed again.", markup=False)
+    else:
+        with service.given_up_unless_signed(asked, mine=document is not None) as opened:
+            made = _made(offered, card, opened, yes=yes)
         service.hand_over(asked, made)
         CONSOLE.print(
             f"The service took the answer; files signed by the card: {len(made)}.", markup=False
         )
-    else:
-        CONSOLE.print("The session was answered before; nothing is signed again.", markup=False)
     _tell(offered, service.followed(asked, wait))
 
 
-def _signed(offered: dict[str, Any], card: "SigningToken", key: str) -> dict[str, str]:
-    """Have the card sign what a session offers, and close it."""
-    from docflow.cli.card_client import card_certificate, signatures
+class _Card:
+    """The card as it is named on the command line; opened when it is first needed."""
 
-    try:
-        return signatures(
-            offered, lambda name, data: card.sign(key, name, data), card_certificate(card, key)
+    def __init__(self, module: Path, token: str, pin_file: Path | None, key: str) -> None:
+        self._named = (module, token, pin_file)
+        self._key = key
+        self._token: SigningToken | None = None
+
+    def _opened(self) -> "SigningToken":
+        if self._token is None:
+            self._token = _open(*self._named)
+        return self._token
+
+    def certificate(self) -> str:
+        """Return the SHA-256 of the certificate beside the key."""
+        from docflow.cli.card_client import card_certificate
+
+        return card_certificate(self._opened(), self._key)
+
+    def sign(self, name: str, data: bytes) -> bytes:
+        """Sign with the key."""
+        return self._opened().sign(self._key, name, data)
+
+    def close(self) -> None:
+        """Log out of the card, if it was opened."""
+        if self._token is not None:
+            self._token.close()
+
+
+def _made(offered: dict[str, Any], card: _Card, opened: "Opened", *, yes: bool) -> dict[str, str]:
+    """Show what a session offers, have the card sign it, and close the card."""
+    from docflow.cli.card_client import signatures
+
+    _show(offered)
+    if not yes and not sys.stdin.isatty():
+        opened.mine = False
+        fail(
+            "Nobody is there to agree, and nothing was signed. Look at it, then repeat with "
+            f"--session {offered['id']} --yes instead of --document."
         )
+    if not yes and not typer.confirm("Sign this?", default=False, err=True):
+        opened.mine = True  # whoever declines gives it up, wherever it was asked for
+        fail("Nothing was signed.")
+    try:
+        return signatures(offered, card.sign, card.certificate())
     finally:
         card.close()
 
@@ -195,13 +233,8 @@ def _show(session: dict[str, Any]) -> None:
         told = f"{item['media_type']}, {item['size']:,} bytes, signed {where}"
         CONSOLE.print(shown(f"  {item['role']}: {item['name'] or ''} ({told})"), markup=False)
         CONSOLE.print(f"    SHA-256 {item['document_sha256']}", markup=False)
-    CONSOLE.print(f"  the card must sign before {session['expires_at']}", markup=False)
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        fail("Nobody is there to agree; look at it, then repeat with --yes.")
-    return typer.confirm("Sign this?", default=False, err=True)
+    told = f"  session {session['id']}, the card must sign before {session['expires_at']}"
+    CONSOLE.print(told, markup=False, soft_wrap=True)
 
 
 def _secret(what: str, file: Path | None) -> str:

@@ -12,7 +12,8 @@ import binascii
 import hashlib
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from docflow.cli.output import fail
+from docflow.cli.output import fail, warn
 
 if TYPE_CHECKING:
     from docflow.signing.token import SigningToken
@@ -29,6 +30,17 @@ _PREPARE_SECONDS = 120.0
 _POLL_SECONDS = 0.3
 _TRIES = 3
 _OK = 300
+
+
+@dataclass
+class Opened:
+    """A session that is open while the card signs.
+
+    Attributes:
+        mine: whether to give it up if nothing is signed: this command asked for it.
+    """
+
+    mine: bool
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,28 @@ class Service:
             headers={"If-Match": f'"{seen["version"]}"'},
         )
         return str(asked["id"])
+
+    @contextmanager
+    def given_up_unless_signed(self, session_id: str, *, mine: bool) -> Iterator[Opened]:
+        """Give up a session that was opened here if the command ends before the card has signed.
+
+        Nobody would answer it any more, and it would hold its document until it is over.
+        """
+        opened = Opened(mine)
+        try:
+            yield opened
+        except BaseException:
+            if opened.mine:
+                self._give_up(session_id)
+            raise
+
+    def _give_up(self, session_id: str) -> None:
+        try:
+            answer = self.client.delete(f"/v1/signing-sessions/{session_id}")
+        except httpx2.TransportError:
+            return
+        if answer.status_code < _OK:
+            warn("The session was given up; the document can be signed by asking anew.")
 
     def offered(self, session_id: str) -> dict[str, Any]:
         """Wait until a session is prepared, and return it; it may be answered already."""

@@ -4,7 +4,9 @@ Rules:
 - A level is reached if the validation that EN 319 102-1 describes for it passes with what the file
   carries and the roots given, and nothing else: nothing is fetched.
 - B-LTA: the signature is good, with evidence, at the instant of the first archive time stamp after it,
-  which proves when it existed if it has no time stamp of its own (EN 319 142-1, 6.3, note on B-T); each archive time stamp is good, with evidence, at the instant of the next one; the newest is good now.
+  which also proves when it existed if it has no time stamp of its own (EN 319 142-1, 6.3: B-T by a
+  document time stamp); each archive time stamp is good, with evidence, at the instant of the next one;
+  the newest is good now.
 - Revocation: from B-LT on, every certificate of every chain needs evidence in the file. The one
   exception is the newest archive time stamp when judged later than its evidence reaches: whoever
   judges then has to know by other means that its authority was not revoked (`evidence_may_be_old`).
