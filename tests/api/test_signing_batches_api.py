@@ -184,7 +184,9 @@ def test_a_failed_signing_shows_in_its_batch(office: Office) -> None:
     (item,) = leader.read(f"/v1/signing-batches/{batch['id']}")["items"]
     job = JobRun(office.services.engine.get(item["job_id"]), lambda _name, function: function())
     failures.on_failed(office.services.desk, job, "Mất khóa.")
-    assert leader.read(f"/v1/signing-batches/{batch['id']}")["counts"] == {"failed": 1}
+    shown = leader.read(f"/v1/signing-batches/{batch['id']}")
+    assert shown["counts"] == {"failed": 1}
+    assert shown["items"][0]["detail"] == "Mất khóa."
     version = leader.read(f"/v1/documents/{document_id}")["version"]
     leader.post(
         f"/v1/documents/{document_id}/transitions",

@@ -19,7 +19,7 @@ from docflow.signing.strict import validate_release
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from tests.jobs_support import settled, started
 from tests.levels_support import longterm, office_at
-from tests.office_support import ADMINISTRATOR, CLERK, LEADER, SPECIALIST, Instance
+from tests.office_support import ADMINISTRATOR, AUDITOR, CLERK, LEADER, SPECIALIST, Instance
 from tests.pki_support import LivePki
 from tests.unit.signing.forge import make_pdf, run
 
@@ -317,7 +317,9 @@ def test_who_may_see_how_signatures_stand(offices: Offices) -> None:
     assert standing.standing(keeper, office.actor(ADMINISTRATOR)).levels[-1] == "B-LTA"
     with pytest.raises(ForbiddenError):
         standing.standing(keeper, office.actor(SPECIALIST))
-    (row,) = standing.stamps(desk, office.actor(CLERK), state=None, after=None, limit=10)
+    assert standing.standing(keeper, office.actor(AUDITOR)).due == 0
+    (row,) = standing.stamps(desk, office.actor(AUDITOR), state=None, after=None, limit=10)
+    assert standing.stamps(desk, office.actor(CLERK), state=None, after=None, limit=10) == [row]
     assert standing.stamped_file(desk, office.actor(CLERK), row["id"])["sha256"] == row["sha256"]
 
 

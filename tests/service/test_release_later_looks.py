@@ -129,7 +129,15 @@ def test_a_wrong_place_of_a_later_one_is_refused_at_once(
     with pytest.raises(InvalidInputError, match=said) as refused:
         ask(office, LEADER, document, "sign", place=place)
     assert refused.value.code == "stamp-anchor"
+    assert [one.pointer for one in refused.value.fields] == [f"/place/{next(iter(place))}"]
     assert office.row(document)["pending"] is None
+
+
+def test_a_request_names_places_in_the_words_of_a_workflow(office: Instance) -> None:
+    document = approved(office, "outgoing-three")
+    place = {"number": "standard", "qr": {"page": "last", "x": 20, "y": 20}}
+    ask(office, LEADER, document, "sign", place=place)
+    assert office.row(document)["state"] == "first"
 
 
 def test_one_that_covers_another_fails_the_first_and_nothing_is_signed(office: Instance) -> None:

@@ -13,6 +13,7 @@ from docflow.documents import lookups, retaining, rows
 from docflow.documents.desk import Desk
 from docflow.documents.effects import apply_effects
 from docflow.documents.sealed_rows import pending_place
+from docflow.documents.signer_choice import CARD_KIND
 from docflow.documents.tables import documents
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.errors import (
@@ -267,7 +268,7 @@ def refusal_error(refusal: Refusal, row: Row, actor_id: str = SERVICE.id) -> Doc
 def _own_session(refusal: Refusal, row: Row, actor_id: str) -> str:
     """Return what ends the actor's own session with a card, of which nobody else learns."""
     pending = row["pending"] or {}
-    mine = pending.get("kind") == "card" and pending.get("requested_by") == actor_id
+    mine = pending.get("kind") == CARD_KIND and pending.get("requested_by") == actor_id
     if refusal.code != "signing-in-progress" or not mine:
         return ""
     session = pending["job_id"]

@@ -86,6 +86,7 @@ def _require_nothing(wanted: Mapping[str, Any] | None) -> None:
 
 
 def _checked(wanted: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
     for name, anchor in wanted.items():
         if name not in known:
             raise InvalidInputError(
@@ -93,8 +94,13 @@ def _checked(wanted: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any
                 code="stamp-anchor",
                 fields=[FieldProblem(f"/place/{name}", f"one of {', '.join(known)}")],
             )
-        parse_anchor(anchor, _default(name))
-    return dict(wanted)
+        checked[name] = _default(name) if anchor == "standard" else anchor
+        try:
+            parse_anchor(checked[name], _default(name))
+        except InvalidInputError as error:
+            where = [FieldProblem(f"/place/{name}", error.detail)]
+            raise InvalidInputError(error.detail, code=error.code, fields=where) from error
+    return checked
 
 
 def _default(name: str) -> str:

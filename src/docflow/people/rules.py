@@ -253,6 +253,13 @@ RULES: Final[dict[Permission, Rule]] = {
         offices=(Role.ADMINISTRATOR, Role.AUDITOR),
         scope=Scope.STORAGE_READ,
     ),
+    Permission.SIGNATURE_READ: Rule(
+        act="see how signatures and their archive time stamps stand",
+        satisfied_by="Hold the office of administrator, of auditor, or of clerk.",
+        reasons=("auditor", "clerk"),
+        offices=(Role.ADMINISTRATOR, Role.AUDITOR),
+        scope=Scope.JOBS_READ,
+    ),
     Permission.SIGNING_BATCH: Rule(
         act="sign many documents in one act",
         satisfied_by="Sign in as a person of this office.",

@@ -66,6 +66,7 @@ class Permission(StrEnum):
     RECOVERY_DECIDE = "recovery:decide"
     REGISTER_READ = "register:read"  # its rows are cut further by `access.readable`
     REGISTER_VOID = "register:void"
+    SIGNATURE_READ = "signature:read"  # how signatures and their archive time stamps stand
     SIGNING_BATCH = "signing:batch"
     STORAGE_READ = "storage:read"  # how the stored files are: digests and sizes, no content
     VERIFICATION_CREATE = "verification:create"

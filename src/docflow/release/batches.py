@@ -114,8 +114,9 @@ def authorise(
 def show(studio: Studio, actor: Actor, batch_id: str) -> Batch:
     """Return a batch of the actor's own, and how each of its documents fares.
 
-    An item is `waiting`, `refused` (with code and detail), `signing`, `signed`, `failed` (its signing
-    did; see the document) or `superseded` (the document went on without it).
+    An item is `waiting`, `refused` (with code and detail), `signing` (with a detail if it waits for what is
+    away), `signed`, `failed` (its signing did, with the detail) or `superseded` (the document went on
+    without it).
 
     Raises:
         NotFoundError: if there is none.
@@ -130,7 +131,7 @@ def show(studio: Studio, actor: Actor, batch_id: str) -> Batch:
         if row is None:
             raise NotFoundError("There is no such batch, or it is not yours.")
         items = _items(connection, batch_id)
-    return Batch(row, tuple({**item, "state": _state(item)} for item in items))
+    return Batch(row, tuple({**item, **_answered(item)} for item in items))
 
 
 def run(studio: Studio, authenticator: Authenticator, job: JobRun) -> None:
@@ -231,6 +232,13 @@ def _state(item: Row) -> str:
     if pending.get("job_id") != item["job_id"]:
         return "superseded"
     return "failed" if pending["failed"] else "signing"
+
+
+def _answered(item: Row) -> dict[str, Any]:
+    """Return how an item fares, and what its document says of the signing that it asked for."""
+    state = _state(item)
+    told = (item["pending"] or {}).get("error") if state in ("signing", "failed") else None
+    return {"state": state, "detail": told or item["detail"]}
 
 
 def _answer(studio: Studio, item: Row, answer: dict[str, Any]) -> None:

@@ -58,9 +58,9 @@ def standing(keeper: Keeper, actor: Actor, anchors: Anchors | None = None) -> St
         anchors: what signatures of others are judged by.
 
     Raises:
-        ForbiddenError: if the actor may not see background work.
+        ForbiddenError: if the actor may not see how signatures stand.
     """
-    access.require(actor, access.Permission.JOB_READ)
+    access.require(actor, access.Permission.SIGNATURE_READ)
     desk = keeper.desk
     return Standing(
         desk.levels.longterm.levels,
@@ -89,9 +89,9 @@ def stamps(
     """Return up to `limit + 1` archive time stamps that the actor may know of, by id.
 
     Raises:
-        ForbiddenError: if the actor may not see background work.
+        ForbiddenError: if the actor may not see how signatures stand.
     """
-    access.require(actor, access.Permission.JOB_READ)
+    access.require(actor, access.Permission.SIGNATURE_READ)
     statement = sa.select(archive_stamps).order_by(archive_stamps.c.id).limit(limit + 1)
     if state is not None:
         statement = statement.where(archive_stamps.c.state == state)

@@ -170,9 +170,12 @@ def parse_anchor(value: object, default: str) -> Anchor:
     if unknown:
         raise _bad_anchor(f"{unknown[0]!r} is not part of a place; use name, page, x, y, align.")
     page = value.get("page", 1)
+    page = _PAGES.get(page, page) if isinstance(page, str) else page
     whole = isinstance(page, int) and not isinstance(page, bool)
     if not whole or not 1 <= abs(page) <= _LARGEST_PAGE:
-        raise _bad_anchor("page is a whole number: 1 is the first page, -1 the last.")
+        raise _bad_anchor(
+            "page is first, last, or a whole number: 1 is the first page, -1 the last."
+        )
     if "name" in value:
         return Anchor(name=_known(str(value["name"])), page=page)
     x, y, align = value.get("x"), value.get("y"), value.get("align", "left")
@@ -184,6 +187,9 @@ def parse_anchor(value: object, default: str) -> Anchor:
     if align not in ("left", "centre", "right"):
         raise _bad_anchor("align is left, centre or right.")
     return Anchor(page=page, x_mm=float(x), y_mm=float(y), align=align)
+
+
+_PAGES = {"first": 1, "last": -1}  # as a workflow names them
 
 
 def _named(name: str) -> Anchor:

@@ -95,7 +95,8 @@ class Signers:
                 f"{name} has no signing certificate here.",
                 code="no-signer",
                 rule="signer-enrolled",
-                satisfied_by=f"Have the operator name a PKCS#12 file for {login!r} in the signers file.",
+                satisfied_by="Have a card enrolled and prove its key (docflow prove-certificate), or have the "
+                f"operator name a key for {login!r} in the signers file: PKCS#12, token or remote.",
             )
         return self._fit(identity, now)
 

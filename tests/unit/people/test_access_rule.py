@@ -285,6 +285,7 @@ WHOLE = {
     Permission.RECIPIENT_ADD: {"administrator", "clerk"},
     Permission.RECIPIENT_MANAGE: {"administrator"},
     Permission.REGISTER_READ: {"auditor", "clerk", "head", "leader"},
+    Permission.SIGNATURE_READ: {"administrator", "auditor", "clerk"},
     Permission.STORAGE_READ: {"administrator", "auditor"},
     Permission.SIGNING_BATCH: set(OFFICES) | {"nobody"},
     Permission.VERIFICATION_CREATE: set(OFFICES) | {"nobody", "system", "recipient"},

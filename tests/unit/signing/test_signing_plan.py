@@ -56,6 +56,7 @@ def test_anchors_are_read_from_plain_values(given: Any, expected: Anchor) -> Non
         ([["x"]], "an object with page, x and y"),
         ({"x": 1, "y": 2, "page": 0}, "1 is the first page"),
         ({"x": 1, "y": 2, "page": "1"}, "1 is the first page"),
+        ({"x": 1, "y": 2, "page": "middle"}, "first, last, or a whole number"),
         ({"x": 1, "y": 2, "align": "middle"}, "left, centre or right"),
         ({"x": 1, "y": 2, "z": 3}, "'z'"),
     ],
@@ -64,6 +65,11 @@ def test_a_wrong_anchor_says_what_would_be_right(given: Any, expected: str) -> N
     with pytest.raises(InvalidInputError, match=expected) as caught:
         parse_anchor(given, "number")
     assert caught.value.code == "stamp-anchor"
+
+
+def test_a_page_may_be_named_as_a_workflow_names_it() -> None:
+    pages = [parse_anchor({"page": page, "x": 1, "y": 2}, "qr").page for page in ("first", "last")]
+    assert pages == [1, -1]
 
 
 @pytest.mark.parametrize(

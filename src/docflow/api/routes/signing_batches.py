@@ -42,7 +42,9 @@ class BatchItemOut(Output):
         description="Of its signing; with an own card, also its signing session."
     )
     code: str | None = Field(description="Why it was refused; see docs/errors.md.")
-    detail: str | None
+    detail: str | None = Field(
+        description="Why it was refused, why its signing failed, or what its signing waits for."
+    )
 
 
 class BatchOut(Output):
