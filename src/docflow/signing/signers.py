@@ -95,8 +95,8 @@ class Signers:
                 f"{name} has no signing certificate here.",
                 code="no-signer",
                 rule="signer-enrolled",
-                satisfied_by="Have a card enrolled and prove its key (docflow prove-certificate), or "
-                f"have the operator name a key for {login!r} in the signers file: PKCS#12, token or remote.",
+                satisfied_by="Have a card enrolled and prove its key (docflow prove-certificate), or have "
+                f"the operator name a key for {login!r} in the signers file (PKCS#12, token, remote).",
             )
         return self._fit(identity, now)
 
