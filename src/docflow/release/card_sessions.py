@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -34,6 +35,7 @@ from docflow.people.signer_certificates import certificate_row
 from docflow.release import annexes, cards, persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
+from docflow.release.fitting import try_on
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
 from docflow.signing.interrupted import Prepared
@@ -117,6 +119,7 @@ def ask(
         place=place,
         mandate=mandate,
         card=card,
+        try_on=partial(try_on, studio),
     )
 
 
