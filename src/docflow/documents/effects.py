@@ -44,6 +44,36 @@ _ASSIGNABLE = Prepared(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request says of the signature that it asks for.
+
+    Attributes:
+        place: where number, date and QR code go on the page, over the workflow's place.
+        mandate: id of the mandate in whose capacity the person signs, if not in their own name.
+        card: id of the card's certificate that shall sign; no other certificate does in its stead.
+        tried: whether it was tried on the file, or cannot be.
+    """
+
+    place: Mapping[str, Any] | None = None
+    mandate: str | None = None
+    card: str | None = None
+    tried: bool = False
+
+
+class NotTriedError(Exception):
+    """Ends a request to sign that nobody tried on the file yet; nothing of it is kept.
+
+    A file is not read inside a transaction: it is tried on after this one ended, and asked for again.
+    """
+
+    def __init__(self, document: Row, place: Mapping[str, Any], pending: Row) -> None:
+        super().__init__()
+        self.document = document
+        self.place = place
+        self.pending = pending
+
+
 @dataclass(slots=True)
 class Applied:
     """The columns to set on the document's row, what history says, and the job if there is one."""
@@ -59,19 +89,17 @@ def apply_effects(
     row: Row,
     decision: Decision,
     facts: Facts,
-    *,
-    place: Mapping[str, Any] | None,
-    mandate: str | None = None,
-    card: str | None = None,
+    wish: Wish,
 ) -> Applied:
     """Apply a decision's effects inside the open unit of work.
 
     Raises:
+        NotTriedError: if what goes on the page has to be tried on first.
         InvalidInputError: if a person, unit, date or place in the input cannot be used.
         ConflictError, ForbiddenError: if the person cannot sign now, or has no such mandate.
     """
     applied = Applied()
-    _check_mandate(decision, mandate)
+    _check_mandate(decision, wish.mandate)
     for effect in decision.effects:
         match effect:
             case AllocateNumber(book, day):
@@ -92,13 +120,14 @@ def apply_effects(
                 made_here = sa.and_(files.c.form != "original", files.c.current)
                 uow.alter(files, row["id"], made_here, {"current": False})
             case Sign():
-                chosen = _signer(desk, uow, row, effect, facts.actor_id, card)
+                chosen = _signer(desk, uow, row, effect, facts.actor_id, wish.card)
                 _require_openers(desk, uow, row, decision.trigger)
                 compiled = rows.pinned(desk, row).compiled
-                placed = places(compiled, row, effect, decision.trigger, place)
+                placed = places(compiled, row, effect, decision.trigger, wish.place)
                 require_pages(uow.connection, row["id"], placed)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
-                pending |= _capacity(desk, uow, row, effect, facts.actor_id, mandate)
+                pending |= _capacity(desk, uow, row, effect, facts.actor_id, wish.mandate)
+                _require_tried(row, applied, effect, wish, placed, pending)
                 _wait_for(desk, uow, row, applied, pending, placed)
             case Deliver():
                 pass  # the evidence of the completing job
@@ -154,6 +183,18 @@ def _signer(
     if chosen.certificate_id is not None:
         require_signs(uow, desk.signers, row, chosen.certificate_id)
     return chosen
+
+
+def _require_tried(
+    row: Row, applied: Applied, effect: Sign, wish: Wish, placed: Mapping[str, Any], pending: Row
+) -> None:
+    """End the request if it puts something on the page, and nobody knows yet whether that fits.
+
+    Raises:
+        NotTriedError: with what is to be tried on.
+    """
+    if _is_personal(effect) and not row["signed_person"] and not wish.tried:
+        raise NotTriedError({**row, **applied.values}, placed, pending)
 
 
 def _capacity(

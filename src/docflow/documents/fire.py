@@ -4,14 +4,15 @@
 its evidence is on file. Both go through `workflow.decide` and one transaction.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from docflow.db import Draft, Row, UnitOfWork
 from docflow.documents import lookups, retaining, rows
 from docflow.documents.desk import Desk
-from docflow.documents.effects import apply_effects
+from docflow.documents.effects import NotTriedError, Wish, apply_effects
 from docflow.documents.sealed_rows import pending_place
 from docflow.documents.signer_choice import CARD_KIND
 from docflow.documents.tables import documents
@@ -55,6 +56,20 @@ class Outcome:
     symbol: str | None
 
 
+class TryOn(Protocol):
+    """Tries on a document's main file what a personal signature would put on its pages."""
+
+    def __call__(
+        self, document: Row, person_id: str, place: Mapping[str, Any], capacity: str | None, /
+    ) -> None:
+        """Refuse what does not fit; called outside of any transaction.
+
+        Raises:
+            InvalidInputError: code `stamp-anchor`, `stamp-overlap` or `stamp-text`.
+        """
+        ...
+
+
 def fire(
     desk: Desk,
     actor: Actor,
@@ -66,6 +81,7 @@ def fire(
     place: Mapping[str, Any] | None = None,
     mandate: str | None = None,
     card: str | None = None,
+    try_on: TryOn | None = None,
 ) -> Outcome:
     """Fire a transition.
 
@@ -79,11 +95,31 @@ def fire(
         place: where number, date and QR code go on the page, overriding the workflow's place.
         mandate: id of the mandate in whose capacity the person signs, if not in their own name.
         card: id of the card's certificate that shall sign; no other certificate does in its stead.
+        try_on: refuses what would not fit on the file's pages; without it, the job does.
 
     Raises:
         StaleVersionError: if the document is at another version.
         ForbiddenError, ConflictError, InvalidInputError: if the workflow refuses, with its reason.
     """
+    wish = Wish(place, mandate, card, tried=try_on is None)
+    request = (desk, actor, document_id, trigger, asked, if_version)
+    try:
+        return _fire(*request, wish)
+    except NotTriedError as wanted:
+        if try_on is not None:
+            try_on(wanted.document, actor.id, wanted.place, wanted.pending.get("capacity"))
+    return _fire(*request, dataclasses.replace(wish, tried=True))
+
+
+def _fire(
+    desk: Desk,
+    actor: Actor,
+    document_id: str,
+    trigger: str,
+    asked: Mapping[str, Any],
+    if_version: int,
+    wish: Wish,
+) -> Outcome:
     with desk.database.unit_of_work(actor) as uow:
         row = rows.lock(uow, document_id)
         rows.require(actor, access.Permission.DOCUMENT_FIRE, row)
@@ -92,7 +128,7 @@ def fire(
         resolved = _resolve(desk, uow, row, trigger, asked)
         answer = decide(rows.pinned(desk, row).compiled, facts, trigger, resolved)
         if isinstance(answer, Decision):
-            return _apply(desk, uow, row, answer, facts, place=place, mandate=mandate, card=card)
+            return _apply(desk, uow, row, answer, facts, wish)
         if _is_sensitive(desk, row, trigger, answer):
             _record_refusal(uow, row, trigger, answer)  # committed, then told
     raise refusal_error(answer, row, actor.id)
@@ -139,7 +175,7 @@ def complete(
         answer = decide(rows.pinned(desk, row).compiled, facts, pending["trigger"], asked)
         if isinstance(answer, Refusal):
             raise refusal_error(answer, row)
-        return _apply(desk, uow, row, answer, facts, written=written, job_id=job_id)
+        return _apply(desk, uow, row, answer, facts, Wish(), written=written, job_id=job_id)
 
 
 def _resolve(
@@ -165,10 +201,8 @@ def _apply(
     row: Row,
     decision: Decision,
     facts: Facts,
+    wish: Wish,
     *,
-    place: Mapping[str, Any] | None = None,
-    mandate: str | None = None,
-    card: str | None = None,
     written: dict[str, Any] | None = None,
     job_id: str | None = None,
 ) -> Outcome:
@@ -185,9 +219,7 @@ def _apply(
         if job_id:
             fired[rows.JOBS] = [*fired.get(rows.JOBS, ()), job_id]
         values["fired_by"] = fired
-    applied = apply_effects(
-        desk, uow, row, decision, facts, place=place, mandate=mandate, card=card
-    )
+    applied = apply_effects(desk, uow, row, decision, facts, wish)
     values |= applied.values
     data |= applied.data | (written or {})
     if job_id:

@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -42,6 +43,7 @@ from docflow.people.authenticate import Authenticator
 from docflow.people.records import fetch
 from docflow.people.tables import people
 from docflow.release import persons
+from docflow.release.fitting import try_on
 from docflow.release.signing_tables import signing_batch_items, signing_batches
 from docflow.release.studio import Studio
 
@@ -189,6 +191,7 @@ def _fire(
         if_version=item["document_version"],
         mandate=item["mandate_id"],
         card=card,
+        try_on=partial(try_on, studio),
     )
     return str(outcome.job_id)
 

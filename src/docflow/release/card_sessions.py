@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ from docflow.people.signing_tables import person_certificates
 from docflow.release import annexes, cards, persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
+from docflow.release.fitting import try_on
 from docflow.release.signing_tables import signing_sessions
 from docflow.release.studio import Studio
 from docflow.signing.identity import SignerIdentity
@@ -121,6 +123,7 @@ def ask(
         place=place,
         mandate=mandate,
         card=card,
+        try_on=partial(try_on, studio),
     )
 
 

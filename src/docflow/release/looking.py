@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,14 @@ from docflow.signing.plan import Anchor, parse_anchor
 _ANNEX_PLACE = Anchor(name="top-right")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request to sign says of the page: where what goes, and in whose place the person signs."""
+
+    place: Mapping[str, Any]
+    capacity: str | None
+
+
 def looks_of(
     studio: Studio, job: JobRun, file: Row, signer: Row, now: datetime, slot: Slot
 ) -> Looks | None:
@@ -35,18 +44,27 @@ def looks_of(
         now: the time of the signature.
         slot: which person of how many.
     """
-    place = job.payload["place"]
+    asked = Asked(job.payload["place"], job.payload.get("capacity"))
+    return looks_for(studio, document_row(studio, job.subject_id), asked, file, signer, now, slot)
+
+
+def looks_for(
+    studio: Studio, document: Row, asked: Asked, file: Row, signer: Row, now: datetime, slot: Slot
+) -> Looks | None:
+    """Return the same for what a request asks, before there is a job. See `looks_of`."""
+    place = asked.place
     if file["role"] == "main" and slot.number > 1:
-        return Looks(_person(studio, job, signer, now))  # seen where the first one left it a place
+        return Looks(
+            _person(studio, asked, signer, now)
+        )  # seen where the first one left it a place
     if not any(name.startswith(SIGNATURE) for name in place):
         return None
     seen = SIGNATURE in place
-    document = document_row(studio, job.subject_id)
     seal = seal_look(studio, document, file, now)
     if file["role"] != "main":
         return Looks(seal=seal, seal_at=_ANNEX_PLACE) if seen else None
     return Looks(
-        _person(studio, job, signer, now) if seen else None,
+        _person(studio, asked, signer, now) if seen else None,
         parse_anchor(place[SIGNATURE], SIGNATURE) if seen else None,
         seal if seen and studio.signers.pictures.seal else None,
         later_at=tuple(_later(place, number) for number in range(2, slot.of + 1)),
@@ -58,10 +76,9 @@ def tells_capacity(place: Mapping[str, Any]) -> bool:
     return SIGNATURE in place and "capacity" not in place
 
 
-def _person(studio: Studio, job: JobRun, signer: Row, now: datetime) -> Look:
+def _person(studio: Studio, asked: Asked, signer: Row, now: datetime) -> Look:
     picture = studio.signers.pictures.person(signer["login"])
-    capacity = job.payload.get("capacity")
-    above = (capacity,) if capacity and "capacity" not in job.payload["place"] else ()
+    above = (asked.capacity,) if asked.capacity and "capacity" not in asked.place else ()
     below = () if picture else (signer["name"], _time(studio, now))
     return Look(studio.fonts, picture, (*above, *below))
 

@@ -27,13 +27,13 @@ from docflow.release import annexes, persons
 from docflow.release import studio as work
 from docflow.release.certificate_uses import require_below
 from docflow.release.levels import at_level, evidence_of, no_earlier
-from docflow.release.looking import looks_of, tells_capacity
-from docflow.release.stamping import stamp_plan
+from docflow.release.looking import looks_of
+from docflow.release.stamping import words_on
 from docflow.release.studio import Studio
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
 from docflow.signing.pades import sign_person
-from docflow.signing.plan import StampPlan, plan_stamp
+from docflow.signing.plan import StampPlan
 from docflow.signing.stamp import stamp
 from docflow.signing.strict import validate_person_signed
 
@@ -62,10 +62,8 @@ def stage(studio: Studio, job: JobRun, document_id: str) -> int:
     if not sources:
         raise ConflictError("The document has no file to sign.", code="main-file-missing")
     place = job.payload["place"]
-    capacity = None if tells_capacity(place) else job.payload.get("capacity")
-    words = plan_stamp(capacity=capacity, capacity_at=place.get("capacity"))
-    if row["symbol"] is not None:
-        words = stamp_plan(studio.desk.catalogue, studio.public_url, row, place, capacity)
+    capacity = job.payload.get("capacity")
+    words = words_on(studio.desk.catalogue, studio.public_url, row, place, capacity)
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
         if not annexes.is_pdf(source):

@@ -6,10 +6,28 @@ from typing import Any
 
 from docflow.db import Row
 from docflow.documents.catalogue import Catalogue
+from docflow.release.looking import tells_capacity
 from docflow.signing.plan import StampPlan, plan_stamp
 
 _FIRST_PLAIN_DAY = 10
 _LAST_PADDED_MONTH = 2
+
+
+def words_on(
+    catalogue: Catalogue,
+    public_url: str,
+    row: Row,
+    place: Mapping[str, Any],
+    capacity: str | None,
+) -> StampPlan:
+    """Return what to put on the main file before the first personal signature, numbered or not.
+
+    The capacity is left out where the visible signature shows it. Raises as `stamp_plan`.
+    """
+    shown = None if tells_capacity(place) else capacity
+    if row["symbol"] is None:
+        return plan_stamp(capacity=shown, capacity_at=place.get("capacity"))
+    return stamp_plan(catalogue, public_url, row, place, shown)
 
 
 def stamp_plan(

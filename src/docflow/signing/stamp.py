@@ -69,6 +69,23 @@ class _PageSize:
     height_mm: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """What is put on a page, and where; a code may have a caption beside it."""
+
+    item: TextItem | CodeItem
+    size: _PageSize
+    box: _Box
+    caption: _Box | None = None
+
+
+def check_stamp(source: Path | BinaryIO, plan: StampPlan, fonts: Fonts) -> None:
+    """Refuse what `stamp` would refuse of a plan for this file; nothing is drawn. Raises as `stamp`."""
+    register(fonts)
+    with _open(source) as pdf, DRAWING:
+        _places(pdf, plan)
+
+
 def stamp(source: Path | BinaryIO, target: Path, plan: StampPlan, fonts: Fonts) -> None:
     """Write the PDF of `source` with `plan` drawn on it to `target`.
 
@@ -114,17 +131,38 @@ def _flatten(pdf: pikepdf.Pdf) -> None:
         del pdf.Root.AcroForm
 
 
+def _places(pdf: pikepdf.Pdf, plan: StampPlan) -> list[_Put]:
+    """Return where everything goes, in order; refuse what leaves its page or covers another."""
+    taken: list[_Box] = []
+    found = []
+    for what, text in (
+        ("number", plan.number),
+        ("date", plan.date),
+        ("capacity", plan.capacity),
+    ):
+        if text is not None:
+            number = _page_number(pdf, text.anchor.page)
+            size = _page_size(pdf.pages[number])
+            found.append(_Put(text, size, _text_box(what, text, number, size)))
+    if plan.code is not None:
+        number = _page_number(pdf, plan.code.anchor.page)
+        size = _page_size(pdf.pages[number])
+        found.append(_Put(plan.code, size, *_code_boxes(plan.code, number, size)))
+    for put in found:
+        for box in (put.box, put.caption):
+            if box is not None:
+                _claim(box, put.size, taken)
+    return found
+
+
 def _draw(pdf: pikepdf.Pdf, plan: StampPlan) -> dict[int, bytes]:
     """Return one overlay PDF for each page (counted from 0) that gets something."""
-    canvases: dict[int, tuple[Canvas, BytesIO, _PageSize]] = {}
-    taken: list[_Box] = []
+    canvases: dict[int, tuple[Canvas, BytesIO]] = {}
 
-    def canvas_for(page: int) -> tuple[Canvas, _PageSize]:
-        number = _page_number(pdf, page)
-        if number not in canvases:
-            size = _page_size(pdf.pages[number])
+    def canvas_for(put: _Put) -> Canvas:
+        if put.box.page not in canvases:
             out = BytesIO()
-            points = (size.width_mm * _PT_PER_MM, size.height_mm * _PT_PER_MM)
+            points = (put.size.width_mm * _PT_PER_MM, put.size.height_mm * _PT_PER_MM)
             canvas = Canvas(
                 out,
                 pagesize=points,
@@ -132,30 +170,18 @@ def _draw(pdf: pikepdf.Pdf, plan: StampPlan) -> dict[int, bytes]:
                 pageCompression=1,
                 initialFontName=REGULAR,  # type: ignore[arg-type]  # the stub says float
             )
-            canvases[number] = (canvas, out, size)
-        return canvases[number][0], canvases[number][2]
+            canvases[put.box.page] = (canvas, out)
+        return canvases[put.box.page][0]
 
-    for what, text in (
-        ("number", plan.number),
-        ("date", plan.date),
-        ("capacity", plan.capacity),
-    ):
-        if text is not None:
-            canvas, size = canvas_for(text.anchor.page)
-            box = _text_box(what, text, _page_number(pdf, text.anchor.page), size)
-            _claim(box, size, taken)
-            _draw_text(canvas, text, box, size)
-    if plan.code is not None:
-        canvas, size = canvas_for(plan.code.anchor.page)
-        page = _page_number(pdf, plan.code.anchor.page)
-        box, caption = _code_boxes(plan.code, page, size)
-        for part in (box, caption):
-            if part is not None:
-                _claim(part, size, taken)
-        _draw_code(canvas, plan.code, box, size)
-        if caption is not None:
-            _draw_caption(canvas, plan.code, caption, size)
-    return {number: _finished(canvas, out) for number, (canvas, out, _) in canvases.items()}
+    for put in _places(pdf, plan):
+        canvas = canvas_for(put)
+        if isinstance(put.item, TextItem):
+            _draw_text(canvas, put.item, put.box, put.size)
+            continue
+        _draw_code(canvas, put.item, put.box, put.size)
+        if put.caption is not None:
+            _draw_caption(canvas, put.item, put.caption, put.size)
+    return {number: _finished(canvas, out) for number, (canvas, out) in canvases.items()}
 
 
 def _finished(canvas: Canvas, out: BytesIO) -> bytes:

@@ -1,6 +1,7 @@
 """/v1/documents: post, read, list, change, and fire transitions."""
 
 from datetime import date
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -32,6 +33,7 @@ from docflow.documents.fire import fire
 from docflow.documents.intake import Intake
 from docflow.documents.queries import Filters
 from docflow.kernel.errors import ConflictError, InvalidInputError, MalformedError
+from docflow.release.fitting import try_on
 from docflow.storage import StagedFile
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -298,6 +300,7 @@ def _fire(caller: Caller, document_id: str, wanted: TransitionIn, if_match: str 
         if_version=required_version(if_match),
         place=wanted.place,
         mandate=wanted.mandate,
+        try_on=partial(try_on, caller.services.studio),
     )
     status = 202 if outcome.phase == "request" else 200
     return json_answer(TransitionOut.of(outcome), status, {"ETag": etag(outcome.version)})
