@@ -5,7 +5,7 @@ not here: `release` writes it as the evidence with which it completes the transi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
-from docflow.documents.placing import places, require_pages
+from docflow.documents.placing import Seat, places, require_pages, seat_of
 from docflow.documents.sealed_rows import pending_place
 from docflow.documents.signer_choice import Chosen, choose, require_signs
 from docflow.documents.tables import files
@@ -98,7 +98,8 @@ def apply_effects(
                 require_pages(uow.connection, row["id"], placed)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
                 pending |= _capacity(uow, effect, facts.actor_id, mandate)
-                _wait_for(desk, uow, row, applied, pending, placed)
+                seat = seat_of(compiled, row, effect, decision.trigger)
+                _wait_for(desk, uow, row, applied, pending, placed, seat)
             case Deliver():
                 pass  # the evidence of the completing job
     return applied
@@ -208,8 +209,11 @@ def _wait_for(
     applied: Applied,
     pending: dict[str, Any],
     place: dict[str, Any],
+    seat: Seat | None,
 ) -> None:
     """Put the signing job into this transaction and let the document wait for it."""
+    if seat is not None:
+        pending = pending | {"slot": seat.number}
     applied.job_id = pending["job_id"]
     applied.values |= {"stage": "queued", "pending": pending}
     applied.data |= {name: pending[name] for name in ("as", "level")} | {"job": applied.job_id}
@@ -224,6 +228,7 @@ def _wait_for(
             "document_id": row["id"],
             "requested_by": pending["requested_by"],
             "place": place,
+            "seat": seat and asdict(seat),
             "level": pending["level"],
             "fallback": pending["fallback"],
             "capacity": pending.get("capacity"),

@@ -1,7 +1,8 @@
 """What the signatures of a release show on the page, as Decree 30/2020/ND-CP, Annex I, has it.
 
 - Main file: the person's handwriting (or name and time), under the capacity in which they sign, at the
-  place that the workflow or the request names, and the seal's picture beside the first person's.
+  place that the workflow or the request names, and the seal's picture beside the first person's; of
+  those who sign in any order, beside the one that the workflow lists first.
 - Annex, a file of its own: no picture; number and symbol and the time of the seal, top right of page 1.
 - No place named: nothing is seen. The first person's request and the workflow name everybody's.
 """
@@ -12,12 +13,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from docflow.db import Row
-from docflow.documents.placing import SIGNATURE, later_name
+from docflow.documents.placing import later_name
 from docflow.jobs.model import JobRun
 from docflow.release.studio import Studio, document_row
 from docflow.signing.appearance import Look, Looks, written_at
 from docflow.signing.pades import Slot
 from docflow.signing.plan import Anchor, parse_anchor
+from docflow.workflow.places import SIGNATURE
 
 _ANNEX_PLACE = Anchor(name="top-right")
 
@@ -35,7 +37,7 @@ def looks_of(
         now: the time of the signature.
         slot: which person of how many.
     """
-    place = job.payload["place"]
+    place, seat = job.payload["place"], job.payload.get("seat") or {}
     if file["role"] == "main" and slot.number > 1:
         return Looks(_person(studio, job, signer, now))  # seen where the first one left it a place
     if not any(name.startswith(SIGNATURE) for name in place):
@@ -45,11 +47,15 @@ def looks_of(
     seal = seal_look(studio, document, file, now)
     if file["role"] != "main":
         return Looks(seal=seal, seal_at=_ANNEX_PLACE) if seen else None
+    beside = seat.get("seal_beside", 1)
+    sealed = (SIGNATURE if beside == 1 else later_name(beside)) in place
     return Looks(
         _person(studio, job, signer, now) if seen else None,
         parse_anchor(place[SIGNATURE], SIGNATURE) if seen else None,
-        seal if seen and studio.signers.pictures.seal else None,
+        seal if sealed and studio.signers.pictures.seal else None,
         later_at=tuple(_later(place, number) for number in range(2, slot.of + 1)),
+        seal_beside=beside,
+        alike=seat.get("alike", False),
     )
 
 

@@ -91,7 +91,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
-        slot, before = persons.slot_of(studio, document_id, source), persons.earlier(source)
+        slot, before = persons.slot_of(studio, job, source), persons.earlier(source)
         if not annexes.is_pdf(source):
             return annexes.sign(studio, source, path, target, identity, now=now, level=level)
         signed = sign_person(
@@ -116,10 +116,11 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             timestamp_roots=longterm.timestamp_roots,
             earlier=persons.expected(before),
             of=slot.of,
+            slot=slot.number,
             algorithms=studio.signers.algorithms,
         )
         made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
-        return made_by | evidence | {"persons": before}
+        return made_by | evidence | {"persons": before, "slot": slot.number}
 
     def all_at(level: Level) -> list[work.Made]:
         return work.each(
