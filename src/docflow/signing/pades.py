@@ -68,8 +68,8 @@ class Slot:
         """
         if not 1 <= self.number <= self.of <= MOST_PERSONS:
             raise ValueError(f"no file has a personal signature {self.number} of {self.of}")
-        before = self.before
-        if self.number in before or (self.number == 1) != (not before):
+        before, fields = self.before, set(range(1, self.of + 1))
+        if self.number in before or (self.number == 1) != (not before) or not before <= fields:
             raise ValueError(f"personal signature {self.number} does not come after {before}")
 
     @property
