@@ -38,7 +38,7 @@ from tests.service.test_release_later_looks import deputy, lefts, released, with
 from tests.unit.signing.forge import run
 
 MM = 72 / 25.4
-AT = {"sign_as_chairman": 135 * MM, "sign_as_deputy": 72 * MM, "sign_as_head": 9 * MM}
+AT = {"sign_as_chairman": 135 * MM, "sign_as_deputy": 61 * MM, "sign_as_head": 5 * MM}
 WORKFLOW = "outgoing-any-order"
 Order = Sequence[tuple[str, str]]
 
@@ -70,7 +70,7 @@ def require_good(office: Instance, path: Path, order: Order) -> None:
     assert [one.certifies for one in persons] == [True, False, False]
     found = lefts(path)
     for trigger, field in fields.items():
-        assert found[field] == pytest.approx(AT[trigger])
+        assert found[field] == pytest.approx(AT[trigger], abs=0.01)
 
 
 @pytest.mark.parametrize("order", list(permutations(ANY_ORDER)))
@@ -164,8 +164,8 @@ def test_who_is_first_may_place_the_others_elsewhere(office: Instance, tmp_path:
     fired(office, HEAD, document, "sign_as_head", place=place)
     sign_all(office, document, ANY_ORDER[:2])
     found = lefts(released(office, document, tmp_path))
-    assert found["Person2"] == pytest.approx(AT["sign_as_chairman"])
-    assert found["Person3"] == pytest.approx(20 * MM)  # the deputy's, who is listed after
+    assert found["Person2"] == pytest.approx(AT["sign_as_chairman"], abs=0.01)
+    assert found["Person3"] == pytest.approx(20 * MM, abs=0.01)  # the deputy's, who is listed after
 
 
 def test_the_seal_is_beside_the_one_that_is_listed_first_whoever_signs_first(
@@ -178,6 +178,22 @@ def test_the_seal_is_beside_the_one_that_is_listed_first_whoever_signs_first(
         seals.add(round(lefts(released(office, document, tmp_path))["Seal"]))
     (left,) = seals
     assert left < AT["sign_as_chairman"] < left + 60 * MM
+
+
+def test_a_seal_that_would_cover_another_person_fails_the_first_and_nothing_is_signed(
+    office: Instance,
+) -> None:
+    document = approved(office, WORKFLOW)
+    with pytest.raises(InvalidInputError, match="would cover personal signature 3") as refused:
+        fired(
+            office,
+            HEAD,
+            document,
+            "sign_as_head",
+            place={"signature3": {"page": -1, "x": 70, "y": 225}},
+        )
+    assert refused.value.code == "stamp-overlap"
+    assert not office.rows("files", document_id=document, form="signed")
 
 
 def test_who_signed_and_who_signed_for_another_are_refused(office: Instance) -> None:
@@ -232,8 +248,8 @@ def test_who_signs_unseen_among_them_is_not_on_the_page(
         path = released(office, document, tmp_path)
         found = lefts(path)
         assert found["Person"] == 0.0
-        assert found["Person2"] == pytest.approx(AT["sign_as_chairman"])
-        assert found["Person3"] == pytest.approx(AT["sign_as_head"])
+        assert found["Person2"] == pytest.approx(AT["sign_as_chairman"], abs=0.01)
+        assert found["Person3"] == pytest.approx(AT["sign_as_head"], abs=0.01)
         assert found["Seal"] > 0  # beside the chairman's, though the first one is not seen
         assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 4
     finally:

@@ -129,8 +129,8 @@ def spots(reader: PdfFileReader, looks: Looks | None) -> Spots:
 
     Raises:
         InvalidInputError: `stamp-anchor` for a page that is not there or a look that leaves it,
-            `stamp-overlap` for persons' signatures over one another, `stamp-text` for a character that
-            cannot be drawn.
+            `stamp-overlap` for persons' signatures over one another (and of boxes that are alike, for
+            the seal over one that it is not beside), `stamp-text` for a character that cannot be drawn.
     """
     if looks is None:
         return Spots()
@@ -150,6 +150,8 @@ def spots(reader: PdfFileReader, looks: Looks | None) -> Spots:
         boxed and boxed[0].spot(_what(number), boxed[1]) for number, boxed in enumerate(boxes, 1)
     ]
     _require_apart((person, *later))
+    if looks.alike:
+        _require_seal_apart(seal, looks.seal_beside, (person, *later))
     return Spots(person, seal, tuple(later))
 
 
@@ -180,6 +182,17 @@ def _require_apart(persons: Sequence[Spot | None]) -> None:
             raise InvalidInputError(
                 f"Personal signature {other} would cover personal signature {one}. Give them places "
                 f"apart from one another; each later one needs {LATER_MM[0]:.0f} × {LATER_MM[1]:.0f} mm.",
+                code="stamp-overlap",
+            )
+
+
+def _require_seal_apart(seal: Spot | None, beside: int, persons: Sequence[Spot | None]) -> None:
+    """Refuse a seal that would hide a part of a signature that it is not beside."""
+    for number, spot in enumerate(persons, 1):
+        if seal is not None and spot is not None and number != beside and seal.overlaps(spot):
+            raise InvalidInputError(
+                f"The seal, beside personal signature {beside}, would cover personal signature {number}. "
+                "Leave it room to the left.",
                 code="stamp-overlap",
             )
 
