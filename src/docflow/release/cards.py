@@ -111,9 +111,9 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
         return prepared.to_json() | {"persons": persons.earlier(source), "slot": slot.number}
 
     def offer(source: Row) -> dict[str, Any]:
-        persons.slot_of(studio, job, source)
+        slot = persons.slot_of(studio, job, source)
         offered = annexes.offer(studio, source, identity, now=now)
-        return offered | {"persons": persons.earlier(source)}
+        return offered | {"persons": persons.earlier(source), "slot": slot.number}
 
     staged = work.done(studio, job.job_id, "staged")
     pdfs = [source for source in staged if annexes.is_pdf(source)]
@@ -201,7 +201,8 @@ def _finish(
     longterm = studio.desk.levels.longterm
     given = base64.b64decode(session["signatures"][source["file_id"]])
     if not annexes.is_pdf(source):
-        return annexes.finish(studio, source, path, target, identity, given, now=now, level=level)
+        made = annexes.finish(studio, source, path, target, identity, given, now=now, level=level)
+        return made | {"slot": source["evidence"].get("slot") or len(persons.earlier(source)) + 1}
     signed = finish_person(
         path,
         target,

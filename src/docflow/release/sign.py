@@ -93,7 +93,8 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         slot, before = persons.slot_of(studio, job, source), persons.earlier(source)
         if not annexes.is_pdf(source):
-            return annexes.sign(studio, source, path, target, identity, now=now, level=level)
+            made = annexes.sign(studio, source, path, target, identity, now=now, level=level)
+            return made | {"slot": slot.number}
         signed = sign_person(
             path,
             target,
