@@ -68,7 +68,8 @@ RED_SEAL = RED
 def signed(
     office: SigningOffice, folder: Path, people: Sequence[SignerIdentity], order: Sequence[int]
 ) -> Path:
-    path, filled = office.stamped(folder / "stamped.pdf", turned(0)), ()
+    path = office.stamped(folder / "stamped.pdf", turned(0))
+    filled: tuple[int, ...] = ()
     for person, slot in zip(order, slots_of(order), strict=True):
         looks = Looks(look_of(office, person)) if filled else looks_of(office, order)
         target = folder / f"signed-{len(filled) + 1}.pdf"

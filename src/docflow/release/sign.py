@@ -86,7 +86,6 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     signer = work.person(studio, job.payload["requested_by"])
     identity = _identity(studio, job.payload["requested_by"], signer, now)
     place = studio.desk.catalogue.seed.organisation.place
-    reason = job.payload.get("capacity")
     longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
 
@@ -100,7 +99,7 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             target,
             identity,
             now=now,
-            reason=reason,
+            reason=job.payload.get("capacity"),
             location=place,
             level=level,
             longterm=longterm,

@@ -140,15 +140,15 @@ def spots(reader: PdfFileReader, looks: Looks | None) -> Spots:
         size = looks.person.size_pt()
         boxes = [_boxed(reader, looks.person_at, (wide, high) if looks.alike else size)]
     boxes += [_boxed(reader, at, (wide, high)) if at else None for at in looks.later_at]
+    person, *later = [
+        boxed and boxed[0].spot(_what(number), boxed[1]) for number, boxed in enumerate(boxes, 1)
+    ]
     seal = None
     if looks.seal is not None and looks.seal_at is not None:
         page = Page.of(reader, looks.seal_at.page)
         seal = page.spot("seal", page.place(looks.seal_at, looks.seal.size_pt()))
     elif looks.seal is not None and (beside := boxes[looks.seal_beside - 1]) is not None:
         seal = _beside(beside, looks.seal.size_pt())
-    person, *later = [
-        boxed and boxed[0].spot(_what(number), boxed[1]) for number, boxed in enumerate(boxes, 1)
-    ]
     _require_apart((person, *later))
     if looks.alike:
         _require_seal_apart(seal, looks.seal_beside, (person, *later))

@@ -129,23 +129,25 @@ def validate_person_signed(
     """
     rules = algorithms or NewSignatures()
     persons = [*earlier, Expected(person, level, evidence_apart, slot)]
-    count = len(persons)
     report = _judged(path, roots, timestamp_roots, now, rules, persons)
     reasons = faults(_common_rules(report, persons, of))
-    if not reasons:
-        reasons = faults(
-            [
-                *_persons_rules(report, persons, count - 1),
-                *((_room_rule(path, of),) if count > 1 else ()),
-                _newest_rule(report.signatures[count - 1], _what(count), evidence_apart),
-                *_evidence_rules(path, persons),
-            ]
-        )
+    reasons = reasons or faults(_half_signed_rules(path, report, persons, of))
     levels = _levels(persons)
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, levels, rules.policy)
     if reasons:
         refuse_file("The personally signed file is not valid", "signature-not-valid", reasons)
     return report
+
+
+def _half_signed_rules(
+    path: Path, report: VerificationReport, persons: Sequence[Expected], of: int
+) -> Iterable[Rule]:
+    count, newest = len(persons), persons[-1]
+    yield from _persons_rules(report, persons, count - 1)
+    if count > 1:
+        yield _room_rule(path, of)
+    yield _newest_rule(report.signatures[count - 1], _what(count), newest.evidence_apart)
+    yield from _evidence_rules(path, persons)
 
 
 def _judged(
