@@ -17,6 +17,7 @@ from tests.pki_support import LivePki
 from tests.unit.signing.forge import make_pdf, run
 
 ALONE, JOINT = "outgoing-container", "outgoing-joint"
+ANY_ORDER = "outgoing-any-order"  # of three people
 TABLE = ("Bảng số liệu: quý 4?.csv", "số,ngày\n1,2026-10-01\n".encode() * 2_000)
 PICTURE = ("sơ đồ.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
 
@@ -30,7 +31,7 @@ def container_office(
     seal: str | None = None,
     **settings: Any,
 ) -> Instance:
-    """Return an instance with those workflows: `ALONE`, and `JOINT`, which two people sign."""
+    """Return an instance with those workflows: `ALONE`, and those that several people sign."""
     copy_instance(prepared, folder / "var")
     workflows = container_workflows(folder, level, seal or level)
     url = f"sqlite:///{folder / 'var' / 'docflow.sqlite3'}"
@@ -41,9 +42,9 @@ def container_workflows(folder: Path, level: str = "B-B", seal: str = "B-B") -> 
     """Write those workflows beside the ones that ship, `seal` the seal's level; return their folder."""
     workflows = folder / "workflows"
     shutil.copytree(bundled("workflows"), workflows)
-    for name in (ALONE, JOINT):
+    for name in (ALONE, JOINT, ANY_ORDER):
         text = (DATA / f"{name}.yaml").read_text("utf-8")
-        if name == JOINT:
+        if name != ALONE:
             plain = "sign: {as: organisation, level: B-B}"
             assert plain in text
             text = text.replace(plain, "sign: {as: organisation, level: B-B, container: ASiC-E}")

@@ -1,5 +1,6 @@
 """An instance with workflows in which several persons sign one PDF, each with a signature of their own."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,23 +15,37 @@ from tests.office_support import HEAD, LEADER, SPECIALIST, Instance, copy_instan
 from tests.pki_support import LivePki
 
 SECOND_LEADER = "mai.bt"
-PROCEDURES = ("outgoing-joint.yaml", "outgoing-three.yaml")
+PROCEDURES = ("outgoing-joint.yaml", "outgoing-three.yaml", "outgoing-any-order.yaml")
 DATA = Path(__file__).parent / "data" / "workflows"
 HEAD_FIRST = ((HEAD, "sign_as_head"), (LEADER, "countersign_as_leader"))
 LEADER_FIRST = ((LEADER, "sign_as_leader"), (HEAD, "countersign_as_head"))
+ANY_ORDER = (
+    (LEADER, "sign_as_chairman"),
+    (SECOND_LEADER, "sign_as_deputy"),
+    (HEAD, "sign_as_head"),
+)
 THREE = ((LEADER, "sign"), (SECOND_LEADER, "countersign"), (HEAD, "attest"))
 
 
 def persons_office(
-    folder: Path, prepared: Path, clock: ManualClock, *, level: str = "B-B", **settings: Any
+    folder: Path,
+    prepared: Path,
+    clock: ManualClock,
+    *,
+    level: str = "B-B",
+    unseen: Sequence[str] = (),
+    **settings: Any,
 ) -> Instance:
-    """Return an instance with those workflows, persons signing at `level`."""
+    """Return an instance with those workflows, persons signing at `level`, those `unseen` on no page."""
     copy_instance(prepared, folder / "var")
     workflows = folder / "workflows"
     shutil.copytree(bundled("workflows"), workflows)
     for name in PROCEDURES:
         text = (DATA / name).read_text("utf-8")
         text = text.replace("{as: person, level: B-B", f"{{as: person, level: {level}")
+        for trigger in unseen:
+            place = re.compile(rf"(  {trigger}:.*?)signature: {{[^}}]*}}", re.DOTALL)
+            text = place.sub(r"\1", text, count=1).replace(", place: {}", "")
         if level != "B-B":
             text = text.replace("{as: organisation, level: B-B", "{as: organisation, level: B-LTA")
         (workflows / name).write_text(text, "utf-8")

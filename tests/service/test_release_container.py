@@ -11,7 +11,10 @@ from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import IntegrityError, OutsideUnavailableError, UnsupportedContentError
 from docflow.signing.detached import CONTAINER_TYPE
 from docflow.signing.report import PASSED
+from tests.card_support import Card, carry
+from tests.card_support import give as give_card
 from tests.container_support import (
+    ANY_ORDER,
     JOINT,
     PICTURE,
     TABLE,
@@ -23,6 +26,7 @@ from tests.container_support import (
     with_annexes,
 )
 from tests.office_support import CLERK, HEAD, LEADER, Instance
+from tests.persons_support import SECOND_LEADER as SECOND
 from tests.pki_support import LivePki
 from tests.sealed_support import give, opener, plaintext, sealed_office, stored
 from tests.unit.signing.forge import run
@@ -111,6 +115,35 @@ def test_two_people_sign_one_annex_and_openssl_finds_both(office: Instance, tmp_
         report = verify_cms(file, data, Terms(own, own, office.services.clock.now(), Policy()))
     assert report.indication == PASSED
     assert len(report.signatures) == 2
+
+
+@pytest.mark.parametrize("card_is", [None, 1, 2], ids=["keys alone", "card second", "card last"])
+def test_annexes_are_signed_by_three_in_any_order_beside_and_inside(
+    office: Instance, tmp_path: Path, card_is: int | None
+) -> None:
+    # in the fields Person, Person3 and Person2 of the PDFs; beside the table in the order of signing
+    order = ((SECOND, "sign_as_deputy"), (HEAD, "sign_as_head"), (LEADER, "sign_as_chairman"))
+    document = office.to_approved(with_annexes(office, TABLE, pdf_annex(), workflow=ANY_ORDER))
+    for number, (login, trigger) in enumerate(order):
+        if number == card_is:
+            now = office.services.clock.now()
+            card = Card.issue(tmp_path / "var" / "pki", office.actor(login).name, now)
+            carry(office, document, trigger, give_card(office, card, login), login)
+        else:
+            office.run(office.fire(login, document, trigger))
+    assert office.row(document)["state"] == "signed"
+    office.run(office.fire(CLERK, document, "release"))
+    rows = released(office, document)
+    for row in rows[:-1]:
+        path = tmp_path / "released.pdf"
+        path.write_bytes(stored(office, row))
+        assert run("pdfsig", "-nocert", path).count("Signature is Valid") == 4
+    members = opened(stored(office, rows[-1]), tmp_path)
+    signature = members[f"{SAFE_TABLE}.p7s"]
+    told = openssl_verifies(signature, members[SAFE_TABLE], roots_of(office, tmp_path))
+    assert "CAdES Verification successful" in told
+    shown = run("openssl", "cms", "-cmsout", "-print", "-inform", "DER", "-in", signature)
+    assert shown.count("d.issuerAndSerialNumber") == 3
 
 
 def test_a_workflow_without_a_container_takes_no_such_annex_and_names_the_way_out(

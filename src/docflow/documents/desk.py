@@ -37,8 +37,10 @@ class Enqueue(Protocol):
 class RequireSeen(Protocol):
     """Refuses a capacity that nobody would see on a page that is signed already."""
 
-    def __call__(self, connection: sa.Connection, document_id: str, /) -> None:
-        """Refuse it, if the next personal signature has no place on the page.
+    def __call__(self, connection: sa.Connection, document_id: str, seat: int | None, /) -> None:
+        """Refuse it, if the personal signature has no place on the page.
+
+        `seat` is which of the file's places it has; None for the next one.
 
         Raises:
             ConflictError: code `capacity-unseen`.

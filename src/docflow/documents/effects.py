@@ -5,7 +5,7 @@ not here: `release` writes it as the evidence with which it completes the transi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from docflow.db import Prepared, Row, UnitOfWork
 from docflow.documents import registers, rows
 from docflow.documents.desk import Desk
-from docflow.documents.placing import places, require_pages
+from docflow.documents.placing import Seat, places, require_pages, seat_of
 from docflow.documents.sealed_rows import pending_place
 from docflow.documents.signer_choice import Chosen, choose, require_signs
 from docflow.documents.tables import files
@@ -67,11 +67,14 @@ class NotTriedError(Exception):
     A file is not read inside a transaction: it is tried on after this one ended, and asked for again.
     """
 
-    def __init__(self, document: Row, place: Mapping[str, Any], pending: Row) -> None:
+    def __init__(
+        self, document: Row, place: Mapping[str, Any], capacity: str | None, seat: Seat
+    ) -> None:
         super().__init__()
         self.document = document
         self.place = place
-        self.pending = pending
+        self.capacity = capacity
+        self.seat = seat
 
 
 @dataclass(slots=True)
@@ -126,9 +129,10 @@ def apply_effects(
                 placed = places(compiled, row, effect, decision.trigger, wish.place)
                 require_pages(uow.connection, row["id"], placed)
                 pending = _pending(desk, uow, row, effect, decision, facts, chosen)
-                pending |= _capacity(desk, uow, row, effect, facts.actor_id, wish.mandate)
-                _require_tried(row, applied, effect, wish, placed, pending)
-                _wait_for(desk, uow, row, applied, pending, placed)
+                seat = seat_of(compiled, row, effect, decision.trigger)
+                pending |= _capacity(desk, uow, row, facts.actor_id, wish.mandate, seat)
+                _require_tried(row, applied, wish, placed, pending, seat)
+                _wait_for(desk, uow, row, applied, pending, placed, seat)
             case Deliver():
                 pass  # the evidence of the completing job
     return applied
@@ -186,26 +190,32 @@ def _signer(
 
 
 def _require_tried(
-    row: Row, applied: Applied, effect: Sign, wish: Wish, placed: Mapping[str, Any], pending: Row
+    row: Row,
+    applied: Applied,
+    wish: Wish,
+    placed: Mapping[str, Any],
+    pending: Row,
+    seat: Seat | None,
 ) -> None:
     """End the request if it puts something on the page, and nobody knows yet whether that fits.
 
     Raises:
         NotTriedError: with what is to be tried on.
     """
-    if _is_personal(effect) and not row["signed_person"] and not wish.tried:
-        raise NotTriedError({**row, **applied.values}, placed, pending)
+    if seat is not None and not row["signed_person"] and not wish.tried:
+        document = {**row, **applied.values}
+        raise NotTriedError(document, placed, pending.get("capacity"), seat)
 
 
 def _capacity(
-    desk: Desk, uow: UnitOfWork, row: Row, effect: Sign, person_id: str, mandate: str | None
+    desk: Desk, uow: UnitOfWork, row: Row, person_id: str, mandate: str | None, seat: Seat | None
 ) -> dict[str, Any]:
     """Return in whose place the person signs, if not in their own name; the page will say so."""
-    if mandate is None or not _is_personal(effect):
+    if mandate is None or seat is None:
         return {}
     line = capacity_line(uow.connection, person_id, mandate, uow.now)
     if row["signed_person"]:
-        desk.require_seen(uow.connection, row["id"])
+        desk.require_seen(uow.connection, row["id"], seat.number)
     return {"mandate": mandate, "capacity": line}
 
 
@@ -256,8 +266,11 @@ def _wait_for(
     applied: Applied,
     pending: dict[str, Any],
     place: dict[str, Any],
+    seat: Seat | None,
 ) -> None:
     """Put the signing job into this transaction and let the document wait for it."""
+    if seat is not None:
+        pending = pending | {"slot": seat.number}
     applied.job_id = pending["job_id"]
     applied.values |= {"stage": "queued", "pending": pending}
     applied.data |= {name: pending[name] for name in ("as", "level")} | {"job": applied.job_id}
@@ -272,6 +285,7 @@ def _wait_for(
             "document_id": row["id"],
             "requested_by": pending["requested_by"],
             "place": place,
+            "seat": seat and asdict(seat),
             "level": pending["level"],
             "fallback": pending["fallback"],
             "capacity": pending.get("capacity"),

@@ -13,6 +13,7 @@ from docflow.db import Draft, Row, UnitOfWork
 from docflow.documents import lookups, retaining, rows
 from docflow.documents.desk import Desk
 from docflow.documents.effects import NotTriedError, Wish, apply_effects
+from docflow.documents.placing import Seat
 from docflow.documents.sealed_rows import pending_place
 from docflow.documents.signer_choice import CARD_KIND
 from docflow.documents.tables import documents
@@ -25,7 +26,9 @@ from docflow.kernel.errors import (
 )
 from docflow.people import access
 from docflow.workflow.decision import decide
+from docflow.workflow.effects import DropSignatures
 from docflow.workflow.facts import Completion, Decision, Facts, Refusal
+from docflow.workflow.later_places import FIRST
 
 _FORBIDDEN = frozenset({"role-required", "separation-of-duties"})
 _INVALID = frozenset({"missing-input", "invalid-input", "unknown-trigger"})
@@ -60,7 +63,13 @@ class TryOn(Protocol):
     """Tries on a document's main file what a personal signature would put on its pages."""
 
     def __call__(
-        self, document: Row, person_id: str, place: Mapping[str, Any], capacity: str | None, /
+        self,
+        document: Row,
+        person_id: str,
+        place: Mapping[str, Any],
+        capacity: str | None,
+        seat: Seat,
+        /,
     ) -> None:
         """Refuse what does not fit; called outside of any transaction.
 
@@ -107,7 +116,7 @@ def fire(
         return _fire(*request, wish)
     except NotTriedError as wanted:
         if try_on is not None:
-            try_on(wanted.document, actor.id, wanted.place, wanted.pending.get("capacity"))
+            try_on(wanted.document, actor.id, wanted.place, wanted.capacity, wanted.seat)
     return _fire(*request, dataclasses.replace(wish, tried=True))
 
 
@@ -207,18 +216,14 @@ def _apply(
     job_id: str | None = None,
 ) -> Outcome:
     values = _moved(desk, uow, row, decision)
+    if fired := _fired(desk, row, decision, facts, job_id):
+        values["fired_by"] = fired
     data: dict[str, Any] = {
         "trigger": decision.trigger,
         "from": decision.from_state,
         "to": decision.to,
         "phase": decision.phase,
     }
-    if decision.phase == "complete":
-        fired = {name: list(ids) for name, ids in row["fired_by"].items()}
-        fired[decision.trigger] = sorted({*fired.get(decision.trigger, ()), facts.judged_id})
-        if job_id:
-            fired[rows.JOBS] = [*fired.get(rows.JOBS, ()), job_id]
-        values["fired_by"] = fired
     applied = apply_effects(desk, uow, row, decision, facts, wish)
     values |= applied.values
     data |= applied.data | (written or {})
@@ -237,6 +242,27 @@ def _apply(
         job_id=applied.job_id,
         symbol=values.get("symbol", row["symbol"]),
     )
+
+
+def _fired(
+    desk: Desk, row: Row, decision: Decision, facts: Facts, job_id: str | None
+) -> dict[str, list[str]] | None:
+    """Return who ever fired what, with this firing; None if it only asks for a signature."""
+    if decision.phase != "complete":
+        return None
+    fired = {name: list(ids) for name, ids in row["fired_by"].items()}
+    fired[decision.trigger] = sorted({*fired.get(decision.trigger, ()), facts.judged_id})
+    if job_id:
+        fired[rows.JOBS] = [*fired.get(rows.JOBS, ()), job_id]
+    transition = rows.pinned(desk, row).compiled.definition.transitions[decision.trigger]
+    if any(isinstance(effect, DropSignatures) for effect in decision.effects):
+        fired.pop(rows.SIGNED, None)
+    elif transition.signs_as("person"):
+        begun = (row["pending"] or {}).get("slot") == FIRST
+        if begun or rows.SIGNED in fired:  # what came before is known
+            before = () if begun else fired[rows.SIGNED]
+            fired[rows.SIGNED] = [*before, f"{decision.trigger} {facts.judged_id}"]
+    return fired
 
 
 def _moved(desk: Desk, uow: UnitOfWork, row: Row, decision: Decision) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from docflow.people.tables import units
 from docflow.workflow.facts import Completion, Facts, SignatureState
 
 JOBS = "#jobs"  # in `fired_by`, beside the triggers: the jobs that completed one
+# and whose signatures are on the current file, as "trigger person", in the order of signing
+SIGNED = "#signed"
 
 
 def _has_file(form: str) -> sa.ColumnElement[bool]:
@@ -115,7 +117,9 @@ def facts_of(
             "assignee": frozenset({row["assignee_id"]} if row["assignee_id"] else ()),
         },
         fired_by={
-            trigger: frozenset(ids) for trigger, ids in row["fired_by"].items() if trigger != JOBS
+            trigger: frozenset(ids)
+            for trigger, ids in row["fired_by"].items()
+            if trigger not in (JOBS, SIGNED)
         },
         has_main_file=row["has_main_file"],
         conversion=row["conversion"] or "",
@@ -124,6 +128,7 @@ def facts_of(
         assignee_id=row["assignee_id"],
         unit_id=row["unit_id"],
         duplicate_unresolved=bool(row["duplicate_of"]),
+        signed_by=signed_by(row),
         signed_person=row["signed_person"],
         sealed=row["sealed"],
         pending=pending["trigger"] if pending else None,
@@ -132,6 +137,16 @@ def facts_of(
         signatures=_signatures(desk, connection, row),
         fields=desk.vault.texts(row, connection).fields,
     )
+
+
+def signed_by(row: Row) -> dict[str, str]:
+    """Return who signed the current file, by the transition, in the order of signing.
+
+    Nothing of a file that was signed before this was kept.
+    """
+    if not row["signed_person"]:
+        return {}
+    return dict(one.split(" ") for one in row["fired_by"].get(SIGNED, ()))
 
 
 def recipient_ids(connection: sa.Connection, document_id: str) -> list[str]:

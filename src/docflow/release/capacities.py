@@ -19,10 +19,15 @@ from docflow.kernel.errors import ConflictError
 from docflow.release.tables import signature_steps
 
 
-def require_seen(connection: sa.Connection, document_id: str) -> None:
+def require_seen(connection: sa.Connection, document_id: str, seat: int | None) -> None:
     """Refuse a capacity for the next person on a signed main file, if their signature is not seen.
 
     Which requests made the file is followed from digest to digest, as the jobs recorded it.
+
+    Args:
+        connection: of the unit of work that asks for the signature.
+        document_id: the document.
+        seat: which of the file's places the person has; None for the next one.
 
     Raises:
         ConflictError: code `capacity-unseen`.
@@ -34,6 +39,7 @@ def require_seen(connection: sa.Connection, document_id: str) -> None:
     while number <= len(signed) and staged.get(job_id) in signed:
         job_id, number = signed[staged[job_id]], number + 1
     first = connection.execute(sa.select(jobs.c.payload).where(jobs.c.id == job_id)).scalar_one()
+    number = seat or number
     if later_name(number) in first["place"]:
         return
     raise ConflictError(

@@ -95,18 +95,18 @@ def _prepare(studio: Studio, job: JobRun, document_id: str) -> int:
     signer = work.person(studio, job.payload["requested_by"])
 
     def make(source: Row, path: Path, target: Path) -> dict[str, Any]:
-        slot = persons.slot_of(studio, document_id, source)
+        slot = persons.slot_of(studio, job, source)
         looks = looks_of(studio, job, source, signer, now, slot)
         prepared = prepare_person(
             path, target, identity, now=now, reason=reason, location=place, looks=looks, slot=slot,
             token_digits=token_digits,
         )  # fmt: skip
-        return prepared.to_json() | {"persons": persons.earlier(source)}
+        return prepared.to_json() | {"persons": persons.earlier(source), "slot": slot.number}
 
     def offer(source: Row) -> dict[str, Any]:
-        persons.slot_of(studio, document_id, source)
+        slot = persons.slot_of(studio, job, source)
         offered = annexes.offer(studio, source, identity, now=now)
-        return offered | {"persons": persons.earlier(source)}
+        return offered | {"persons": persons.earlier(source), "slot": slot.number}
 
     staged = work.done(studio, job.job_id, "staged")
     pdfs = [source for source in staged if annexes.is_pdf(source)]
@@ -194,7 +194,8 @@ def _finish(
     longterm = studio.desk.levels.longterm
     given = base64.b64decode(session["signatures"][source["file_id"]])
     if not annexes.is_pdf(source):
-        return annexes.finish(studio, source, path, target, identity, given, now=now, level=level)
+        made = annexes.finish(studio, source, path, target, identity, given, now=now, level=level)
+        return made | {"slot": source["evidence"].get("slot") or len(persons.earlier(source)) + 1}
     signed = finish_person(
         path,
         target,
@@ -207,6 +208,7 @@ def _finish(
         longterm=longterm,
     )
     before, evidence = persons.earlier(source), evidence_of(signed)
+    slot = source["evidence"].get("slot") or len(before) + 1
     apart = evidence_apart(level)
     validate_person_signed(
         target,
@@ -218,10 +220,11 @@ def _finish(
         timestamp_roots=longterm.timestamp_roots,
         earlier=persons.expected(before),
         of=of,
+        slot=slot,
         algorithms=studio.signers.algorithms,
     )
     made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
-    return made_by | evidence | {"evidence_apart": apart, "persons": before}
+    return made_by | evidence | {"evidence_apart": apart, "persons": before, "slot": slot}
 
 
 def _complete(studio: Studio, session_id: str, document_id: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from docflow.db import Row
 from docflow.documents.content import PDF
+from docflow.documents.placing import Seat
 from docflow.kernel.errors import (
     ConfigurationError,
     IntegrityError,
@@ -27,7 +28,12 @@ _FOR_THE_JOB = (ConfigurationError, IntegrityError, NotFoundError, UnavailableEr
 
 
 def try_on(
-    studio: Studio, document: Row, person_id: str, place: Mapping[str, Any], capacity: str | None
+    studio: Studio,
+    document: Row,
+    person_id: str,
+    place: Mapping[str, Any],
+    capacity: str | None,
+    seat: Seat,
 ) -> None:
     """Refuse what would leave its page or cover something else; see `documents.fire.TryOn`.
 
@@ -37,6 +43,7 @@ def try_on(
         person_id: who signs.
         place: where everything goes.
         capacity: in whose place the person signs.
+        seat: which of the file's places the person has.
 
     Raises:
         InvalidInputError: code `stamp-anchor`, `stamp-overlap` or `stamp-text`.
@@ -50,7 +57,7 @@ def try_on(
         looks = looks_for(
             studio,
             document,
-            Asked(place, capacity),
+            Asked(place, capacity, seat),
             main,
             work.person(studio, person_id),
             studio.desk.database.clock.now(),

@@ -1,7 +1,8 @@
 """What the signatures of a release show on the page, as Decree 30/2020/ND-CP, Annex I, has it.
 
 - Main file: the person's handwriting (or name and time), under the capacity in which they sign, at the
-  place that the workflow or the request names, and the seal's picture beside the first person's.
+  place that the workflow or the request names, and the seal's picture beside the first person's; of
+  those who sign in any order, beside the one that the workflow lists first.
 - Annex, a file of its own: no picture; number and symbol and the time of the seal, top right of page 1.
 - No place named: nothing is seen. The first person's request and the workflow name everybody's.
 """
@@ -13,22 +14,24 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from docflow.db import Row
-from docflow.documents.placing import SIGNATURE, later_name
+from docflow.documents.placing import Seat, later_name
 from docflow.jobs.model import JobRun
 from docflow.release.studio import Studio, document_row
 from docflow.signing.appearance import Look, Looks, written_at
 from docflow.signing.pades import Slot
 from docflow.signing.plan import Anchor, parse_anchor
+from docflow.workflow.places import SIGNATURE
 
 _ANNEX_PLACE = Anchor(name="top-right")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request to sign says of the page: where what goes, and in whose place the person signs."""
+    """What a request to sign says of the page: where what goes, in whose place the person signs, and where."""
 
     place: Mapping[str, Any]
     capacity: str | None
+    seat: Seat
 
 
 def looks_of(
@@ -44,7 +47,8 @@ def looks_of(
         now: the time of the signature.
         slot: which person of how many.
     """
-    asked = Asked(job.payload["place"], job.payload.get("capacity"))
+    seat = Seat(**(job.payload.get("seat") or {"number": slot.number}))
+    asked = Asked(job.payload["place"], job.payload.get("capacity"), seat)
     return looks_for(studio, document_row(studio, job.subject_id), asked, file, signer, now, slot)
 
 
@@ -63,11 +67,15 @@ def looks_for(
     seal = seal_look(studio, document, file, now)
     if file["role"] != "main":
         return Looks(seal=seal, seal_at=_ANNEX_PLACE) if seen else None
+    beside = asked.seat.seal_beside
+    sealed = (SIGNATURE if beside == 1 else later_name(beside)) in place
     return Looks(
         _person(studio, asked, signer, now) if seen else None,
         parse_anchor(place[SIGNATURE], SIGNATURE) if seen else None,
-        seal if seen and studio.signers.pictures.seal else None,
+        seal if sealed and studio.signers.pictures.seal else None,
         later_at=tuple(_later(place, number) for number in range(2, slot.of + 1)),
+        seal_beside=beside,
+        alike=asked.seat.alike,
     )
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 - How many persons sign is the workflow's, the same on each of its ways to the seal; the first
-  signature makes room for all.
+  signature makes room for all. Which room a person has follows from their transition, and was decided
+  when it was asked for (`documents.placing.seat_of`).
 - Whose signatures a file carries is what the jobs recorded of that very file, by its digest; it is
   never read from the file and believed.
 """
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 
 from docflow.db import Row, all_rows
 from docflow.documents import rows
+from docflow.jobs.model import JobRun
 from docflow.kernel.errors import ConflictError, IntegrityError
 from docflow.release import studio as work
 from docflow.release.studio import Studio
@@ -22,7 +24,7 @@ from docflow.signing.levels import level_named
 from docflow.signing.pades import Slot
 from docflow.signing.strict import Expected
 
-_KEPT = ("signer", "certificate_sha256", "level", "stamped_at", "evidence_apart")
+_KEPT = ("signer", "certificate_sha256", "level", "stamped_at", "evidence_apart", "slot")
 _BASIC = "B-B"  # of signatures that were recorded before levels were
 
 Signature = Mapping[str, Any]
@@ -75,20 +77,21 @@ def _kept(evidence: Signature) -> Signature:
     return {name: evidence[name] for name in _KEPT if name in evidence}
 
 
-def slot_of(studio: Studio, document_id: str, staged: Row) -> Slot:
-    """Return which personal signature goes on a staged file next, of how many.
+def slot_of(studio: Studio, job: JobRun, staged: Row) -> Slot:
+    """Return where the personal signature of a job goes on a staged file, and which are there.
 
     Raises:
         ConflictError: code `already-signed` if every person has signed.
     """
-    of = how_many(studio, document_id)
-    number = len(earlier(staged)) + 1
-    if number > of:
+    of = how_many(studio, job.subject_id)
+    filled = slots(earlier(staged))
+    if len(filled) >= of:
         raise ConflictError(
             f"The file carries all {of} personal signatures that its workflow makes room for.",
             code="already-signed",
         )
-    return Slot(number, of)
+    number = (job.payload.get("seat") or {}).get("number") or len(filled) + 1
+    return Slot(number, of, filled)
 
 
 def how_many(studio: Studio, document_id: str) -> int:
@@ -117,6 +120,11 @@ def require_all(persons: Sequence[Signature], of: int) -> None:
         )
 
 
+def slots(persons: Sequence[Signature]) -> tuple[int, ...]:
+    """Return in which place each of these signatures is, in the order of signing."""
+    return tuple(one.get("slot") or number for number, one in enumerate(persons, 1))
+
+
 def expected(persons: Sequence[Signature]) -> list[Expected]:
     """Return what the strict validation shall find of these signatures."""
     return [
@@ -124,6 +132,7 @@ def expected(persons: Sequence[Signature]) -> list[Expected]:
             one["certificate_sha256"],
             level_named(one.get("level", _BASIC)),
             one.get("evidence_apart", False),
+            slot,
         )
-        for one in persons
+        for one, slot in zip(persons, slots(persons), strict=True)
     ]

@@ -84,20 +84,20 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
     signer = work.person(studio, job.payload["requested_by"])
     identity = _identity(studio, job.payload["requested_by"], signer, now)
     place = studio.desk.catalogue.seed.organisation.place
-    reason = job.payload.get("capacity")
     longterm = studio.desk.levels.longterm
     staged = work.done(studio, job.job_id, "staged")
 
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
-        slot, before = persons.slot_of(studio, document_id, source), persons.earlier(source)
+        slot, before = persons.slot_of(studio, job, source), persons.earlier(source)
         if not annexes.is_pdf(source):
-            return annexes.sign(studio, source, path, target, identity, now=now, level=level)
+            made = annexes.sign(studio, source, path, target, identity, now=now, level=level)
+            return made | {"slot": slot.number}
         signed = sign_person(
             path,
             target,
             identity,
             now=now,
-            reason=reason,
+            reason=job.payload.get("capacity"),
             location=place,
             level=level,
             longterm=longterm,
@@ -114,10 +114,11 @@ def _sign(studio: Studio, job: JobRun, document_id: str) -> int:
             timestamp_roots=longterm.timestamp_roots,
             earlier=persons.expected(before),
             of=slot.of,
+            slot=slot.number,
             algorithms=studio.signers.algorithms,
         )
         made_by = {"signer": identity.name, "certificate_sha256": identity.sha256}
-        return made_by | evidence | {"persons": before}
+        return made_by | evidence | {"persons": before, "slot": slot.number}
 
     def all_at(level: Level) -> list[work.Made]:
         return work.each(

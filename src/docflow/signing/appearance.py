@@ -6,7 +6,7 @@ Rules:
   size, and what they show is made smaller where it needs more.
 - A field without a place is invisible. A look is a picture or lines of text, never fetched: pictures
   are in the file, text is drawn with an embedded face.
-- The seal covers about one third of the personal signature, to its left, unless it has a place of its own.
+- The seal covers about one third of a personal signature, to its left, unless it has a place of its own.
 - On a turned page everything stands upright for the reader.
 
 Source: Decree 30/2020/ND-CP, Annex I; ISO 32000-2, 12.5.5 (a widget's appearance, its box and matrix).
@@ -33,7 +33,7 @@ from docflow.kernel.errors import InvalidInputError
 from docflow.kernel.text import normalise
 from docflow.signing.archival import Archival, calibrated, without_half_tones
 from docflow.signing.font import BOLD, DRAWING, REGULAR, Fonts, missing_characters, register
-from docflow.signing.pageframe import PT_PER_MM, Page, Spot, inherited
+from docflow.signing.pageframe import PT_PER_MM, Box, Page, Spot, inherited
 from docflow.signing.pictures import Picture
 from docflow.signing.plan import Anchor
 from docflow.signing.update import Update
@@ -94,8 +94,9 @@ class Look:
 class Looks:
     """What the signatures of a file show, and where; a signature without a place stays invisible.
 
-    With `person_at` and no `seal_at`, the seal is put beside the personal signature, over a third of it.
-    `later_at` are the places of the persons after the first, in the order of signing.
+    Without `seal_at`, the seal is put beside the `seal_beside`-th place, over a third of it, if seen.
+    `later_at` are the places of the persons after the first. `alike` makes the first one's box as large as
+    theirs, so that the page is the same whoever comes first.
     """
 
     person: Look | None = None
@@ -103,6 +104,8 @@ class Looks:
     seal: Look | None = None
     seal_at: Anchor | None = None
     later_at: tuple[Anchor | None, ...] = ()
+    seal_beside: int = 1
+    alike: bool = False
 
 
 def written_at(moment: datetime, zone: tzinfo) -> str:
@@ -126,38 +129,50 @@ def spots(reader: PdfFileReader, looks: Looks | None) -> Spots:
 
     Raises:
         InvalidInputError: `stamp-anchor` for a page that is not there or a look that leaves it,
-            `stamp-overlap` for persons' signatures over one another, `stamp-text` for a character that
-            cannot be drawn.
+            `stamp-overlap` for persons' signatures over one another (and of boxes that are alike, for
+            the seal over one that it is not beside), `stamp-text` for a character that cannot be drawn.
     """
     if looks is None:
         return Spots()
-    person = seal = None
-    beside: tuple[int, float, float, float, float] | None = None
+    wide, high = (length * PT_PER_MM for length in LATER_MM)
+    boxes: list[_Boxed | None] = [None]
     if looks.person is not None and looks.person_at is not None:
-        page = Page.of(reader, looks.person_at.page)
-        visible = page.place(looks.person_at, looks.person.size_pt())
-        person = page.spot("personal signature", visible)
-        beside = (looks.person_at.page, *visible)
+        size = looks.person.size_pt()
+        boxes = [_boxed(reader, looks.person_at, (wide, high) if looks.alike else size)]
+    boxes += [_boxed(reader, at, (wide, high)) if at else None for at in looks.later_at]
+    person, *later = [
+        boxed and boxed[0].spot(_what(number), boxed[1]) for number, boxed in enumerate(boxes, 1)
+    ]
+    seal = None
     if looks.seal is not None and looks.seal_at is not None:
         page = Page.of(reader, looks.seal_at.page)
         seal = page.spot("seal", page.place(looks.seal_at, looks.seal.size_pt()))
-    elif looks.seal is not None and beside is not None:
-        number, left, top, width, height = beside
-        page = Page.of(reader, number)
-        across, high = looks.seal.size_pt()
-        over = (left + width * _COVERED - across, top + (height - high) / 2, across, high)
-        seal = page.spot("seal", over)
-    later = tuple(_later(reader, number, at) for number, at in enumerate(looks.later_at, 2))
+    elif looks.seal is not None and (beside := boxes[looks.seal_beside - 1]) is not None:
+        seal = _beside(beside, looks.seal.size_pt())
     _require_apart((person, *later))
-    return Spots(person, seal, later)
+    if looks.alike:
+        _require_seal_apart(seal, looks.seal_beside, (person, *later))
+    return Spots(person, seal, tuple(later))
 
 
-def _later(reader: PdfFileReader, number: int, at: Anchor | None) -> Spot | None:
-    if at is None:
-        return None
+_Boxed = tuple[Page, Box]
+
+
+def _boxed(reader: PdfFileReader, at: Anchor, size: Size) -> _Boxed:
     page = Page.of(reader, at.page)
-    width, height = (length * PT_PER_MM for length in LATER_MM)
-    return page.spot(f"personal signature {number}", page.place(at, (width, height)))
+    return page, page.place(at, size)
+
+
+def _beside(boxed: _Boxed, size: Size) -> Spot:
+    page, (left, top, width, height) = boxed
+    across, high = size
+    return page.spot(
+        "seal", (left + width * _COVERED - across, top + (height - high) / 2, across, high)
+    )
+
+
+def _what(number: int) -> str:
+    return "personal signature" if number == 1 else f"personal signature {number}"
 
 
 def _require_apart(persons: Sequence[Spot | None]) -> None:
@@ -167,6 +182,17 @@ def _require_apart(persons: Sequence[Spot | None]) -> None:
             raise InvalidInputError(
                 f"Personal signature {other} would cover personal signature {one}. Give them places "
                 f"apart from one another; each later one needs {LATER_MM[0]:.0f} × {LATER_MM[1]:.0f} mm.",
+                code="stamp-overlap",
+            )
+
+
+def _require_seal_apart(seal: Spot | None, beside: int, persons: Sequence[Spot | None]) -> None:
+    """Refuse a seal that would hide a part of a signature that it is not beside."""
+    for number, spot in enumerate(persons, 1):
+        if seal is not None and spot is not None and number != beside and seal.overlaps(spot):
+            raise InvalidInputError(
+                f"The seal, beside personal signature {beside}, would cover personal signature {number}. "
+                "Leave it room to the left.",
                 code="stamp-overlap",
             )
 

@@ -5,7 +5,7 @@ Rules, in this order and no other:
    who signs after (`Person2`, `Person3`, …), and `Seal`; the seal's field carries the lock (all fields,
    no changes) that its signature will put in force. The first signature certifies the document and
    admits form filling: the fields that are there. A certified file admits no field added later.
-2. Later persons fill the next field, in order, with approval signatures.
+2. Later persons fill a field each, with approval signatures: the next one, or the one that is theirs.
 3. The seal comes last, when every person has signed, and covers every byte. After it nothing may change
    but archive time stamps.
 4. What comes out here is not yet released: `strict.validate_release` judges it first.
@@ -50,19 +50,32 @@ _Facts = tuple[str, int, str, str, datetime, Level, str | None, datetime | None,
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Which of the personal signatures of a file one is: the `number`-th of `of`, both from 1."""
+    """Which of the personal signatures of a file one is: in the `number`-th field of `of`, both from 1.
+
+    `filled` are the fields of those who signed before, in whichever order; None for those up to its own.
+    """
 
     number: int = 1
     of: int = 1
+    filled: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no file has.
 
         Raises:
-            ValueError: if it is not within its own bound, or that is over `MOST_PERSONS`.
+            ValueError: if it is not within its own bound, or that is over `MOST_PERSONS`; if it is filled,
+                or the first field is not the first one's.
         """
         if not 1 <= self.number <= self.of <= MOST_PERSONS:
             raise ValueError(f"no file has a personal signature {self.number} of {self.of}")
+        before, fields = self.before, set(range(1, self.of + 1))
+        if self.number in before or (self.number == 1) != (not before) or not before <= fields:
+            raise ValueError(f"personal signature {self.number} does not come after {before}")
+
+    @property
+    def before(self) -> frozenset[int]:
+        """The fields that are filled before."""
+        return frozenset(range(1, self.number) if self.filled is None else self.filled)
 
     @property
     def field(self) -> str:
@@ -260,7 +273,7 @@ def make_room(writer: Update, looks: Looks | None = None, *, slot: Slot = ONLY) 
             "The file already has signature fields; the personal signature must be the first.",
             code="already-signed",
         )
-    before = {person_field(number): number < slot.number for number in range(1, slot.of + 1)}
+    before = {person_field(number): number in slot.before for number in range(1, slot.of + 1)}
     if fields == before | {SEAL_FIELD: False}:
         return
     if fields.get(slot.field):

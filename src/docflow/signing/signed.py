@@ -22,12 +22,14 @@ KEY = object()  # named by the two modules that validate, and by no other
 class Expected:
     """A personal signature that a file must carry: its certificate, or its SHA-256, and its level.
 
-    `evidence_apart` says that its evidence is an update of its own (`finishing.evidence_apart`).
+    `evidence_apart` says that its evidence is an update of its own (`finishing.evidence_apart`); `slot`
+    in which person's field it is, if not in that of the order of signing.
     """
 
     certificate: x509.Certificate | str
     level: Level = "B-B"
     evidence_apart: bool = False
+    slot: int | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -5,7 +5,8 @@ Rules:
 - Exactly the signatures expected, in their order, by exactly their certificates: first a person, who
   certifies and admits form filling; then the other persons; last the seal, which covers every byte and
   admits nothing. Each person's version is followed by the updates of the signatures after it, which
-  fill the fields that were there, and by nothing else.
+  fill the fields that were there, and by nothing else. Each person has a field of their own, which the
+  workflow knows; the first one to sign has the first.
 - After the seal come archive time stamps, if its level is B-LTA, and nothing else: each an update of
   its own, of known authorities, the last over the whole file.
 - A card's signature at B-LT is followed by one update that adds evidence and nothing else.
@@ -104,6 +105,7 @@ def validate_person_signed(
     timestamp_roots: TrustRoots = _NONE,
     earlier: Sequence[Expected] = (),
     of: int = 1,
+    slot: int | None = None,
     algorithms: NewSignatures | None = None,
 ) -> VerificationReport:
     """Return the report on a file that carries exactly the personal signatures expected, no seal.
@@ -118,6 +120,7 @@ def validate_person_signed(
         timestamp_roots: roots of time-stamp authorities, beside our own.
         earlier: the personal signatures before it, in the order in which they were made.
         of: how many personal signatures there will be; the fields of those to come are empty.
+        slot: as `Expected.slot`, of the newest signature.
         algorithms: the dated policy, with its margin; by default the shipped one without.
 
     Raises:
@@ -125,24 +128,26 @@ def validate_person_signed(
         FileNotFoundError: if there is no file.
     """
     rules = algorithms or NewSignatures()
-    persons = [*earlier, Expected(person, level, evidence_apart)]
-    count = len(persons)
+    persons = [*earlier, Expected(person, level, evidence_apart, slot)]
     report = _judged(path, roots, timestamp_roots, now, rules, persons)
     reasons = faults(_common_rules(report, persons, of))
-    if not reasons:
-        reasons = faults(
-            [
-                *_persons_rules(report, persons, count - 1),
-                *((_room_rule(path, of),) if count > 1 else ()),
-                _newest_rule(report.signatures[count - 1], _what(count), evidence_apart),
-                *_evidence_rules(path, persons),
-            ]
-        )
+    reasons = reasons or faults(_half_signed_rules(path, report, persons, of))
     levels = _levels(persons)
     reasons = reasons or level_faults(path, roots + timestamp_roots, now, levels, rules.policy)
     if reasons:
         refuse_file("The personally signed file is not valid", "signature-not-valid", reasons)
     return report
+
+
+def _half_signed_rules(
+    path: Path, report: VerificationReport, persons: Sequence[Expected], of: int
+) -> Iterable[Rule]:
+    count, newest = len(persons), persons[-1]
+    yield from _persons_rules(report, persons, count - 1)
+    if count > 1:
+        yield _room_rule(path, of)
+    yield _newest_rule(report.signatures[count - 1], _what(count), newest.evidence_apart)
+    yield from _evidence_rules(path, persons)
 
 
 def _judged(
@@ -266,7 +271,12 @@ def _what(number: int) -> str:
 
 
 def _levels(persons: Sequence[Expected]) -> dict[str, Level]:
-    return {person_field(number): one.level for number, one in enumerate(persons, 1)}
+    return {_field(one, number): one.level for number, one in enumerate(persons, 1)}
+
+
+def _field(expected: Expected, number: int) -> str:
+    """Return the field that belongs to the `number`-th who signs."""
+    return person_field(expected.slot or number)
 
 
 def _persons_rules(
@@ -276,7 +286,7 @@ def _persons_rules(
     signed = [one.field for one in report.signatures if one.kind == "signature"]
     for number, expected in enumerate(persons, 1):
         one, what = report.signatures[number - 1], _what(number)
-        yield from _signature_rules(one, what, person_field(number), expected.fingerprint)
+        yield from _signature_rules(one, what, _field(expected, number), expected.fingerprint)
         yield from _person_rules(one, what, number, _revision(persons, number))
         if number <= followed:
             yield from _followed_rules(one, what, signed[number:])

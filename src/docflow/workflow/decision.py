@@ -6,7 +6,8 @@ The rules, in the order in which they are checked (the first that says no is the
 3. While a signing job runs, nothing else fires. A failed one no longer blocks: what fires then
    clears it. Only a signing that was requested and is still pending can be completed.
 4. The actor holds a role of `by`. For the completion of a signing, the requester's roles count.
-5. The actor is none of those in `separate_from` (again the requester, for a completion).
+5. The actor is none of those in `separate_from` (again the requester, for a completion). Of those who
+   sign in any order, each has not signed yet, and nobody signs for two.
 6. Every guard of `require` holds. To leave an editable state for one that is not (unless the
    document is dropped), its required fields are filled.
 7. What `ask` demands is there and right; nothing else was given.
@@ -16,7 +17,8 @@ The rules, in the order in which they are checked (the first that says no is the
 What a decision does:
 9. A transition that signs takes two firings. The person's is the request: the state stays, the
    number (if any) is given and the signing is enqueued. The job's is the completion: the state
-   changes, and everything in `do` happens there and only there.
+   changes, and everything in `do` happens there and only there. Of those who sign in any order, only
+   the last one's completion changes the state.
 10. A document that has a number keeps it: `number` gives one only where there is none, and
     `void_number` does nothing where there is none.
 11. Entering an editable state drops the signatures.
@@ -150,7 +152,7 @@ def _decision(definition: WorkflowDefinition, trigger: str, subject: Subject) ->
     else:
         for item in transition.do:
             effects.extend(_effect(item, subject))
-        if definition.states[transition.to].is_editable:
+        if definition.states[subject.state].is_editable:
             effects.append(DropSignatures())
     return Decision(
         trigger=trigger,

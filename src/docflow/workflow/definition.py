@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from docflow.workflow.places import SignPlace
+from docflow.workflow.places import SIGNATURE, Anchor, SignPlace
 from docflow.workflow.shapes import (
     Code,
     Definition,
@@ -45,6 +45,7 @@ from docflow.workflow.vocabulary import (
 MAX_STATES = 100
 MAX_TRANSITIONS = 300
 MAX_FIELDS = 100
+MOST_PERSONS = 8  # personal signatures on one file
 _WHOLE = 2**53 - 1  # what canonical JSON can hold
 
 
@@ -99,6 +100,14 @@ class StateDefinition(Definition):
     due: DurationText | None = Field(None, description="how long a document may stay, as 3d")
     remind: tuple[DurationText, ...] = Field(
         (), max_length=10, description="reminders before the due time, as [-4h]"
+    )
+    any_order: tuple[Name, ...] = Field(
+        (),
+        min_length=1,
+        max_length=MOST_PERSONS,
+        json_schema_extra={"minItems": 2},
+        description="the transitions by which several people sign here, each once, in whichever order; "
+        "the last of them goes on",
     )
     retain: RetainText | None = Field(
         None,
@@ -311,6 +320,25 @@ class WorkflowDefinition(Definition):
     def leaving(self, state: str) -> tuple[str, ...]:
         """Return the triggers of every transition that leaves `state`, in file order."""
         return tuple(name for name, t in self.transitions.items() if state in t.from_)
+
+    def in_any_order(self, trigger: str) -> tuple[str, ...]:
+        """Return the transitions that sign with this one, in any order, itself among them; or nothing."""
+        here = self.states[self.transitions[trigger].from_[0]].any_order
+        return here if trigger in here else ()
+
+    def on_page(self, trigger: str) -> dict[str, Anchor]:
+        """Return what a personal signature places on the page if it is the first, and where.
+
+        What one of those who sign in any order places, the first of them places, whoever that is; the
+        place of the `signature` is each one's own.
+        """
+        found: dict[str, Anchor] = {}
+        for name in (trigger, *self.in_any_order(trigger)):
+            sign = self.transitions[name].sign
+            for item, anchor in (sign.place.anchors() if sign and sign.place else {}).items():
+                if item != SIGNATURE or name == trigger:
+                    found.setdefault(item, anchor)
+        return found
 
     def state_title(self, state: str, language: str = "en") -> str:
         """Return what people call a state."""

@@ -53,6 +53,8 @@ class Facts:
         assignee_id: the person it is assigned to.
         unit_id: the unit it is routed to or drafted in.
         duplicate_unresolved: whether a duplicate report waits to be resolved.
+        signed_by: transition → who signed by it, of the personal signatures on the current file in the
+            order of signing.
         signed_person: evidence of a valid personal signature on the current file.
         sealed: evidence of a valid seal of the organisation on the current file.
         signatures: what the signatures with which the files came in are worth.
@@ -74,6 +76,7 @@ class Facts:
     assignee_id: str | None = None
     unit_id: str | None = None
     duplicate_unresolved: bool = False
+    signed_by: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     signed_person: bool = False
     sealed: bool = False
     signatures: SignatureState = "unsigned"
@@ -124,6 +127,7 @@ RefusalCode = Literal[
     "signing-not-requested",
     "role-required",
     "separation-of-duties",
+    "already-signed",
     "guard-failed",
     "missing-input",
     "invalid-input",

@@ -4,6 +4,8 @@ A document's way is explored exactly: each node is a state together with what th
 there (number, personal signatures, seal, delivered). Guards that only those things decide are
 respected; other guards are taken as passable.
 
+Those who sign in any order are each one step, in every order: what has been signed so is part of a node.
+
 Properties:
 1. Every state can be reached, and every transition can fire somewhere.
 2. From everywhere a document can get, a final state can be reached.
@@ -22,22 +24,31 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from docflow.workflow.definition import TransitionDefinition, WorkflowDefinition
+from docflow.workflow.definition import (
+    MOST_PERSONS,
+    TransitionDefinition,
+    WorkflowDefinition,
+)
+from docflow.workflow.places import SIGNATURE
 from docflow.workflow.resolve import Complaint
 from docflow.workflow.vocabulary import HOLDINGS
 
-MOST_PERSONS = 8
+MOST_STANDINGS = 10_000  # what is explored of one workflow; eight in any order are 256
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a document is and what it holds; `sign` counts personal signatures, to one too many."""
+    """Where a document is and what it holds; `sign` counts personal signatures, to one too many.
+
+    `done` are the transitions of those who sign in any order whose signatures are on the file.
+    """
 
     state: str
     number: bool = False
     sign: int = 0
     seal: bool = False
     delivered: bool = False
+    done: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +73,22 @@ class Graph:
     """Every standing that documents of one workflow can get to, with a shortest way to each."""
 
     def __init__(self, definition: WorkflowDefinition) -> None:
-        """Explore the workflow; at most 80 standings a state."""
+        """Explore the workflow, to the `MOST_STANDINGS`-th standing."""
         self.definition = definition
+        self._triggers = {state: definition.leaving(state) for state in definition.states}
+        self._together = {name: definition.in_any_order(name) for name in definition.transitions}
         self.start = Standing(definition.initial)
         self.steps: dict[Standing, list[Step]] = {}
         self._came_by: dict[Standing, Step | None] = {self.start: None}
         queue = deque([self.start])
-        while queue:
+        while queue and len(self._came_by) <= MOST_STANDINGS:
             standing = queue.popleft()
             self.steps[standing] = list(self._leaving(standing))
             for step in self.steps[standing]:
                 if step.after not in self._came_by:
                     self._came_by[step.after] = step
                     queue.append(step.after)
+        self.too_large = bool(queue)
         self.persons = max(step.signed.sign for step in (*self.all_steps(), _NO_STEP))
 
     def holds(self, standing: Standing, holding: str) -> bool:
@@ -84,20 +98,25 @@ class Graph:
         return bool(getattr(standing, holding))
 
     def _leaving(self, standing: Standing) -> Iterator[Step]:
-        for trigger in self.definition.leaving(standing.state):
+        for trigger in self._triggers[standing.state]:
             transition = self.definition.transitions[trigger]
+            if trigger in standing.done:
+                continue
             if "has_number" in transition.require and not standing.number:
                 continue
             if "is_signed" in transition.require and not standing.sign:
                 continue
             signed = _apply(transition, standing)
+            together = self._together[trigger]
+            done = standing.done | {trigger} if together else standing.done
             after = replace(
                 signed,
-                state=transition.to,
+                state=transition.to if done.issuperset(together) else standing.state,
                 delivered=signed.delivered or transition.does("deliver"),
+                done=done,
             )
-            if self.definition.states[transition.to].is_editable:
-                after = replace(after, sign=0, seal=False)
+            if self.definition.states[after.state].is_editable:
+                after = replace(after, sign=0, seal=False, done=frozenset())
             yield Step(trigger, standing, signed, after)
 
     def all_steps(self) -> Iterator[Step]:
@@ -130,6 +149,13 @@ def _apply(transition: TransitionDefinition, standing: Standing) -> Standing:
 
 def violations(graph: Graph) -> Iterator[Complaint]:
     """Yield every property that a resolved workflow breaks, once per state or transition."""
+    if graph.too_large:
+        yield (
+            ("states",),
+            f"documents could stand in more than {MOST_STANDINGS} ways, too many to prove anything of; "
+            "let fewer sign in any order, or split the workflow",
+        )
+        return
     yield from _dead(graph)
     yield from _stuck(graph)
     yield from _separation(graph)
@@ -201,6 +227,17 @@ def _separation(graph: Graph) -> Iterator[Complaint]:
             continue
         if transition.by != ("author",):
             continue
+        together = graph.definition.in_any_order(trigger)
+        if any(
+            graph.definition.transitions[one].by == ("author",)
+            for one in together
+            if one != trigger
+        ):
+            yield (
+                ("transitions", trigger, "by"),
+                "no one could ever fire all that is signed with it in any order: each is signed by a "
+                "person of their own, and more than one of them only by the author",
+            )
         for earlier in transition.separate_from:
             other = graph.definition.transitions.get(earlier)
             if other is not None and other.by == ("author",) and _always(graph, earlier, trigger):
@@ -282,9 +319,15 @@ def _signing(graph: Graph, transition: TransitionDefinition, step: Step) -> Iter
             f"seals with {step.before.sign} of {graph.persons} personal signatures; every way to the "
             "seal has to make as many"
         )
-    if sign.place is None:
-        return
-    if step.before.sign and set(sign.place.as_plain()) - {"signature"}:
-        yield "places something on a page that is signed already"
-    elif (sign.place.number or sign.place.date) and not step.signed.number:
+    if sign.as_ == "person":
+        yield from _placing(graph, step)
+
+
+def _placing(graph: Graph, step: Step) -> Iterator[str]:
+    placed = graph.definition.on_page(step.trigger).keys() - {SIGNATURE}
+    together = graph.definition.in_any_order(step.trigger)
+    if step.before.sign > len(step.before.done.intersection(together)):
+        if placed:
+            yield "places something on a page that is signed already"
+    elif not step.before.sign and placed & {"number", "date"} and not step.signed.number:
         yield "places a number or date on the page while the document may have no number"

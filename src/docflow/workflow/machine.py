@@ -5,10 +5,11 @@ Rules:
    transitions are off, so there is no way from state to state that the file does not have.
 2. No model is kept on it. A firing runs on a throw-away subject, and the machine is not changed by
    it: threads share one machine.
-3. A transition that signs is two edges: the request stays in the state, the completion moves on.
+3. A transition that signs is two edges: the request stays in the state, the completion moves on. One
+   of those who sign in any order is three: a completion before the last one stays too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -17,7 +18,7 @@ from transitions import EventData, Machine
 
 from docflow.workflow.definition import WorkflowDefinition
 from docflow.workflow.graph import Graph
-from docflow.workflow.later_places import Seen, later_places
+from docflow.workflow.later_places import Seen, later_places, slot_of
 from docflow.workflow.rules import RULES, Case, Rule, Subject
 
 _Condition = str | Callable[..., bool | None]  # what `transitions` takes; ours are never text
@@ -39,7 +40,12 @@ class Engine:
             judged = [_passes(rule, Case(definition, trigger, transition)) for rule in RULES]
             edges: list[tuple[str | None, list[_Condition]]] = [(transition.to, judged)]
             if transition.sign is not None:
-                edges = [(None, [_is_request, *judged]), (transition.to, [_is_completion, *judged])]
+                last = _is_last(definition.in_any_order(trigger), trigger)
+                edges = [
+                    (None, [_is_request, *judged]),
+                    (transition.to, [_is_completion, last, *judged]),
+                    (None, [_is_completion, _not(last), *judged]),
+                ]
             for target, conditions in edges:
                 for source in transition.from_:
                     self._machine.add_transition(trigger, source, target, conditions=conditions)
@@ -87,6 +93,11 @@ class CompiledWorkflow:
         """Return, by the transition of a first personal signature, where the later ones are seen."""
         return later_places(Graph(self.definition))
 
+    def slot_of(self, before: Sequence[str], trigger: str) -> int:
+        """Return which of a file's places a transition signs in (`later_places.slot_of`)."""
+        seen = self.later_places.get(before[0], ()) if before else ()
+        return slot_of(self.definition, seen, before, trigger)
+
     @cached_property
     def container(self) -> bool:
         """Tell whether the seal also puts the whole release into a container."""
@@ -114,6 +125,20 @@ def _passes(rule: Rule, case: Case) -> _Condition:
 
 def _is_request(event: EventData) -> bool:
     return _subject(event).facts.completing is None
+
+
+def _is_last(together: tuple[str, ...], trigger: str) -> Callable[[EventData], bool]:
+    """Return what tells whether everyone else of those who sign in any order has signed."""
+    others = frozenset(together) - {trigger}
+
+    def condition(event: EventData) -> bool:
+        return others.issubset(_subject(event).facts.signed_by)
+
+    return condition
+
+
+def _not(condition: Callable[[EventData], bool]) -> Callable[[EventData], bool]:
+    return lambda event: not condition(event)
 
 
 def _is_completion(event: EventData) -> bool:

@@ -4,7 +4,8 @@ Rules:
 1. A place is `standard`, a corner of the first page, or a page and a point in millimetres from
    that page's top-left corner to the top-left corner of what is placed.
 2. Only the first personal signature places anything but itself: once the page is signed, nothing may
-   be added. Room for the later ones is made with it (`later_places`).
+   be added. Room for the later ones is made with it (`later_places`). Of those who sign in any order,
+   whoever is first places what any of them says.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from docflow.workflow.shapes import Definition, wrong
 from docflow.workflow.vocabulary import CORNERS, STANDARD_PLACE, unknown
 
+SIGNATURE: Final = "signature"
 _LARGEST_MM: Final = 1200  # A0 is 841 x 1189 mm
 _LARGEST_PAGE: Final = 10_000
 _KEYS: Final = ("page", "x", "y")
@@ -131,12 +133,16 @@ class SignPlace(Definition):
         "out, it is invisible",
     )
 
-    def as_plain(self) -> dict[str, str | dict[str, int | float]]:
-        """Return the places by item, JSON-able; what is left out is left out."""
+    def anchors(self) -> dict[str, Anchor]:
+        """Return the places by item; what is left out is left out."""
         placed = {
             "number": self.number,
             "date": self.date,
             "qr": self.qr,
-            "signature": self.signature,
+            SIGNATURE: self.signature,
         }
-        return {item: anchor.as_plain() for item, anchor in placed.items() if anchor is not None}
+        return {item: anchor for item, anchor in placed.items() if anchor is not None}
+
+    def as_plain(self) -> dict[str, str | dict[str, int | float]]:
+        """Return the places by item, JSON-able; what is left out is left out."""
+        return {item: anchor.as_plain() for item, anchor in self.anchors().items()}

@@ -16,6 +16,7 @@ from docflow.workflow.definition import (
     TransitionDefinition,
 )
 from docflow.workflow.durations import Duration
+from docflow.workflow.places import SIGNATURE, Anchor
 from docflow.workflow.source import Path
 from docflow.workflow.vocabulary import (
     EFFECT_FIELDS,
@@ -55,6 +56,7 @@ def resolve(parts: Parts) -> Iterator[Complaint]:
         yield from _field(("fields", name), field)
     for name, state in parts.states.items():
         yield from _state(("states", name), state)
+        yield from _in_any_order(name, state, parts)
     if parts.states and len(parts.states) == len(parts.state_names):
         yield from _ends(parts)
     for name in parts.triggers:
@@ -224,6 +226,66 @@ def _signs(path: Path, transition: TransitionDefinition) -> Iterator[Complaint]:
             )
         elif not sign.place.as_plain():
             yield place, "places nothing; name number, date, qr or signature, or leave it out"
+
+
+def _in_any_order(name: str, state: StateDefinition, parts: Parts) -> Iterator[Complaint]:
+    """Complain of what cannot be signed in any order in a state."""
+    path: Path = ("states", name, "any_order")
+    if state.any_order and state.is_editable:
+        yield path, "people sign where nothing may be changed between them; write editable: false"
+    if len(state.any_order) == 1:
+        yield path, "one alone has no order; name two transitions at least, or leave it out"
+    placed: dict[str, tuple[str, Anchor]] = {}
+    target = None
+    for index, trigger in enumerate(state.any_order):
+        place: Path = (*path, index)
+        transition = parts.transitions.get(trigger)
+        if trigger not in parts.triggers:
+            yield place, unknown("transition", trigger, parts.triggers)
+        elif trigger in state.any_order[:index]:
+            yield place, f"{trigger!r} is named twice; each signs once"
+        elif transition is not None:
+            target = target or transition.to
+            yield from _goes_on(place, name, trigger, transition, target)
+            yield from _places_once(trigger, transition, placed)
+
+
+def _goes_on(
+    path: Path, state: str, trigger: str, transition: TransitionDefinition, target: str
+) -> Iterator[Complaint]:
+    if not transition.signs_as("person"):
+        yield path, f"{trigger!r} makes no personal signature; write sign: {{as: person}} there"
+    if transition.from_ != (state,):
+        yield (
+            path,
+            f"{trigger!r} leaves {', '.join(transition.from_)}; who signs in any order signs in "
+            f"{state!r} and nowhere else: write from: {state}",
+        )
+    if transition.to != target:
+        yield (
+            path,
+            f"{trigger!r} goes to {transition.to!r}, and the ones before to {target!r}; whoever is last "
+            "goes on: write the same state",
+        )
+    elif transition.to == state:
+        yield path, f"{trigger!r} goes nowhere; the last one has to go on to another state"
+
+
+def _places_once(
+    trigger: str, transition: TransitionDefinition, placed: dict[str, tuple[str, Anchor]]
+) -> Iterator[Complaint]:
+    """Complain of what whoever is first would place here or there."""
+    sign = transition.sign
+    for item, anchor in (sign.place.anchors() if sign and sign.place else {}).items():
+        if item == SIGNATURE:
+            continue
+        other, found = placed.setdefault(item, (trigger, anchor))
+        if found != anchor:
+            yield (
+                ("transitions", trigger, "sign", "place", item),
+                f"the {item} goes elsewhere than {other!r} has it; whoever signs first places it: write "
+                "the same place, or leave it out here",
+            )
 
 
 def _containers(parts: Parts) -> Iterator[Complaint]:

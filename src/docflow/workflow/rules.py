@@ -92,6 +92,30 @@ def separation(case: Case, subject: Subject) -> Refusal | None:
     return None
 
 
+def each_once(case: Case, subject: Subject) -> Refusal | None:
+    """Of those who sign in any order, each signs once, and nobody for two."""
+    facts = subject.facts
+    together = case.definition.in_any_order(case.trigger)
+    signed = [name for name in together if name in facts.signed_by]
+    left = [name for name in together if name not in facts.signed_by]
+    if case.trigger in signed:
+        return Refusal(
+            "already-signed",
+            "any_order",
+            f"{_named(case)} is done: its signature is on the file.",
+            f"still to be signed, in any order: {', '.join(left)}",
+        )
+    for name in signed:
+        if facts.signed_by[name] == facts.judged_id:
+            return Refusal(
+                "separation-of-duties",
+                "any_order",
+                f"{_named(case)} must be signed by someone other than who signed by {name!r}.",
+                f"another person who is: {_by(case)}",
+            )
+    return None
+
+
 def guards(case: Case, subject: Subject) -> Refusal | None:
     """Everything in `require` holds, and the document's own required fields are filled."""
     for name in case.transition.require:
@@ -162,7 +186,15 @@ def evidence(case: Case, subject: Subject) -> Refusal | None:
     return None
 
 
-RULES: Final[tuple[Rule, ...]] = (pending, role, separation, guards, asked_input, evidence)
+RULES: Final[tuple[Rule, ...]] = (
+    pending,
+    role,
+    separation,
+    each_once,
+    guards,
+    asked_input,
+    evidence,
+)
 
 
 def _leaves_drafting(case: Case, state: str) -> bool:

@@ -30,6 +30,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "needs": "needs: {}",
         "asks": "asks: {}",
         "editable": "files may change",
+        "any_order": "{} sign, in any order",
         "initial": "start",
         "final": "end",
         "forward": "goes on",
@@ -54,6 +55,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "needs": "cần: {}",
         "asks": "nhập: {}",
         "editable": "được sửa tệp",
+        "any_order": "{} người ký, theo thứ tự bất kỳ",
         "initial": "bắt đầu",
         "final": "kết thúc",
         "forward": "đi tiếp",
@@ -87,6 +89,8 @@ def state_notes(state: StateDefinition, language: str) -> list[str]:
         notes.append(word("within", language).format(duration(state.due, language)))
     if state.is_editable:
         notes.append(word("editable", language))
+    if state.any_order:
+        notes.append(word("any_order", language).format(len(state.any_order)))
     return notes
 
 

@@ -59,7 +59,7 @@ ONE_SLIP = [
     (
         "due: 1d",
         "du: 1d",
-        "8: states.start.du: 'du' is not a key here; did you mean 'due'? known: due, editable, "
+        "8: states.start.du: 'du' is not a key here; did you mean 'due'? known: any_order, due, editable, "
         "final, initial, remind, retain, title",
     ),
     (

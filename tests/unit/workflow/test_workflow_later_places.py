@@ -103,17 +103,34 @@ def test_a_second_that_may_be_seen_here_or_there_is_told_with_the_way() -> None:
         ],
     )
     assert [one.partition(": ")[2] for one in told(data)] == [
-        "transitions.by_head.sign.place: is personal signature 2 after 'first', as 'by_deputy' is, and is "
-        "seen elsewhere; room for it is made before it is known which comes: write the same place for "
-        "both, or for neither: draft -submit-> ready -first-> one -by_head-> signed"
+        "transitions.by_head.sign.place: signs after 'first' where 'by_deputy' may instead, and is "
+        "seen elsewhere; room is made with the first signature, before it is known which comes: write "
+        "the same place for both, or for neither: draft -submit-> ready -first-> one -by_head-> signed"
     ]
 
 
-def test_a_second_that_is_seen_or_not_is_told(tmp_path: Path) -> None:
+def test_a_second_that_is_seen_or_not_is_told() -> None:
+    data = source(
+        [line for line in STATES if not line.startswith("other")],
+        [
+            *ENDS,
+            signing("first", "ready", "one", "standard"),
+            signing("by_deputy", "one", "signed", None),
+            signing("by_head", "one", "signed", RIGHT),
+        ],
+    )
+    (problem,) = told(data)
+    assert "transitions.by_head.sign.place: signs after 'first' where 'by_deputy' may" in problem
+
+
+def test_two_in_either_order_that_meet_in_one_state_could_sign_twice_in_one_place() -> None:
     data = in_either_order(LEFT, RIGHT, RIGHT, LEFT).replace(b"to: other", b"to: one")
     text = data.decode().replace("  other: {}\n", "").replace("from: other", "from: one")
-    (problem,) = [one for one in told(text.encode()) if "elsewhere" in one]
-    assert "transitions.then_a.sign.place" in problem
+    problems = [one.partition(": ")[2] for one in told(text.encode())]
+    assert [one.partition(";")[0] for one in problems] == [
+        "transitions.then_b.sign.place: is seen where the signature of 'b' is seen already",
+        "transitions.then_a.sign.place: is seen where the signature of 'a' is seen already",
+    ]
 
 
 def test_what_is_dropped_by_an_editable_state_is_not_counted() -> None:

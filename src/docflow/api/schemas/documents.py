@@ -82,7 +82,8 @@ class TransitionIn(Input):
     place: InputObject | None = Field(
         None,
         description="Where `number`, `date`, `qr`, `capacity` and the visible `signature` go on the "
-        "page, and the later persons' `signature2`, `signature3`, …: a place's name, or "
+        "page, and the later persons' `signature2`, `signature3`, … (in the order in which they may "
+        "sign, else in that of the workflow's file): a place's name, or "
         "`{page, x, y}` in millimetres from the top-left corner.",
     )
     mandate: Name | None = Field(

@@ -52,6 +52,9 @@ class StateOut(Output):
     editable: bool = Field(description="Files and data may be changed here.")
     due: str | None = Field(description="How long a document may stay, as 3d or 24h wall.")
     remind: list[str] = Field(description="Reminders before it is due, as -4h.")
+    any_order: list[str] = Field(
+        description="The transitions by which several people sign here, each once, in any order."
+    )
 
     @classmethod
     def of(cls, name: str, state: StateDefinition) -> "StateOut":
@@ -64,6 +67,7 @@ class StateOut(Output):
             editable=state.is_editable,
             due=str(state.due) if state.due is not None else None,
             remind=[str(each) for each in state.remind],
+            any_order=list(state.any_order),
         )
 
 

@@ -163,6 +163,7 @@ class _Simple:
             lambda algorithm: self._container.digest(signed, algorithm),
             terms,
             self._data,
+            cms.BY_ITSELF,
         )
 
 

@@ -7,18 +7,13 @@ Rules:
 Source: RFC 5652 (CMS), ETSI EN 319 122-1 (CAdES), RFC 3161 (timestamps).
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
-from asn1crypto import cms, pem
-from pyhanko.sign.validation.ades import ades_timestamp_validation
+from asn1crypto import cms
 from pyhanko.sign.validation.errors import SignatureValidationError
-from pyhanko.sign.validation.generic_cms import extract_certs_for_validation
-from pyhanko.sign.validation.policy_decl import SignatureValidationSpec
-from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from docflow.signing import judgement
 from docflow.signing.blocking import blocking
@@ -27,25 +22,45 @@ from docflow.signing.report import (
     INDETERMINATE,
     PASSED,
     SignatureReport,
+    TimestampReport,
     VerificationReport,
     failure,
     overall,
     without_signature,
 )
 from docflow.signing.verifying import description, evidence
+from docflow.signing.verifying.cadesarchives import Archives, Good
+from docflow.signing.verifying.cmsparts import (
+    MAX_CMS_BYTES,
+    NOTHING,
+    Digest,
+    algorithm_of,
+    description_of,
+    digest_of_bytes,
+    digest_of_file,
+    has_content,
+    inner_digest,
+    judge_timestamp,
+    load,
+    read_bounded,
+)
 from docflow.signing.verifying.revocation import want, with_fetched
-from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
 
-MAX_CMS_BYTES = 64 << 20
-MAX_SIGNERS = 64
-_ARMOUR = b"-----BEGIN"
-_DIGESTS = {
-    "md5", "sha1", "sha224", "sha256", "sha384", "sha512",
-    "sha3_224", "sha3_256", "sha3_384", "sha3_512",
-}  # fmt: skip
-
-Digest = Callable[[str], bytes]  # name of an algorithm → digest of what was signed
+__all__ = [
+    "ALONE",
+    "BY_ITSELF",
+    "MAX_CMS_BYTES",
+    "Around",
+    "Digest",
+    "digest_of_bytes",
+    "digest_of_file",
+    "has_content",
+    "judge",
+    "judge_timestamp",
+    "load",
+    "verify_cms",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +70,16 @@ class Around:
     Attributes:
         archived_at: when a good archive time stamp proves that the signature and all it signs existed.
         carried: by the archive time stamps over it.
+        inner: whether archive time stamps inside it count: where it signs the very data.
     """
 
     archived_at: datetime | None
     carried: evidence.Carried
+    inner: bool = False
 
 
-ALONE = Around(None, evidence.Carried())
+ALONE = Around(None, NOTHING)
+BY_ITSELF = Around(None, NOTHING, inner=True)
 
 
 def verify_cms(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> VerificationReport:
@@ -72,7 +90,9 @@ def verify_cms(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verificat
         digest = digest_of_file(data) if data is not None else None
         token = signed["encap_content_info"]["content_type"].native == "tst_info"
         signatures = (
-            (_alone(signed, digest, terms),) if token else tuple(judge(signed, digest, terms))
+            (_alone(signed, digest, terms),)
+            if token
+            else tuple(judge(signed, digest, terms, around=BY_ITSELF))
         )
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The file is not a well-formed signature: {judgement.one_line(error)}."
@@ -89,67 +109,6 @@ def verify_cms(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verificat
         form="cades",
         verified_at=terms.now,
     )
-
-
-def read_bounded(file: BinaryIO) -> bytes:
-    """Return the whole file.
-
-    Raises:
-        ValueError: if it is larger than `MAX_CMS_BYTES`.
-    """
-    file.seek(0)
-    content = file.read(MAX_CMS_BYTES + 1)
-    if len(content) > MAX_CMS_BYTES:
-        raise ValueError(f"it has more than {MAX_CMS_BYTES} bytes")
-    return content
-
-
-def load(content: bytes) -> cms.SignedData:
-    """Return the SignedData in DER or PEM.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    if content.lstrip()[: len(_ARMOUR)] == _ARMOUR:
-        _, _, content = pem.unarmor(content)
-    info = cms.ContentInfo.load(content, strict=True)
-    if info["content_type"].native != "signed_data":
-        raise ValueError("it is not SignedData")
-    signed = info["content"]
-    if len(signed["signer_infos"]) > MAX_SIGNERS:
-        raise ValueError(f"it has more than {MAX_SIGNERS} signers")
-    return signed
-
-
-def has_content(signed: cms.SignedData) -> bool:
-    """Tell whether what was signed is inside."""
-    return signed["encap_content_info"]["content"].native is not None
-
-
-def digest_of_file(file: BinaryIO) -> Digest:
-    """Return a function that hashes `file`, once for each algorithm."""
-    known: dict[str, bytes] = {}
-
-    def digest(algorithm: str) -> bytes:
-        if algorithm not in _DIGESTS:
-            raise ValueError(f"the digest {algorithm} is not known")
-        if algorithm not in known:
-            file.seek(0)
-            known[algorithm] = hashlib.file_digest(file, algorithm).digest()  # type: ignore[arg-type]
-        return known[algorithm]
-
-    return digest
-
-
-def digest_of_bytes(content: bytes) -> Digest:
-    """Return a function that hashes `content`."""
-
-    def digest(algorithm: str) -> bytes:
-        if algorithm not in _DIGESTS:
-            raise ValueError(f"the digest {algorithm} is not known")
-        return hashlib.new(algorithm, content).digest()
-
-    return digest
 
 
 def judge(
@@ -196,7 +155,7 @@ def _one(
     around: Around,
 ) -> SignatureReport:
     try:
-        told = _description(signed, terms) | {"covers": covers}
+        told = description_of(signed, terms) | {"covers": covers}
     except SignatureValidationError as error:
         return judgement.unjudged(field, error, {})
     except Exception as error:  # noqa: BLE001 - as above
@@ -225,7 +184,7 @@ def _judged(
             **told,
         )
     algorithm = str(signed["signer_infos"][0]["digest_algorithm"]["algorithm"].native)
-    if inside and digest is not None and digest(algorithm) != _inner_digest(signed, algorithm):
+    if inside and digest is not None and digest(algorithm) != inner_digest(signed, algorithm):
         return SignatureReport(
             field=field,
             indication=FAILED,
@@ -234,24 +193,85 @@ def _judged(
             **told,
         )
     raw = digest(algorithm) if digest is not None and not inside else None
+    archives = Archives(signed, digest, terms) if around.inner else None
     own = evidence.of_cms(signed).and_also(around.carried)
-    carried = with_fetched(own, terms)
-    archived = around.archived_at
-    outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, archived or terms.now))
-    if outcome.status is None:
-        raise SignatureValidationError(
-            outcome.message or "The signature cannot be validated.",
-            ades_subindication=outcome.sub_indication,
-        )
-    want(outcome, carried, terms)
-    told = told | _algorithm(signed, terms, outcome, archived)
-    told |= description.evidence_of(outcome, signed, own, terms, archived=archived)
-    if archived is not None and not _stamped(told):
-        told["level"] = "B-B" if told["level"] != "none" else "none"
-    if told["level"] == "B-LTA" and told["revocation"] != "good":  # what it carries does not tell
-        told["level"] = "B-T"
-    found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
-    return SignatureReport(field=field, **{**told, **judgement.unbound(found, told)})
+    weighed = _Weighed(raw, terms, told, archives.reports() if archives else ())
+    for stamp in archives.good() if archives else ():
+        if archived := weighed.at_archive(stamp, own):
+            return SignatureReport(field=field, **archived)
+    found = weighed.by(signed, own, around.archived_at)
+    return SignatureReport(field=field, **found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """What is said of a signature once it is judged: now, or at the instant of an archive time stamp.
+
+    Attributes:
+        raw: as of `evidence.judged_cms`.
+        terms: the terms.
+        told: what the signature says of itself.
+        stamps: what is told of the archive time stamps inside it.
+    """
+
+    raw: bytes | None
+    terms: Terms
+    told: dict[str, Any]
+    stamps: tuple[TimestampReport, ...]
+
+    def at_archive(self, stamp: Good, own: evidence.Carried) -> dict[str, Any] | None:
+        """Return the verdict by what an archive time stamp proves, if all that B-LTA demands holds.
+
+        What came after the stamp acquits nobody, but it still accuses: `own` is all that is carried.
+        """
+        try:
+            proven = stamp.proven()
+            found = self.by(proven, evidence.of_cms(proven), stamp.at, later=own)
+        except Exception:  # noqa: BLE001 - what the stamp leaves out breaks it off, and then it proves nothing
+            return None
+        return found if found["indication"] == PASSED and found["level"] == "B-LTA" else None
+
+    def by(
+        self,
+        signed: cms.SignedData,
+        own: evidence.Carried,
+        archived: datetime | None,
+        later: evidence.Carried | None = None,
+    ) -> dict[str, Any]:
+        """Return the members of the report."""
+        terms = self.terms
+        carried = with_fetched(own, terms)
+        at = archived or terms.now
+        outcome = blocking(evidence.judged_cms(signed, self.raw, carried, terms, at))
+        if outcome.status is None:
+            raise SignatureValidationError(
+                outcome.message or "The signature cannot be validated.",
+                ades_subindication=outcome.sub_indication,
+            )
+        if later is not None and _contradicted(outcome, later, at):
+            raise ValueError("what came after the archive time stamp contradicts it")
+        want(outcome, carried, terms)
+        told = self.told | algorithm_of(signed, terms, outcome, archived)
+        told |= description.evidence_of(outcome, signed, own, terms, archived=archived)
+        if self.stamps:
+            over = tuple(one for one in told["timestamps"] if one.kind != "document")
+            told["timestamps"] = (*over, *self.stamps)
+        if archived is not None and not _stamped(told):
+            told["level"] = "B-B" if told["level"] != "none" else "none"
+        if (
+            told["level"] == "B-LTA" and told["revocation"] != "good"
+        ):  # what it carries does not tell
+            told["level"] = "B-T"
+        found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
+        return {**told, **judgement.unbound(found, told)}
+
+
+def _contradicted(outcome: evidence.Outcome, later: evidence.Carried, at: datetime) -> bool:
+    """Tell whether it was revoked before the proven time, or stamped after the archive time stamp."""
+    stamped = outcome.proven_at
+    if stamped is not None and stamped > at:
+        return True
+    return evidence.accused(evidence.path_of(outcome.status), later, stamped or at)
 
 
 def _stamped(told: dict[str, Any]) -> bool:
@@ -259,52 +279,11 @@ def _stamped(told: dict[str, Any]) -> bool:
     return any(one.kind == "signature" and one.indication == PASSED for one in told["timestamps"])
 
 
-def _inner_digest(signed: cms.SignedData, algorithm: str) -> bytes:
-    if algorithm not in _DIGESTS:
-        raise ValueError(f"the digest {algorithm} is not known")
-    return hashlib.new(algorithm, bytes(signed["encap_content_info"]["content"])).digest()
-
-
-def _description(signed: cms.SignedData, terms: Terms) -> dict[str, Any]:
-    """Return what the signature says of itself, before anything is checked."""
-    signer = signed["signer_infos"][0]
-    certificate = extract_certs_for_validation(signed).signer_cert
-    claimed = next(
-        (
-            attribute["values"][0].native
-            for attribute in signer["signed_attrs"] or ()
-            if attribute["type"].native == "signing_time"
-        ),
-        None,
-    )
-    return {
-        "format": "CAdES" if evidence.is_baseline(signed) else "CMS",
-        "signed_at": judgement.aware(claimed),
-        "padding_is_empty": True,  # strict DER: nothing may follow it
-        **judgement.describe_certificate(certificate),
-        **_algorithm(signed, terms, None),
-    }
-
-
-def _algorithm(
-    signed: cms.SignedData,
-    terms: Terms,
-    outcome: evidence.Outcome | None,
-    archived: datetime | None = None,
-) -> dict[str, Any]:
-    signer = signed["signer_infos"][0]
-    certificate = extract_certs_for_validation(signed).signer_cert
-    digest = str(signer["digest_algorithm"]["algorithm"].native)
-    stamped = outcome.proven_at if outcome is not None else None
-    proven = min(filter(None, (stamped, archived)), default=None)
-    return description.algorithm_of(signer, certificate, digest, terms, proven)
-
-
 def _alone(token: cms.SignedData, digest: Digest | None, terms: Terms) -> SignatureReport:
     """Judge a timestamp token that is a file of its own: what it stamps must come along."""
     if digest is not None:
         return judge_timestamp(token, digest, terms, name="timestamp", covers=())
-    told = _description(token, terms) | {"kind": "timestamp", "format": "RFC 3161"}
+    told = description_of(token, terms) | {"kind": "timestamp", "format": "RFC 3161"}
     return SignatureReport(
         field="timestamp",
         indication=INDETERMINATE,
@@ -312,73 +291,3 @@ def _alone(token: cms.SignedData, digest: Digest | None, terms: Terms) -> Signat
         reasons=("It is a timestamp; give the file that was stamped along with it.",),
         **told,
     )
-
-
-def judge_timestamp(
-    token: bytes | cms.SignedData,
-    digest: Digest,
-    terms: Terms,
-    *,
-    name: str,
-    covers: tuple[str, ...],
-    at: datetime | None = None,
-    also: evidence.Carried = ALONE.carried,
-) -> SignatureReport:
-    """Judge a timestamp token over the data that `digest` hashes.
-
-    Args:
-        token: the token.
-        digest: of what it stamps.
-        terms: the terms.
-        name: of the token file.
-        covers: the names of the files that it stamps.
-        at: when a later archive time stamp proves it; else it is judged at the time of validation.
-        also: validation data from around it.
-    """
-    moment = at or terms.now
-    try:
-        signed = load(token) if isinstance(token, bytes) else token
-        carried = with_fetched(evidence.of_cms(signed).and_also(also), terms)
-        told = _description(signed, terms) | {"kind": "timestamp", "covers": covers}
-        told["format"] = "RFC 3161"
-
-        outcome = _stamp_outcome(signed, digest, carried, terms, moment)
-        if outcome.status is None:
-            raise SignatureValidationError(
-                outcome.message or "The timestamp cannot be validated.",
-                ades_subindication=outcome.sub_indication,
-            )
-    except Exception as error:  # noqa: BLE001 - as above
-        return judgement.unreadable(name, error)
-    want(outcome, carried, terms)
-    told |= description.timestamp_of(outcome)
-    found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
-    if found["indication"] == PASSED and (weak := _weak_imprint(signed, terms, moment)):
-        found |= weak
-        told["proven_at"] = None
-    return SignatureReport(field=name, **{**told, **found})
-
-
-def _stamp_outcome(
-    token: cms.SignedData, digest: Digest, carried: evidence.Carried, terms: Terms, at: datetime
-) -> evidence.Outcome:
-    async def validate(spec: SignatureValidationSpec) -> Any:
-        return await ades_timestamp_validation(
-            token, spec, digest, timing_info=timing(at), status_cls=TimestampSignatureStatus
-        )
-
-    return blocking(evidence.tried(validate, terms, carried, at))
-
-
-def _weak_imprint(token: cms.SignedData, terms: Terms, at: datetime) -> dict[str, Any] | None:
-    """Return the verdict if the digest by which a token names its data proves nothing at `at`."""
-    info = token["encap_content_info"]["content"].parsed
-    used = str(info["message_imprint"]["hash_algorithm"]["algorithm"].native)
-    if terms.policy.algorithms.digest(used, at).strength != "weak":
-        return None
-    return {
-        "indication": INDETERMINATE,
-        "sub_indication": "CRYPTO_CONSTRAINTS_FAILURE_NO_POE",
-        "time_is_proven": False,
-        "reasons": (f"What it stamps is bound by {used}, which is broken.",),
-    }

@@ -259,7 +259,7 @@ async def tried(validate: Validation, terms: Terms, carried: Carried, at: dateti
             return Outcome(less.api_status, missing, "Revocation is not known.", checked=False)
     checked = checking.ee_certificate_rule is RevocationCheckingRule.CRL_OR_OCSP_REQUIRED
     outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked)
-    if outcome.passed and not checked and _accused(path_of(outcome.status), carried, at):
+    if outcome.passed and not checked and accused(path_of(outcome.status), carried, at):
         return replace(outcome, sub_indication=AdESIndeterminate.REVOKED_NO_POE)
     return outcome
 
@@ -324,7 +324,7 @@ async def _earliest_good(
     return min(good, key=lambda one: one.timestamp, default=None)
 
 
-def _accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bool:
+def accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bool:
     """Tell whether anything carried says that a certificate of the path was revoked before `at`.
 
     The lists are stale or not proven here, so they acquit nobody; but they are believed when they
