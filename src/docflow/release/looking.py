@@ -27,7 +27,7 @@ _ANNEX_PLACE = Anchor(name="top-right")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request to sign says of the page: where what goes, in whose place the person signs, and where."""
+    """What a request to sign says of the page: where what goes, where the person signs, in whose place."""
 
     place: Mapping[str, Any]
     capacity: str | None
