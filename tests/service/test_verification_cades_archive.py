@@ -1,7 +1,7 @@
 """Archive time stamps inside CAdES signatures (ATSv3): what they prove decades on, and forged ones not."""
 
 import random
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -314,11 +314,16 @@ class TestRevoked:
     def test_a_list_that_came_after_it_still_accuses(
         self, judge: Judge, maker: Maker, policy: Policy | None
     ) -> None:
+        moment = datetime(2026, 2, 1, 2, tzinfo=START.tzinfo)
+        maker.pki.now = lambda: moment
         bare = maker.cades(DATA, label="revoked", tsa="tsa")
-        maker.pki.now = lambda: datetime(2026, 1, 31, 23, tzinfo=START.tzinfo)
-        unknowing = with_lists(bare, maker)  # of an hour before
+        maker.pki.now = lambda: moment - timedelta(hours=4)
+        unknowing = with_lists(bare, maker)  # fresh at the moment, and of before the revocation
+        maker.pki.now = lambda: moment
+        sealed = outlives(maker, unknowing)
+        assert one_of(judge(sealed, moment, data=DATA, policy=policy)).level == "B-LTA"
         maker.pki.now = lambda: START
-        made = with_lists(outlives(maker, unknowing), maker)
+        made = with_lists(sealed, maker)
         for at in (START, IN_2036):
             assert judge(made, at, data=DATA, policy=policy).indication != PASSED
 
