@@ -216,6 +216,34 @@ def test_who_signed_and_who_signed_for_another_are_refused(office: Instance) -> 
     assert not allowed["sign_as_chairman"]
 
 
+def test_while_one_signs_the_others_wait(office: Instance, tmp_path: Path) -> None:
+    document = approved(office, WORKFLOW)
+    asked = office.fire(SECOND_LEADER, document, "sign_as_deputy")
+    with pytest.raises(ConflictError) as waiting:
+        office.fire(HEAD, document, "sign_as_head")
+    assert waiting.value.code == "signing-in-progress"
+    office.run(asked)
+    sign_all(office, document, (ANY_ORDER[2], ANY_ORDER[0]))
+    path = released(office, document, tmp_path)
+    require_good(office, path, (ANY_ORDER[1], ANY_ORDER[2], ANY_ORDER[0]))
+
+
+def test_a_confidential_one_is_signed_in_any_order_and_never_lies_in_the_clear(
+    office: Instance,
+) -> None:
+    office.clear(SPECIALIST, HEAD, LEADER, SECOND_LEADER)
+    document = office.sealed_draft(workflow=WORKFLOW)
+    office.fire(SPECIALIST, document, "submit")
+    office.fire(HEAD, document, "approve")
+    sign_all(office, document, ANY_ORDER[::-1])
+    assert office.row(document)["state"] == "signed"
+    steps = office.rows("signature_steps", document_id=document, step="signed")
+    assert sorted(step["evidence"]["slot"] for step in steps) == [1, 2, 3]
+    for step in steps:
+        with office.services.store.open(step["storage_key"]) as file:
+            assert b"%PDF" not in file.read()
+
+
 def test_a_return_drops_what_was_signed_and_everyone_signs_anew(
     office: Instance, tmp_path: Path
 ) -> None:

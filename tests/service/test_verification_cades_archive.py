@@ -1,13 +1,14 @@
 """Archive time stamps inside CAdES signatures (ATSv3): what they prove decades on, and forged ones not."""
 
 import random
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from asn1crypto import cms, core
 from asn1crypto.crl import CertificateList
 
+from docflow.signing.incms import joined
 from docflow.signing.report import PASSED, SignatureReport, VerificationReport
 from docflow.signing.verifying.terms import Policy
 from tests.ats_support import (
@@ -313,13 +314,44 @@ class TestRevoked:
     def test_a_list_that_came_after_it_still_accuses(
         self, judge: Judge, maker: Maker, policy: Policy | None
     ) -> None:
+        moment = datetime(2026, 2, 1, 2, tzinfo=START.tzinfo)
+        maker.pki.now = lambda: moment
         bare = maker.cades(DATA, label="revoked", tsa="tsa")
-        maker.pki.now = lambda: datetime(2026, 1, 31, 23, tzinfo=START.tzinfo)
-        unknowing = with_lists(bare, maker)  # of an hour before
+        maker.pki.now = lambda: moment - timedelta(hours=4)
+        unknowing = with_lists(bare, maker)  # fresh at the moment, and of before the revocation
+        maker.pki.now = lambda: moment
+        sealed = outlives(maker, unknowing)
+        assert one_of(judge(sealed, moment, data=DATA, policy=policy)).level == "B-LTA"
         maker.pki.now = lambda: START
-        made = with_lists(outlives(maker, unknowing), maker)
+        made = with_lists(sealed, maker)
         for at in (START, IN_2036):
             assert judge(made, at, data=DATA, policy=policy).indication != PASSED
+
+
+def test_a_stamp_of_a_revoked_authority_is_not_healed_by_one_that_leaves_the_lists_out(
+    judge: Judge, maker: Maker, b_lt: bytes
+) -> None:
+    first = archived(b_lt, DATA, maker, "tsa-revoked")
+    later = START.replace(month=5)
+    maker.pki.now = lambda: later
+    second = outlives(maker, first, Wrong(without=("crls.*",)))
+    for at in (later, IN_2036):
+        one = one_of(judge(second, at, data=DATA))
+        assert one.level != "B-LTA"
+        stamps = [stamp.indication for stamp in one.timestamps if stamp.kind == "document"]
+        assert stamps == ["INDETERMINATE", PASSED]
+    assert judge(second, IN_2036, data=DATA).indication != PASSED
+
+
+def test_of_two_signers_each_has_their_own(judge: Judge, maker: Maker, b_lt: bytes) -> None:
+    other = maker.cades(DATA, label="person-second")
+    report = judge(joined(outlives(maker, b_lt), other), data=DATA)
+    assert sorted(one.level for one in report.signatures) == ["B-B", "B-LTA"]
+    swapped = joined(other, outlives(maker, b_lt))
+    report = judge(swapped, IN_2036, data=DATA)
+    assert sorted((one.level, one.indication) for one in report.signatures) == [
+        ("B-B", "INDETERMINATE"), ("B-LTA", PASSED),
+    ]  # fmt: skip
 
 
 def spare(der: bytes) -> set[str]:

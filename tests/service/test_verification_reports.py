@@ -20,6 +20,7 @@ from docflow.signing.report import SignatureReport, VerificationReport
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import etsi, page
 from docflow.signing.verifying.dispatch import verify_any
+from tests.ats_support import archived
 from tests.pki_support import START, LivePki
 from tests.unit.signing.forge import Forge, Made, make_pdf
 from tests.unit.signing.test_verification_list_signatures import signed
@@ -52,7 +53,9 @@ def hostile_report() -> VerificationReport:
 
 
 class TestEtsi:
-    @pytest.mark.parametrize("kind", ["B-B", "B-LTA", "cades", "asic", "unsigned", "broken"])
+    @pytest.mark.parametrize(
+        "kind", ["B-B", "B-LTA", "cades", "cades-archived", "asic", "unsigned", "broken"]
+    )
     def test_it_is_read_by_bindings_that_others_made(
         self, kind: str, maker: Maker, pki: LivePki, tmp_path: Path
     ) -> None:
@@ -60,11 +63,15 @@ class TestEtsi:
             "B-B": lambda: maker.pdf("B-B"),
             "B-LTA": lambda: maker.pdf("B-LTA"),
             "cades": lambda: maker.cades(b"x", detached=False),
+            "cades-archived": lambda: archived(
+                maker.cades(b"x", tsa="tsa", detached=False), b"x", maker
+            ),
             "asic": lambda: maker.asic({"a.txt": b"x"}),
             "unsigned": make_pdf,
             "broken": lambda: b"%PDF-",
         }
         report = report_on(makers[kind](), tmp_path, pki)
+        assert page.html_page(report)
         parsed: Any = XmlParser().from_bytes(etsi.etsi_xml(report), ValidationReport)
         reports = parsed.signature_validation_report
         assert len(reports) == max(1, len(report.signatures))
