@@ -41,13 +41,22 @@ class TestDigests:
     @pytest.mark.parametrize(
         ("oid", "named"), [(SHAKE, "shake256"), ("1.2.643.7.1.1.2.2", "1.2.643.7.1.1.2.2")]
     )
+    @pytest.mark.parametrize("mechanism", [None, "1.3.6.1.5.5.7.6.33"], ids=["known", "its own"])
     @pytest.mark.parametrize("detached", [True, False])
     def test_one_that_nothing_is_verified_with_is_no_fault_of_the_format(
-        self, oid: str, named: str, detached: bool, pki: LivePki, tmp_path: Path
+        self,
+        oid: str,
+        named: str,
+        detached: bool,
+        mechanism: str | None,
+        pki: LivePki,
+        tmp_path: Path,
     ) -> None:
         info = cms.ContentInfo.load(Maker(pki).cades(DATA, detached=detached))
         info["content"]["signer_infos"][0]["digest_algorithm"] = {"algorithm": oid}
         info["content"]["digest_algorithms"] = [{"algorithm": oid}]
+        if mechanism is not None:
+            info["content"]["signer_infos"][0]["signature_algorithm"] = {"algorithm": mechanism}
         report = verdict(tmp_path, info.dump(force=True), data=DATA if detached else None)
         assert (report.indication, report.sub_indication) == (
             INDETERMINATE, "CRYPTO_CONSTRAINTS_FAILURE",
