@@ -1,6 +1,8 @@
 """A whole instance whose signers, authorities and responders are those of the living PKI."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,27 @@ def write_workflows(folder: Path, person: str, seal: str, *, seen: bool = False)
         text = text.replace(PLACES, PLACES.replace("}", ", signature: standard}"))
     path.write_text(text, "utf-8")
     return target
+
+
+Offices = Callable[..., Instance]
+
+
+@contextmanager
+def offices_in(folder: Path, prepared: Path, clock: ManualClock) -> Iterator[Offices]:
+    """Make instances, each in a folder of its own, by `office_at` with the PKI and options given."""
+    made: list[Instance] = []
+
+    def make(pki: LivePki, **options: Any) -> Instance:
+        own = folder / str(len(made))
+        own.mkdir()
+        made.append(office_at(own, prepared, clock, pki, **options))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.close()
 
 
 def office_at(

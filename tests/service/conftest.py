@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from docflow.kernel.clock import ManualClock
 from tests.custody_support import Keeping
+from tests.levels_support import Offices, offices_in
 from tests.office_support import copy_instance
 from tests.pki_support import LivePki
 from tests.servers import PostgresServer
@@ -33,6 +35,13 @@ def keeping(
     keeping.instance.close()
     if server is not None:
         server.drop(name)
+
+
+@pytest.fixture
+def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
+    """Make instances that sign with the living PKI."""
+    with offices_in(tmp_path, prepared, clock) as make:
+        yield partial(make, pki)
 
 
 @pytest.fixture(scope="session")

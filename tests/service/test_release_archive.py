@@ -1,7 +1,7 @@
 """Archive time stamps are renewed in time, at most once each, visibly; and ten years on all is proven."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,28 +18,10 @@ from docflow.signing.pades import seal, sign_person
 from docflow.signing.strict import validate_release
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from tests.jobs_support import settled, started
-from tests.levels_support import longterm, office_at
+from tests.levels_support import Offices, longterm
 from tests.office_support import ADMINISTRATOR, AUDITOR, CLERK, LEADER, SPECIALIST, Instance
 from tests.pki_support import LivePki
 from tests.unit.signing.forge import make_pdf, run
-
-Offices = Callable[..., Instance]
-
-
-@pytest.fixture
-def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
-    """Make instances that sign with the living PKI."""
-    made: list[Instance] = []
-
-    def make(**options: Any) -> Instance:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(office_at(folder, prepared, clock, pki, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def stamps(office: Instance) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """People sign with cards at the levels that workflows ask for: the real jobs, with a living PKI."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from docflow.signing.ades import levels_reached
 from docflow.signing.archive import renew, validate_renewed
 from tests.card_support import answer_session, carry, give
 from tests.jobs_support import settled, started, until
-from tests.levels_support import card_of, longterm, office_at
+from tests.levels_support import Offices, card_of, longterm, offices_in
 from tests.office_support import CLERK, HEAD, LEADER, SPECIALIST, Instance
 from tests.persons_support import (
     HEAD_FIRST,
@@ -30,25 +30,18 @@ from tests.pki_support import LivePki
 from tests.service.test_signing_levels import by_openssl, by_pyhanko
 from tests.unit.signing.forge import run
 
-Offices = Callable[..., Instance]
-
 
 @pytest.fixture
 def offices(tmp_path: Path, prepared: Path, clock: ManualClock) -> Iterator[Offices]:
     """Make instances whose leader has a card of the living PKI's person."""
-    made: list[Instance] = []
+    with offices_in(tmp_path, prepared, clock) as make:
 
-    def make(pki: LivePki, label: str = "person", **options: Any) -> Instance:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        office = office_at(folder, prepared, clock, pki, **options)
-        made.append(office)
-        give(office, card_of(pki, label))
-        return office
+        def with_card(pki: LivePki, label: str = "person", **options: Any) -> Instance:
+            office = make(pki, **options)
+            give(office, card_of(pki, label))
+            return office
 
-    yield make
-    for one in made:
-        one.close()
+        yield with_card
 
 
 def asked(office: Instance) -> tuple[str, str]:

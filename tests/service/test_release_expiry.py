@@ -1,11 +1,8 @@
 """What the office leans on is told of 60, 30 and 7 days before it ends, and once it is over."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import pytest
 from cryptography import x509
 
 from docflow.kernel.clock import ManualClock
@@ -13,30 +10,14 @@ from docflow.release import expiry, standing
 from docflow.release.expiry import CertificateStanding
 from docflow.signing.trust import sha256_of
 from tests import card_support, sealed_support
-from tests.levels_support import card_of, office_at
+from tests.levels_support import Offices, card_of
 from tests.office_support import ADMINISTRATOR, LEADER, Instance
 from tests.pki_support import LivePki
 from tests.sealed_support import opener
 from tests.unit.signing.forge import Forge, Recipe
 from tests.unit.signing.test_verification_trust import service, trusted_list
 
-Offices = Callable[..., Instance]
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
-    made: list[Instance] = []
-
-    def make(**options: Any) -> Instance:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(office_at(folder, prepared, clock, pki, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def told(office: Instance, use: str) -> list[CertificateStanding]:

@@ -1,9 +1,7 @@
 """Releases at every level through the real jobs, with a living PKI; and what happens when it fails."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,28 +11,10 @@ from docflow.signing.ades import levels_reached
 from docflow.signing.outside.timestamps import TimestampAuthority
 from docflow.signing.pades import sign_person
 from tests.jobs_support import settled, started, until
-from tests.levels_support import longterm, office_at
+from tests.levels_support import Offices, longterm
 from tests.office_support import CLERK, LEADER, Instance
 from tests.pki_support import Fault, LivePki
 from tests.unit.signing.forge import make_pdf, run
-
-Offices = Callable[..., Instance]
-
-
-@pytest.fixture
-def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
-    """Make instances that sign with the living PKI."""
-    made: list[Instance] = []
-
-    def make(**options: Any) -> Instance:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(office_at(folder, prepared, clock, pki, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def released(office: Instance, document_id: str, folder: Path) -> Path:

@@ -2,9 +2,8 @@
 
 import io
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pikepdf
 import pytest
@@ -18,7 +17,7 @@ from docflow.signing.font import DRAWING, REGULAR, Fonts, register
 from docflow.signing.pades import Slot, seal
 from docflow.signing.plan import plan_stamp
 from docflow.signing.stamp import stamp
-from tests.levels_support import longterm, office_at
+from tests.levels_support import Offices, longterm, offices_in
 from tests.office_files import odt
 from tests.office_support import SPECIALIST, Instance
 from tests.pki_support import START, LivePki
@@ -26,7 +25,6 @@ from tests.preflight import OTHER_PART, TAGGED, approved, complaints, violations
 from tests.service.test_signing_cards import finished
 from tests.unit.signing.forge import make_pdf
 
-Offices = Callable[..., Instance]
 LEVELS = [("B-B", "B-B"), ("B-T", "B-T"), ("B-LT", "B-LT"), ("B-T", "B-LTA")]
 XMP = (
     '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -40,22 +38,10 @@ XMP = (
 @pytest.fixture
 def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
     """Make instances that sign with the living PKI, with pictures on the page."""
-    made: list[Instance] = []
-
-    def make(person: str, seal: str, **options: Any) -> Instance:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(
-            office_at(
-                folder, prepared, clock, pki, person=f"level: {person}", seal=f", level: {seal}",
-                seen=True, **options,
-            )
-        )  # fmt: skip
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+    with offices_in(tmp_path, prepared, clock) as make:
+        yield lambda person, seal, **options: make(
+            pki, person=f"level: {person}", seal=f", level: {seal}", seen=True, **options
+        )
 
 
 def archival(fonts: Fonts, part: int = 1) -> bytes:

@@ -1,37 +1,16 @@
 """What its authority revoked signs at no level; where nobody tells, what is made says so."""
 
 import base64
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError
 from tests.card_support import answer_session, give
-from tests.levels_support import card_of, office_at
-from tests.office_support import ADMINISTRATOR, CLERK, LEADER, Instance
+from tests.levels_support import Offices, card_of
+from tests.office_support import ADMINISTRATOR, CLERK, LEADER
 from tests.pki_support import LivePki
-
-Offices = Callable[..., Instance]
-
-
-@pytest.fixture
-def offices(tmp_path: Path, prepared: Path, clock: ManualClock, pki: LivePki) -> Iterator[Offices]:
-    """Make instances that sign with the living PKI."""
-    made: list[Instance] = []
-
-    def make(**options: Any) -> Instance:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(office_at(folder, prepared, clock, pki, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("level", ["B-B", "B-T"])

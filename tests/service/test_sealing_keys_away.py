@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from docflow.audit.verify import verify_everything
+from docflow.documents import reclassify
 from docflow.documents.create import NewDocument
 from docflow.jobs.model import Job
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import OutsideUnavailableError
 from docflow.release import failures
 from tests.jobs_support import settled, started, until
+from tests.levels_support import Offices
 from tests.office_support import (
     ADMINISTRATOR,
     CLERK,
@@ -56,6 +59,16 @@ class House:
             away.rename(self.keys)
 
 
+def mounted_keys(folder: Path) -> Path:
+    """Make a folder with the keys of both levels, as the environment would mount it."""
+    keys = folder / "mounted"
+    keys.mkdir()
+    for level in ("internal", "confidential"):
+        (keys / f"VPUB.{level}.v1").write_bytes(level[0].encode() * 32)
+        (keys / f"VPUB.{level}.v1").chmod(0o600)
+    return keys
+
+
 @pytest.fixture(params=["pkcs11", "mounted"])
 def house(
     request: pytest.FixtureRequest, tmp_path: Path, prepared: Path, clock: ManualClock
@@ -70,12 +83,8 @@ def house(
         settings |= {"key_pkcs11_module": module(), "key_pkcs11_token": LABEL}
         settings |= {"key_pkcs11_pin_file": pin}
     else:
-        keys = tmp_path / "mounted"
-        keys.mkdir()
+        keys = mounted_keys(tmp_path)
         settings |= {"key_mounted_folder": keys}
-        for level in ("internal", "confidential"):
-            (keys / f"VPUB.{level}.v1").write_bytes(level[0].encode() * 32)
-            (keys / f"VPUB.{level}.v1").chmod(0o600)
     office = Instance(
         folder, f"sqlite:///{folder / 'docflow.sqlite3'}", clock,
         office_file=sealed_office(tmp_path), input_policy="clean", job_attempts=2, **settings,
@@ -210,4 +219,62 @@ def test_a_job_that_waited_too_long_fails_visibly_and_is_retried(house: House) -
         failures.retry(office.services.desk, engine, office.actor(ADMINISTRATOR), job_id)
         settled(engine, job_id, "done")
     assert office.row(document)["state"] == "signed"
+    is_whole(office)
+
+
+@pytest.fixture
+def ending(tmp_path: Path, offices: Offices, clock: ManualClock) -> tuple[House, str, str]:
+    """An office with a released sealed document whose time stamp ends soon: the stamp and its job."""
+    keys = mounted_keys(tmp_path)
+    office = offices(
+        tsas=("tsa-ending", "tsa-second"), office_file=sealed_office(tmp_path), job_attempts=2,
+        key_provider="mounted", key_mounted_folder=keys,
+    )  # fmt: skip
+    give(office, "STC", opener(clock))
+    document = office.to_released(office.draft())
+    clock.advance(timedelta(days=60))
+    assert office.services.keeper.run() == 1
+    (stamp,) = office.rows("archive_stamps")
+    return House(office, keys), document, f"archive-{stamp['id']}"
+
+
+def test_the_renewal_of_an_archive_time_stamp_waits(ending: tuple[House, str, str]) -> None:
+    house, _, job_id = ending
+    waits_and_goes_on(house, job_id, lambda: house.office.job(job_id).error)
+    states = {row["number"]: row["state"] for row in house.office.rows("archive_stamps")}
+    assert states == {1: "renewed", 2: "current"}
+    is_whole(house.office)
+
+
+def test_a_renewal_that_waited_too_long_says_so_and_is_begun_again(
+    ending: tuple[House, str, str], clock: ManualClock
+) -> None:
+    house, document, job_id = ending
+    office, engine = house.office, house.office.services.engine
+    with house.away(), started(engine):
+        engine._running._patient_attempts = 2  # type: ignore[union-attr]
+        settled(engine, job_id, "failed")
+    (stamp,) = office.rows("archive_stamps")
+    assert stamp["state"] == "failed"
+    assert stamp["next_at"] is not None
+    assert "Confidential items" in stamp["error"]
+    told = [row["action"] for row in office.rows("history_entries", subject_id=document)]
+    assert told.count("document.archive-failed") == 1
+    clock.advance(timedelta(days=2))
+    with started(engine):
+        office.services.keeper.run()
+        settled(engine, job_id, "done")
+    is_whole(office)
+
+
+def test_what_is_classified_anew_is_sealed_anew_when_the_keys_are_back(house: House) -> None:
+    office = house.office
+    document = office.draft(classification="public")
+    version = office.row(document)["version"]
+    reclassify.raise_classification(
+        office.services.desk, office.actor(SPECIALIST), document, "internal",
+        reason="Có số liệu.", if_version=version,
+    )  # fmt: skip
+    (job,) = (row for row in office.rows("jobs", subject_id=document) if row["kind"] == "reseal")
+    waits_and_goes_on(house, job["id"], lambda: office.job(job["id"]).error)
     is_whole(office)

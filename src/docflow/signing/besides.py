@@ -21,7 +21,7 @@ from asn1crypto import cms
 
 from docflow.kernel.errors import IntegrityError
 from docflow.signing.blocking import blocking
-from docflow.signing.detached import stamped, write_signature
+from docflow.signing.detached import write_signature
 from docflow.signing.embedding import CHUNK_BYTES, Embedded
 from docflow.signing.identity import SignerIdentity
 from docflow.signing.levels import Level
@@ -81,16 +81,19 @@ def finish_beside(
         OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
         ConflictError: code `level-unavailable` or `signer-revoked`.
     """
-    if level == "B-LTA":
-        raise ValueError("the archive time stamp is one over the whole container")
     signer = handed(identity, offered, signature)
     told = (offered.sha256, offered.document_digest)
     if _digests(source, offered.digest_name) != told:
         raise IntegrityError("the file is not the one that the card signed")
-    made, bench = stamped(
-        lambda stamper: _cms(signer, offered, stamper), identity, now, level, longterm
+    return write_signature(
+        target,
+        lambda stamper: _cms(signer, offered, stamper),
+        identity,
+        now=now,
+        level=level,
+        longterm=longterm,
+        beside=beside,
     )
-    return write_signature(target, made, beside, level, bench)
 
 
 def _cms(signer: CardSigner, offered: Offered, timestamper: Timestamper | None) -> bytes:

@@ -91,23 +91,50 @@ def sign_detached(
         OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
         ConflictError: code `level-unavailable` or `signer-revoked`.
     """
-    if level == "B-LTA":
-        raise ValueError("the archive time stamp is one over the whole container")
     with source.open("rb") as file:
-        signature, bench = stamped(
-            lambda stamper: _cms(file, identity, now, stamper), identity, now, level, longterm
+        return write_signature(
+            target,
+            lambda stamper: _cms(file, identity, now, stamper),
+            identity,
+            now=now,
+            level=level,
+            longterm=longterm,
+            beside=beside,
         )
-    return write_signature(target, signature, beside, level, bench)
 
 
 def write_signature(
-    target: Path, signature: bytes, beside: Path | None, level: Level, bench: Bench | None
+    target: Path,
+    make: Callable[[Timestamper | None], bytes],
+    identity: SignerIdentity,
+    *,
+    now: datetime,
+    level: Level,
+    longterm: LongTerm | None,
+    beside: Path | None,
 ) -> Embedded:
-    """Write a signature to `target`, with those of the signature file `beside` if there is one.
+    """Write the signature that `make` makes to `target`, beside those of the signature file `beside`.
+
+    Args:
+        target: takes the signature file (.p7s); not touched if it failed.
+        make: makes the signature, with a time stamp if it is given a time stamper.
+        identity: whose signature it is.
+        now: the current instant.
+        level: up to B-LT.
+        longterm: makes levels above B-B.
+        beside: a signature file of others over the same file, whose signers `target` shall hold too.
 
     Raises:
+        ValueError: if the level is B-LTA, or needs time-stamp authorities that are not given.
         IntegrityError: code `signature-not-valid` if `beside` is no signature file.
+        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
+        ConflictError: code `level-unavailable` or `signer-revoked`.
     """
+    if level == "B-LTA":
+        raise ValueError("the archive time stamp is one over the whole container")
+    signature, bench = at_level(
+        lambda bench: _with(make, identity, level, bench), now, level, longterm
+    )
     if beside is not None:
         signature = joined(beside.read_bytes(), signature)
     with target.open("w+b") as output:
@@ -171,23 +198,6 @@ def _own(
     if bench is not None and level == "B-LTA":
         made |= first_stamp(named, made, bench)
     return made
-
-
-def stamped(
-    make: Callable[[Timestamper | None], bytes],
-    identity: SignerIdentity,
-    now: datetime,
-    level: Level,
-    longterm: LongTerm | None,
-) -> tuple[bytes, Bench | None]:
-    """Return the signature that `make` makes, at a level up to B-LT, and what stands behind that.
-
-    Raises:
-        ValueError: if the level needs time-stamp authorities that are not given.
-        OutsideUnavailableError: code `tsa-unavailable` or `revocation-unavailable`.
-        ConflictError: code `level-unavailable` or `signer-revoked`.
-    """
-    return at_level(lambda bench: _with(make, identity, level, bench), now, level, longterm)
 
 
 def at_level(

@@ -31,6 +31,7 @@ from docflow.signing.report import (
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import in_words
 from docflow.signing.verifying.evidence import Outcome, path_of
+from docflow.signing.verifying.searching import GIVEN_UP
 
 _MOST_CAUSES = 20  # of one error
 _COVERAGE: dict[SignatureCoverageLevel, Coverage] = {
@@ -123,6 +124,8 @@ def verdict(
         indication, sub_indication, reasons = FAILED, "FORMAT_FAILURE", [hidden]
     if sub_indication == "CERTIFICATE_CHAIN_GENERAL_FAILURE":
         reasons = [*reasons, *_not_begun(status, known)]
+    if outcome is not None and outcome.lost and indication != PASSED:
+        reasons = [*reasons, GIVEN_UP]
     trusted = problem is None
     timestamp: Any = getattr(status, "timestamp_validity", None)
     proven = timestamp is not None and timestamp.valid and timestamp.intact and timestamp.trusted

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from cryptography.x509 import Certificate, load_der_x509_certificate
 from pyhanko_certvalidator import CertificateValidator
-from pyhanko_certvalidator.errors import PathBuildingError, RevokedError, ValidationError
+from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
 
 from docflow.kernel.errors import ConflictError, OutsideUnavailableError
 from docflow.signing.blocking import blocking
@@ -37,11 +37,10 @@ from docflow.signing.outside.timestamps import (
 )
 from docflow.signing.standing import (
     Chain,
-    RevokedSignerError,
     Standing,
+    doubts_about,
     judging,
     name_of,
-    not_believed,
 )
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
@@ -343,16 +342,9 @@ class LongTerm:
             self._algorithms,
         )
         for chain in chains:
-            validator = CertificateValidator(chain[0], chain[1:-1], validation_context=context)
-            try:
-                blocking(validator.async_validate_path())
-            except RevokedError as error:
-                raise RevokedSignerError(name_of(chain[0])) from error
-            except (ValidationError, PathBuildingError) as error:
+            if doubted := doubts_about(chain, context):
                 self._revocation.forget()
-                raise OutsideUnavailableError(
-                    not_believed(chain[0], error), code="revocation-unavailable"
-                ) from error
+                raise OutsideUnavailableError(doubted, code="revocation-unavailable")
         return evidence
 
 

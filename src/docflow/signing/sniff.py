@@ -5,6 +5,7 @@ Rules:
 - In doubt the answer is `application/octet-stream`, which nothing downstream opens.
 """
 
+import base64
 import zlib
 
 SNIFF_BYTES = 4096  # how much of the head of a file is enough
@@ -30,6 +31,7 @@ _ENCRYPTED_DATA = (  # likewise id-envelopedData, id-encryptedData and id-ct-aut
     bytes.fromhex("06092a864886f70d010706"),
     bytes.fromhex("060b2a864886f70d0109100117"),
 )
+_ARMOURED_CHARS = 64  # a whole number of groups of four
 _PDF_WITHIN = 1024  # ISO 32000-1 annex H: readers look for the header in the first 1,024 bytes
 _ZIP_LOCAL = b"PK\x03\x04"
 _ZIP_EMPTY = b"PK\x05\x06"
@@ -79,15 +81,33 @@ def sniff(head: bytes) -> str:
 
 
 def is_cms(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` is a CMS SignedData, in DER, BER or PEM."""
+    """Tell whether a file that begins with `head` is a CMS SignedData, in DER, BER or PEM.
+
+    Whatever else is in the armour of CMS counts too, unless it is known to be encrypted.
+    """
     if head.lstrip().startswith(_CMS_ARMOUR):
-        return True
+        return not is_encrypted_cms(head)
     return head.startswith(b"\x30") and _SIGNED_DATA in head[:24]
 
 
 def is_encrypted_cms(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` is a CMS message in DER that only its reader opens."""
+    """Tell whether a file that begins with `head` is a CMS message that only its reader opens.
+
+    In DER, BER or PEM.
+    """
+    if head.lstrip().startswith(_CMS_ARMOUR):
+        head = _within_armour(head)
     return head.startswith(b"\x30") and any(oid in head[:24] for oid in _ENCRYPTED_DATA)
+
+
+def _within_armour(head: bytes) -> bytes:
+    """Return the first bytes in PEM (RFC 7468; headers as RFC 1421 has them), none if it is broken."""
+    lines = head.lstrip().splitlines()[1:]
+    body = b"".join(line.strip() for line in lines if b":" not in line)[:_ARMOURED_CHARS]
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        return b""
 
 
 def may_be_pdf(head: bytes) -> bool:

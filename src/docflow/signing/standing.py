@@ -96,14 +96,7 @@ class Standing:
     def _doubts(self, chain: Chain, evidence: Evidence, now: datetime, mode: str) -> str | None:
         """Return why the evidence is not enough for this mode; refuse what it says is revoked."""
         context = judging(self._roots, evidence, now, mode, self._tolerance, self._algorithms)
-        validator = CertificateValidator(chain[0], chain[1:-1], validation_context=context)
-        try:
-            blocking(validator.async_validate_path())
-        except RevokedError as error:
-            raise RevokedSignerError(name_of(chain[0])) from error
-        except (ValidationError, PathBuildingError) as error:
-            return not_believed(chain[0], error)
-        return None
+        return doubts_about(chain, context)
 
 
 def judging(
@@ -131,14 +124,29 @@ def judging(
     )
 
 
+def doubts_about(chain: Chain, context: ValidationContext) -> str | None:
+    """Return why what is known is not enough for a chain, None if it is.
+
+    Args:
+        chain: from the certificate to its root.
+        context: what is known, and what it has to be enough for; see `judging`.
+
+    Raises:
+        RevokedSignerError: if a certificate of it was revoked.
+    """
+    validator = CertificateValidator(chain[0], chain[1:-1], validation_context=context)
+    try:
+        blocking(validator.async_validate_path())
+    except RevokedError as error:
+        raise RevokedSignerError(name_of(chain[0])) from error
+    except (ValidationError, PathBuildingError) as error:
+        return (
+            f"What is said of the revocation of {name_of(chain[0])}'s certificate cannot be "
+            f"believed: {str(error).splitlines()[0].rstrip('.')}."
+        )
+    return None
+
+
 def name_of(certificate: x509.Certificate) -> str:
     """Return the common name of a certificate's subject."""
     return str(certificate.subject.native.get("common_name") or "unknown")
-
-
-def not_believed(certificate: x509.Certificate, error: Exception) -> str:
-    """Say that what was told of a certificate's revocation does not hold."""
-    return (
-        f"What is said of the revocation of {name_of(certificate)}'s certificate cannot be "
-        f"believed: {str(error).splitlines()[0].rstrip('.')}."
-    )

@@ -39,7 +39,7 @@ from docflow.signing.report import (
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.embedded import judged_signature, judged_timestamp
-from docflow.signing.verifying.hiding import follows, hides
+from docflow.signing.verifying.hiding import ShownField, follows, hides
 from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.terms import Policy, Terms
 
@@ -107,9 +107,7 @@ def _report(file: BinaryIO, terms: Terms) -> VerificationReport:
             raise ValueError(
                 f"{len(fields)} signature fields in {revisions} revisions are too many"
             )
-        judged = _Judging(file, reader, terms).all(
-            [(name, field) for name, field, filled in fields if filled]
-        )
+        judged = _Judging(file, reader, terms, fields).all()
     except Exception as error:  # noqa: BLE001 - the parser throws anything on a stranger's file
         reason = f"The file is not a well-formed PDF: {judgement.one_line(error)}."
         return failure(reason, now=terms.now)
@@ -140,21 +138,31 @@ def _fields(reader: PdfFileReader) -> list[tuple[str, Any, bool]]:
 class _Judging:
     """The judgement of all signatures of one file, the last first: later ones prove earlier ones."""
 
-    def __init__(self, file: BinaryIO, reader: PdfFileReader, terms: Terms) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        reader: PdfFileReader,
+        terms: Terms,
+        fields: list[tuple[str, Any, bool]],
+    ) -> None:
         self._file = file
         self._reader = reader
         self._terms = terms
+        self._fields = fields
+        self._shown = [ShownField(name, field) for name, field, _ in fields]
         self._own = evidence.of_pdf(reader)
         self._carried = with_fetched(self._own, terms)
         self._follows: str | None = None  # what comes after the last version of the file
         self._archived_at: datetime | None = None  # by the good document timestamps so far
 
-    def all(self, fields: list[tuple[str, Any]]) -> list[SignatureReport]:
+    def all(self) -> list[SignatureReport]:
         """Return a report for each field, in the order of the revisions."""
         reports: list[SignatureReport] = []
         unreadable: list[SignatureReport] = []
         known: list[EmbeddedPdfSignature] = []
-        for name, field in fields:
+        for name, field, filled in self._fields:
+            if not filled:
+                continue
             try:
                 known.append(EmbeddedPdfSignature(self._reader, field, name))
             except Exception as error:  # noqa: BLE001 - the parser throws anything
@@ -212,7 +220,9 @@ class _Judging:
         want(outcome, self._carried, self._terms)
         proven = min(filter(None, (outcome.proven_at, archived)), default=None)
         told = told | _algorithm(embedded, self._terms, proven)
-        hidden = self._hidden(told) or hides(self._reader, embedded.signed_revision, later)
+        hidden = self._hidden(told) or hides(
+            self._reader, self._shown, embedded.signed_revision, later
+        )
         told |= description.evidence_of(
             outcome, embedded.signed_data, self._own, self._terms, archived=archived
         )

@@ -44,6 +44,7 @@ from docflow.signing.verifying.cmsparts import (
     load,
     read_bounded,
 )
+from docflow.signing.verifying.digests import require_digest
 from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.terms import Terms
 
@@ -184,6 +185,7 @@ def _judged(
             **told,
         )
     algorithm = str(signed["signer_infos"][0]["digest_algorithm"]["algorithm"].native)
+    require_digest(algorithm)
     if inside and digest is not None and digest(algorithm) != inner_digest(signed, algorithm):
         return SignatureReport(
             field=field,

@@ -19,6 +19,7 @@ from docflow.signing import judgement
 from docflow.signing.blocking import blocking
 from docflow.signing.report import INDETERMINATE, PASSED, SignatureReport
 from docflow.signing.verifying import description, evidence
+from docflow.signing.verifying.digests import require_digest
 from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
@@ -26,10 +27,6 @@ from docflow.signing.verifying.terms import Terms
 MAX_CMS_BYTES = 64 << 20
 MAX_SIGNERS = 64
 _ARMOUR = b"-----BEGIN"
-_DIGESTS = {
-    "md5", "sha1", "sha224", "sha256", "sha384", "sha512",
-    "sha3_224", "sha3_256", "sha3_384", "sha3_512",
-}  # fmt: skip
 
 Digest = Callable[[str], bytes]  # name of an algorithm → digest of what was signed
 NOTHING = evidence.Carried()
@@ -75,8 +72,7 @@ def digest_of_file(file: BinaryIO) -> Digest:
     known: dict[str, bytes] = {}
 
     def digest(algorithm: str) -> bytes:
-        if algorithm not in _DIGESTS:
-            raise ValueError(f"the digest {algorithm} is not known")
+        require_digest(algorithm)
         if algorithm not in known:
             file.seek(0)
             known[algorithm] = hashlib.file_digest(file, algorithm).digest()  # type: ignore[arg-type]
@@ -89,8 +85,7 @@ def digest_of_bytes(content: bytes) -> Digest:
     """Return a function that hashes `content`."""
 
     def digest(algorithm: str) -> bytes:
-        if algorithm not in _DIGESTS:
-            raise ValueError(f"the digest {algorithm} is not known")
+        require_digest(algorithm)
         return hashlib.new(algorithm, content).digest()
 
     return digest
@@ -100,10 +95,9 @@ def inner_digest(signed: cms.SignedData, algorithm: str) -> bytes:
     """Return the digest of what is signed and inside.
 
     Raises:
-        ValueError: if the algorithm is not known.
+        SignatureValidationError: if the algorithm is not known.
     """
-    if algorithm not in _DIGESTS:
-        raise ValueError(f"the digest {algorithm} is not known")
+    require_digest(algorithm)
     return hashlib.new(algorithm, bytes(signed["encap_content_info"]["content"])).digest()
 
 
@@ -165,6 +159,7 @@ def judge_timestamp(
         also: validation data from around it.
     """
     moment = at or terms.now
+    told: dict[str, Any] = {}
     try:
         signed = load(token) if isinstance(token, bytes) else token
         carried = with_fetched(evidence.of_cms(signed).and_also(also), terms)
@@ -177,6 +172,8 @@ def judge_timestamp(
                 outcome.message or "The timestamp cannot be validated.",
                 ades_subindication=outcome.sub_indication,
             )
+    except SignatureValidationError as error:
+        return judgement.unjudged(name, error, told)
     except Exception as error:  # noqa: BLE001 - as above
         return judgement.unreadable(name, error)
     want(outcome, carried, terms)

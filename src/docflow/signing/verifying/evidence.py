@@ -44,11 +44,11 @@ from pyhanko_certvalidator.policy_decl import (
     RevocationCheckingPolicy,
     RevocationCheckingRule,
 )
-from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import DatedAlgorithms
+from docflow.signing.verifying.searching import BoundedTrust, gave_up
 from docflow.signing.verifying.stamps import MOST_TOKENS, timing, tokens, validation_of
 from docflow.signing.verifying.terms import Terms
 
@@ -114,12 +114,14 @@ class Outcome:
         sub_indication: pyHanko's.
         message: what went wrong, in pyHanko's words.
         checked: whether it was found out, from fresh data, that the signer was not revoked.
+        lost: whether the search for a chain was given up.
     """
 
     status: Any
     sub_indication: Any
     message: str | None
     checked: bool
+    lost: bool = False
 
     @property
     def stamped(self) -> bool:
@@ -212,7 +214,7 @@ def specification(
 
     def rules(roots: TrustRoots) -> CertValidationPolicySpec:
         return CertValidationPolicySpec(
-            trust_manager=SimpleTrustManager.build(trust_roots=list(roots.asn1)),
+            trust_manager=BoundedTrust(roots),
             # A list that was issued after the signature tells about the time before as well.
             revinfo_policy=CertRevTrustPolicy(checking, retroactive_revinfo=True),
             algorithm_usage_policy=algorithms,
@@ -249,16 +251,22 @@ Validation = Callable[[SignatureValidationSpec], Awaitable[Any]]
 async def tried(validate: Validation, terms: Terms, carried: Carried, at: datetime) -> Outcome:
     """Validate, with ever smaller demands while only revocation data is missing."""
     for checking, by in _tries(terms, carried):
-        result = await validate(specification(terms, by, checking))
-        if result.ades_subindic not in _FOR_WANT_OF_REVOCATION:
+        rules = specification(terms, by, checking)
+        result = await validate(rules)
+        lost = gave_up(rules)
+        if lost or result.ades_subindic not in _FOR_WANT_OF_REVOCATION:
             break
-    if terms.policy.revocation == "required" and result.ades_subindic in _FOR_WANT_OF_REVOCATION:
+    if (
+        not lost
+        and terms.policy.revocation == "required"
+        and result.ades_subindic in _FOR_WANT_OF_REVOCATION
+    ):
         less = await validate(specification(terms, Carried(carried.certificates), _DEMAND_NONE))
         if isinstance(less.ades_subindic, AdESPassed):  # nothing else is wrong
             missing = AdESIndeterminate.TRY_LATER
             return Outcome(less.api_status, missing, "Revocation is not known.", checked=False)
     checked = checking.ee_certificate_rule is RevocationCheckingRule.CRL_OR_OCSP_REQUIRED
-    outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked)
+    outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked, lost)
     if outcome.passed and not checked and accused(path_of(outcome.status), carried, at):
         return replace(outcome, sub_indication=AdESIndeterminate.REVOKED_NO_POE)
     return outcome

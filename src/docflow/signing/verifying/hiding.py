@@ -13,11 +13,11 @@ Source: ISO 32000-2, 12.8 and 14.11.2 (page boundaries); shadow attacks and evil
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, BinaryIO, Final
 
-from pyhanko.pdf_utils.generic import DictionaryObject
+from pyhanko.pdf_utils.generic import DictionaryObject, IndirectObject, Reference
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from docflow.signing.pageframe import Box, inherited
@@ -32,29 +32,50 @@ _END: Final = b"%%EOF"
 _LARGEST_XREF: Final = 64 << 20
 
 
-def hides(reader: PdfFileReader, since: int, later: Iterable[EmbeddedPdfSignature]) -> str | None:
+class ShownField:
+    """A signature field as the file shows it at its end, looked at once however many signatures ask."""
+
+    def __init__(self, name: str, field: IndirectObject) -> None:
+        """Take a field; nothing is read of it yet."""
+        self.name = name
+        self.reference: Reference = field.reference
+        self._field = field
+
+    @cached_property
+    def widgets(self) -> tuple[tuple[int, float], ...]:
+        """Of each widget the page, and what share of it the widget covers."""
+        field: DictionaryObject = self._field.get_object()  # type: ignore[no-untyped-call]
+        return tuple((_page(widget), _share(widget)) for widget in _widgets(field))
+
+
+def hides(
+    reader: PdfFileReader,
+    fields: Iterable[ShownField],
+    since: int,
+    later: Iterable[EmbeddedPdfSignature],
+) -> str | None:
     """Tell in a sentence if a signature field hides part of what was signed in revision `since`.
 
     Args:
         reader: of the whole file.
+        fields: all signature fields of the file.
         since: the revision of the signature that is judged.
         later: the signatures that may be later ones.
     """
     signed = {one.field_name for one in later if one.signed_revision > since}
     together: dict[int, float] = defaultdict(float)
     before = reader.get_historical_resolver(since)
-    for name, _, reference in enumerate_sig_fields(reader):
-        old, field = not before.is_ref_unassignable(reference.reference), reference.get_object()
+    for field in fields:
+        name, old = field.name, not before.is_ref_unassignable(field.reference)
         if old and name not in signed:
             continue
-        for widget in _widgets(field):
-            share = _share(widget)
+        for page, share in field.widgets:
             if share and name not in signed:
                 return f"The field {name}, which nobody signed, was put on a page after signing."
             if not old:
-                together[_page(widget)] += share
-            if max(share, together[_page(widget)]) > MAX_SHARE:
-                return _too_much(name, max(share, together[_page(widget)]))
+                together[page] += share
+            if max(share, together[page]) > MAX_SHARE:
+                return _too_much(name, max(share, together[page]))
     return None
 
 
