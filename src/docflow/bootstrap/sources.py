@@ -19,12 +19,19 @@ from docflow.transparency.note import SigningKey
 
 
 def open_database(settings: Settings, clock: Clock | None = None) -> Database:
-    """Return the database that the settings name, unchecked."""
-    return Database(
+    """Return the database that the settings name; its schema is not looked at.
+
+    Raises:
+        ConfigurationError: if they name none that docflow runs on.
+        UnavailableError: if it cannot be reached, saying where it was sought and why.
+    """
+    database = Database(
         settings.resolved_database_url,
         clock or SystemClock(),
         pool_size=max(4, settings.threads + settings.worker_concurrency + 2),
     )
+    database.reach()
+    return database
 
 
 def open_store(settings: Settings) -> ObjectStore:

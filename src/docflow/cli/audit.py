@@ -14,9 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from docflow.cli.instance import settings_for
+from docflow.cli.instance import instance_settings, settings_for
 from docflow.cli.output import CONSOLE, fail, json_text, show_table
-from docflow.kernel.errors import ConfigurationError, DevelopmentModeWarning, UnavailableError
+from docflow.kernel.errors import (
+    ConfigurationError,
+    DevelopmentModeWarning,
+    DocflowError,
+    UnavailableError,
+)
 from docflow.kernel.text import shown
 
 if TYPE_CHECKING:
@@ -66,7 +71,7 @@ def verify(
     from docflow.audit.verify import verify_everything
     from docflow.db import migrate
 
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     verifier = _verifier(key, key_file)
     kept = [_read(path) for path in checkpoint or ()]
     database = bootstrap.open_database(settings)
@@ -199,15 +204,21 @@ def _verifier(key: str | None, key_file: Path | None) -> "VerifierKey | None":
 
     if key is not None and key_file is not None:
         raise typer.BadParameter("Give --key or --key-file, not both.")
-    text = key if key_file is None else _read(key_file)
-    return VerifierKey.parse(text) if text is not None else None
+    if key_file is None:
+        return VerifierKey.parse(key) if key is not None else None
+    try:
+        return VerifierKey.parse(_read(key_file))
+    except DocflowError as error:
+        fail(f"{key_file} holds no public key of a log: {error.detail}")
 
 
 def _read(path: Path) -> str:
     try:
         return sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path} cannot be read: {error}.")
+    except OSError as error:
+        fail(f"{path} cannot be read ({error.strerror}).")
+    except UnicodeDecodeError:
+        fail(f"{path} cannot be read (it is no text in UTF-8).")
 
 
 def _bars(*, quiet: bool) -> Bars:

@@ -15,7 +15,7 @@ from typing import Any
 from docflow.cli.credentials import read_credentials
 from docflow.cli.demo_confidential import play_confidential
 from docflow.cli.demo_stage import Player, log_in, running_service, tell
-from docflow.cli.instance import CREDENTIALS, prepare, settings_for
+from docflow.cli.instance import CREDENTIALS, instance_settings, listening, prepare
 from docflow.cli.output import CONSOLE, fail
 from docflow.cli.samples import write_decision, write_scan
 from docflow.settings import Settings
@@ -38,11 +38,12 @@ _LOG_SECONDS = 30.0
 def play(data_dir: Path | None, port: int) -> None:
     """Prepare the instance, start the service, play, and tell how to go on."""
     started = time.perf_counter()
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     if settings.production:
         fail("The demo does not play with DOCFLOW_ENVIRONMENT=production.")
+    if port:
+        listening("127.0.0.1", port).close()  # taken: said before anything is prepared
     folder = settings.data_dir / "demo"
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.mkdir(exist_ok=True)
     CONSOLE.rule("[bold]docflow demo[/]")
     CONSOLE.print(f"Preparing the instance in {settings.data_dir} …")

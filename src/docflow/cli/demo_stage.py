@@ -19,6 +19,7 @@ from docflow.settings import Settings
 _START_SECONDS = 60.0
 _JOB_SECONDS = 60.0
 _OK = 300
+_SERVES = b"docflow serves http"  # what `docflow serve` writes once the port is its own
 
 
 @contextlib.contextmanager
@@ -46,8 +47,12 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", address: str, log: Pat
     while time.monotonic() < deadline:
         if process.poll() is not None:
             fail(f"The service did not start; its log says:\n{log.read_text('utf-8')[-2000:]}")
+        # whatever answers before is not our service, and gets no password
         with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{address}/readyz", timeout=2).status_code < _OK:
+            if (
+                _SERVES in log.read_bytes()
+                and httpx2.get(f"{address}/readyz", timeout=2).status_code < _OK
+            ):
                 return
         time.sleep(0.1)
     fail(f"The service was not ready after {_START_SECONDS:.0f} s; see {log}.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from docflow.cli.instance import CREDENTIALS, listening, prepare, run_server, settings_for
+from docflow.cli.instance import CREDENTIALS, instance_settings, listening, prepare, run_server
 from docflow.cli.output import CONSOLE, fail, log_to_stderr
 from docflow.kernel.errors import DevelopmentModeWarning
 
@@ -31,7 +31,7 @@ def dev(
     """
     from docflow.storage.development import ACCESS_KEY, development_service
 
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     if settings.production:
         fail("`docflow dev` is not for production; name your bucket in DOCFLOW_S3_ENDPOINT.")
     if settings.s3_endpoint:
@@ -49,7 +49,7 @@ def dev(
         _told_at_the_end(),
         development_service(folder / "seaweedfs", _BUCKET) as service,
     ):
-        settings = settings_for(
+        settings = instance_settings(
             folder,
             s3_endpoint=service.endpoint,
             s3_bucket=_BUCKET,

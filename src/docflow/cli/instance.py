@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from docflow.cli.output import CONSOLE, fail, log_to_stderr, warn
+from docflow.kernel.errors import ConfigurationError
 from docflow.settings import Settings
 
 CREDENTIALS = "credentials.txt"
@@ -25,6 +26,30 @@ def settings_for(data_dir: Path | None = None, **overrides: Any) -> Settings:
     return Settings.load(**overrides)
 
 
+def instance_settings(data_dir: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings of a command that works in the data folder, which is made if it is not there.
+
+    Raises:
+        ConfigurationError: if it is no folder, cannot be made, or may not be written to.
+    """
+    settings = settings_for(data_dir, **overrides)
+    folder, why = settings.data_dir, None
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            why = "it may not be written to"
+    except FileExistsError:
+        why = "a file has this name"
+    except OSError as error:
+        why = error.strerror
+    if why is not None:
+        raise ConfigurationError(
+            f"The data folder {folder} cannot be used ({why}).",
+            satisfied_by="Name another with --data-dir or DOCFLOW_DATA_DIR.",
+        )
+    return settings
+
+
 def init(
     data_dir: _DataDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is new.")] = False,
@@ -33,7 +58,7 @@ def init(
 
     First passwords are written to credentials.txt in the data folder, readable by its owner only.
     """
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     made = prepare(settings)
     if made:
         CONSOLE.print(
@@ -48,7 +73,6 @@ def prepare(settings: Settings) -> int:
     from docflow import bootstrap
     from docflow.cli.credentials import FirstPasswords
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = bootstrap.open_database(settings)
     try:
         bootstrap.migrate_database(settings, database)
@@ -70,14 +94,15 @@ def migrate(
     from docflow import bootstrap
     from docflow.db import migrate as schema
 
-    settings = settings_for(data_dir)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings = settings_for(data_dir) if check else instance_settings(data_dir)
+    url = settings.resolved_database_url
+    if check and url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        fail(f"There is no database yet in {settings.data_dir}; `docflow migrate` makes one.")
     database = bootstrap.open_database(settings)
     try:
         if check:
             schema.require_current(database)
-            if differences := schema.drift(database):
-                fail(f"The schema is not what the code says: {differences}")
+            schema.require_schema(database)
         else:
             bootstrap.migrate_database(settings, database)
         CONSOLE.print(f"The database is at revision {schema.current(database)}.")
@@ -92,7 +117,7 @@ def serve(
 ) -> None:
     """Serve the API and, unless DOCFLOW_EMBEDDED_WORKER is false, run the jobs too."""
     overrides = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
-    settings = settings_for(data_dir, **overrides)
+    settings = instance_settings(data_dir, **overrides)
     log_to_stderr(settings.log_level)
     with listening(settings.host, settings.port) as listener:
         run_server(settings, listener)
@@ -110,7 +135,7 @@ def listening(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             fail(
                 f"Port {port} on {host} is taken by another program; "
-                f"choose another, as `docflow serve --port {port + 1}`."
+                f"choose another, as with --port {port + 1}."
             )
         fail(f"Cannot listen on {host} port {port}: {error.strerror}.")
     listener.listen(2048)
@@ -177,7 +202,7 @@ def worker(data_dir: _DataDir = None) -> None:
     from docflow.bootstrap import build
     from docflow.worker import run_worker
 
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     log_to_stderr(settings.log_level)
     services = build(settings)
     _announce_strangers(services)

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from docflow.cli.instance import settings_for
+from docflow.cli.instance import instance_settings
 from docflow.cli.output import CONSOLE, UNWRAPPED, fail, show_table
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def list_jobs(
 
     if state is not None and state not in _STATES:
         fail(f"There is no state {state!r}; one of {', '.join(_STATES)}.")
-    services = build(settings_for(data_dir))
+    services = build(instance_settings(data_dir))
     page = services.engine.list(state=state, limit=limit)  # type: ignore[arg-type]
     if not page.jobs:
         CONSOLE.print("There are no such jobs.")
@@ -80,7 +80,7 @@ def retry(job_id: str, data_dir: _DataDir = None) -> None:
     from docflow.kernel.actor import SERVICE
     from docflow.release import failures
 
-    services = build(settings_for(data_dir))
+    services = build(instance_settings(data_dir))
     job = failures.retry(services.desk, services.engine, SERVICE, job_id)
     CONSOLE.print(f"{job.id} is {job.state} (run {job.runs}).")
     services.close()

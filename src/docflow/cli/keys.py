@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from docflow.cli.instance import settings_for
+from docflow.cli.instance import instance_settings
 from docflow.cli.output import CONSOLE, fail, show_table
 from docflow.storage.sealing import (
     Envelope,
@@ -60,7 +60,7 @@ def open_instance(data_dir: Path | None) -> Iterator[KeyRoom]:
     from docflow.documents import keyroom
     from docflow.documents.catalogue import Catalogue
 
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     database = bootstrap.open_database(settings)
     try:
         migrate.require_current(database)

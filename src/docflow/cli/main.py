@@ -68,12 +68,15 @@ def openapi(
 
     text = document_text()
     if check is not None:
-        if not check.exists() or check.read_text("utf-8") != text:
+        if not check.exists():
+            fail(f"There is no file {check}; `docflow openapi --out {check}` writes it.")
+        if check.read_text("utf-8") != text:
             fail(f"{check} is not what the code says; run `docflow openapi --out {check}`.")
         print(f"{check} is up to date.")
     elif out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, "utf-8")
+        print(f"wrote {out}")
     else:
         print(text, end="")
 
@@ -106,3 +109,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise  # not about a file that someone could mend
+        fail(f"{error.filename} cannot be used ({error.strerror}).")

@@ -56,7 +56,14 @@ def show_table(table: Table, *, markup: bool = True) -> None:
     needs = Measurement.get(CONSOLE, CONSOLE.options.update(max_width=_NO_LIMIT), table)
     width = needs.maximum if UNWRAPPED else max(CONSOLE.width, needs.minimum)
     # a console of its own: none prints anything wider than itself
-    SafeConsole(file=CONSOLE.file, width=width, highlight=False).print(table, markup=markup)
+    console = SafeConsole(file=CONSOLE.file, width=width, highlight=False)
+    if not UNWRAPPED:
+        console.print(table, markup=markup)
+        return
+    with console.capture() as captured:
+        console.print(table, markup=markup)
+    for line in captured.get().splitlines():  # rich fills each line up to the longest
+        CONSOLE.file.write(line.rstrip() + "\n")
 
 
 def _escaped(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from docflow.cli.instance import settings_for
+from docflow.cli.instance import instance_settings
 from docflow.cli.output import CONSOLE, show_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def status(
     from docflow.kernel.actor import SERVICE
     from docflow.release import standing
 
-    services = build(settings_for(data_dir))
+    services = build(instance_settings(data_dir))
     found = standing.standing(services.keeper, SERVICE, services.studio.verifier.anchors)
     CONSOLE.print(f"Levels: {', '.join(found.levels)}; where none is named: {found.default_level}.")
     table = Table("certificate", "use", "until", "days left", "", box=None)

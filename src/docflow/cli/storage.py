@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from docflow.cli.instance import settings_for
+from docflow.cli.instance import instance_settings
 from docflow.cli.output import CONSOLE, fail, show_table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check(data_dir: _DataDir = None) -> None:
     from docflow.storage import Staging
     from docflow.storage.check import check as examine
 
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     staging = Staging(settings.data_dir / "staging", settings.max_file_bytes)
     findings = examine(bootstrap.open_store(settings), staging)
     table = Table("probe", "result", "what was seen", box=None)
@@ -66,7 +66,7 @@ def status(data_dir: _DataDir = None) -> None:
 
     Ends with 1 if anything is wrong.
     """
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     with _database(settings) as database:
         raise typer.Exit(_show(database))
 
@@ -86,7 +86,7 @@ def scan(
     from docflow import bootstrap
     from docflow.upkeep.duties import Upkeep
 
-    settings = settings_for(data_dir)
+    settings = instance_settings(data_dir)
     with _database(settings) as database:
         store = bootstrap.open_store(settings)
         scanner = Upkeep.of(settings, database, store).scanner

@@ -65,6 +65,21 @@ class Database:
         """
         self._sealers[kind] = sealer
 
+    def reach(self) -> None:
+        """Try a connection out, to say plainly where the database was sought if it is not there.
+
+        Raises:
+            UnavailableError: saying where, and why it cannot be reached.
+        """
+        try:
+            self.engine.connect().close()
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            raise UnavailableError(
+                _away(self.engine.url, error),
+                code="database-unavailable",
+                satisfied_by="DOCFLOW_DATABASE_URL says where it is sought.",
+            ) from error
+
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection for reading; on PostgreSQL each statement sees a moment of its own.
@@ -158,6 +173,16 @@ def _translated() -> Iterator[None]:
         raise
 
 
+def _away(url: sa.URL, error: Exception) -> str:
+    """Say where a database was sought, without the rest of its URL: that may hold a password."""
+    told = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    reason = " ".join(told.rpartition("failed: ")[2].split()).rstrip(".")
+    if url.get_backend_name() == "sqlite":
+        return f"The database {url.database} cannot be opened ({reason})."
+    host = url.host or url.query.get("host") or "this machine"
+    return f"The database at {host}:{url.port or 5432} cannot be reached ({reason})."
+
+
 def _create_engine(url: str, pool_size: int) -> sa.Engine:
     try:
         parsed = make_url(url)
@@ -176,7 +201,7 @@ def _create_engine(url: str, pool_size: int) -> sa.Engine:
         case "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigurationError("docflow needs an SQLite file, not a database in memory")
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(parsed.database).parent)
             engine = sa.create_engine(parsed, poolclass=sa.QueuePool, **common)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -193,6 +218,16 @@ def _create_engine(url: str, pool_size: int) -> sa.Engine:
             )
     guard.install(engine)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The database's folder {folder} cannot be made ({error.strerror}).",
+            satisfied_by="DOCFLOW_DATABASE_URL says where it is sought.",
+        ) from error
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -19,6 +19,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from docflow.db.base import METADATA
+from docflow.db.differences import described
 from docflow.db.engine import Database
 from docflow.kernel.errors import ConfigurationError
 from docflow.kernel.resources import bundled
@@ -132,3 +133,20 @@ def drift(database: Database) -> list[Any]:
             connection, opts={"include_name": include_name, "compare_type": True}
         )
         return list(compare_metadata(context, metadata))
+
+
+def require_schema(database: Database) -> None:
+    """Refuse a schema that differs from the code although every migration was run.
+
+    Raises:
+        ConfigurationError: saying what differs, and what to do about it.
+    """
+    differences = described(drift(database), database.engine.dialect)
+    if not differences:
+        return
+    raise ConfigurationError(
+        "Every migration was run, and yet the schema is not this version's. "
+        + " ".join(differences),
+        satisfied_by="`docflow migrate` does not mend this. Back the database up, then make what is missing"
+        " by hand, or restore a backup whose schema is right, and check again.",
+    )

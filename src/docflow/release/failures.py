@@ -88,7 +88,8 @@ def retry(desk: Desk, engine: JobEngine, actor: Actor, job_id: str) -> Job:
         rows.require(actor, access.Permission.JOB_RETRY, row)
         if job.kind not in _KINDS:
             return engine.try_at_once(uow, job_id)[0]
-        _pending_of(row, job_id)
+        if job.state != "done":  # of one that is done the engine says so
+            _pending_of(row, job_id)
         tried, changed = engine.try_at_once(uow, job_id)
         if changed:
             _wait_again(uow, row, job_id)
