@@ -3,7 +3,10 @@
 Rules:
 - A signature that came later may show something, but not much of a page: neither alone, nor together
   with others in fields that came later.
-- A field that came later and that nobody signed shows nothing.
+- A field that came later and that nobody signed shows nothing, nor does one of a time stamp: it names
+  nobody who would answer for what is seen.
+- What counts as later is what the form did not hold: an object may have waited in the file unused. What
+  counts of a page is what is seen of the pages that name the field, whatever page the field names.
 - Where the file ends, the newest signature ends, or a version that came after it: nothing else follows.
 - The room kept for a signature, which no signature covers, holds the signature and zeros.
 
@@ -15,12 +18,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from docflow.signing.pageframe import Box, inherited
+from docflow.signing.verifying.additions import entry, fields_of
 
 MAX_SHARE: Final = 0.2
 """How much of its page a later signature may cover, and later fields together."""
@@ -40,21 +45,25 @@ def hides(reader: PdfFileReader, since: int, later: Iterable[EmbeddedPdfSignatur
         since: the revision of the signature that is judged.
         later: the signatures that may be later ones.
     """
-    signed = {one.field_name for one in later if one.signed_revision > since}
+    signed = {one.field_name: one for one in later if one.signed_revision > since}
     together: dict[int, float] = defaultdict(float)
-    before = reader.get_historical_resolver(since)
+    before = fields_of(reader.get_historical_resolver(since))
+    pages: dict[generic.Reference, list[Any]] | None = None
     for name, _, reference in enumerate_sig_fields(reader):
-        old, field = not before.is_ref_unassignable(reference.reference), reference.get_object()
+        old, field = reference.reference in before, reference.get_object()
         if old and name not in signed:
             continue
-        for widget in _widgets(field):
-            share = _share(widget)
+        pages = _pages(reader) if pages is None else pages
+        for widget in _widgets(reference, field):
+            share, page = _share(widget.get_object(), pages.get(widget.reference, []))
             if share and name not in signed:
                 return f"The field {name}, which nobody signed, was put on a page after signing."
+            if share and signed[name].sig_object_type == "/DocTimeStamp":
+                return f"The time stamp {name} is seen on a page, and nobody signed what it shows."
             if not old:
-                together[_page(widget)] += share
-            if max(share, together[_page(widget)]) > MAX_SHARE:
-                return _too_much(name, max(share, together[_page(widget)]))
+                together[page] += share
+            if max(share, together[page]) > MAX_SHARE:
+                return _too_much(name, max(share, together[page]))
     return None
 
 
@@ -65,23 +74,43 @@ def _too_much(name: str, share: float) -> str:
     )
 
 
-def _widgets(field: DictionaryObject) -> Iterator[DictionaryObject]:
-    yield field
-    for kid in field.get("/Kids", ()):
-        yield kid.get_object()
+def _widgets(reference: Any, field: DictionaryObject) -> Iterator[Any]:
+    yield reference
+    yield from (one for one in entry(field, "/Kids", ()) if isinstance(one, generic.IndirectObject))
 
 
-def _page(widget: DictionaryObject) -> int:
-    return getattr(widget.raw_get("/P"), "idnum", 0) if "/P" in widget else 0
+def _pages(reader: PdfFileReader) -> dict[generic.Reference, list[Any]]:
+    """Return the pages that show an annotation, by its reference."""
+    found: dict[generic.Reference, list[Any]] = defaultdict(list)
+    waiting, seen = [reader.root.raw_get("/Pages")], set()
+    while waiting:
+        one = waiting.pop()
+        if getattr(one, "reference", one) in seen:
+            continue
+        seen.add(getattr(one, "reference", one))
+        node = one.get_object()
+        waiting += entry(node, "/Kids", ())
+        for annotation in entry(node, "/Annots", ()):
+            if isinstance(annotation, generic.IndirectObject):
+                found[annotation.reference].append(one)
+    return found
 
 
-def _share(widget: DictionaryObject) -> float:
-    """Return what part of what is seen of its page a widget covers; without a page, of A4."""
-    rectangle = _box(widget.get("/Rect", ()))
+def _share(widget: DictionaryObject, pages: list[Any]) -> tuple[float, int]:
+    """Return what part of what is seen of a page a widget covers, the largest, and of which page.
+
+    Of one that no page shows, what counts is the page that it names; without any, A4.
+    """
+    rectangle = _box(entry(widget, "/Rect", ()))
     if rectangle is None:
-        return 0.0
-    seen = _seen(widget.get("/P", None))
-    return _area(_overlap(rectangle, seen)) / (_area(seen) or 1.0)
+        return 0.0, 0
+    named = [widget.raw_get("/P")] if "/P" in widget else [None]
+    shares = []
+    for page in pages or named:
+        seen = _seen(page)
+        share = _area(_overlap(rectangle, seen)) / (_area(seen) or 1.0)
+        shares.append((share, getattr(page, "idnum", 0)))
+    return max(shares)
 
 
 def _seen(page: Any) -> Box:
