@@ -96,6 +96,20 @@ class Maker:
 
         return online(make)
 
+    def stamped(self, data: bytes, field_name: str, tsa: str = "tsa") -> bytes:
+        """Return a PDF with a document timestamp in this field, and nothing else."""
+
+        async def make(session: aiohttp.ClientSession) -> bytes:
+            stamper = PdfTimeStamper(
+                HTTPTimeStamper(self.pki.tsa_url(tsa), session=session), field_name=field_name
+            )
+            out = BytesIO()
+            writer = IncrementalPdfFileWriter(BytesIO(data))
+            await stamper.async_timestamp_pdf(writer, "sha256", output=out)
+            return out.getvalue()
+
+        return online(make)
+
     def cades(
         self,
         data: bytes,

@@ -29,6 +29,7 @@ from docflow.signing.report import (
     TimestampReport,
 )
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.additions import Addition
 from docflow.signing.verifying.algorithms import in_words
 from docflow.signing.verifying.evidence import Outcome, path_of
 from docflow.signing.verifying.searching import GIVEN_UP
@@ -190,7 +191,9 @@ def _indication(
             ["The signature does not cover a whole version of the file."],
         )
     if getattr(status, "docmdp_ok", None) is False or changes == "other":
-        return FAILED, "FORMAT_FAILURE", ["The file was changed in a way the signature forbids."]
+        sentence, found = "The file was changed in a way the signature forbids.", status.diff_result
+        added = [str(found)] if isinstance(found, Addition) else []
+        return FAILED, "FORMAT_FAILURE", [" ".join([sentence, *added])]
     if not getattr(status, "seed_value_ok", True):
         return INDETERMINATE, "SIG_CONSTRAINTS_FAILURE", ["The field's own conditions are not met."]
     if problem is not None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import (
-    DEFAULT_DIFF_POLICY,
     ModificationLevel,
     SuspiciousModification,
 )
 from pyhanko.sign.fields import enumerate_sig_fields
+
+from docflow.signing.verifying.terms import diff_policy
 
 _CERTIFIED = 1  # the first update after the stamped file
 
@@ -39,7 +40,7 @@ def adds_evidence_only(path: Path, revision: int) -> bool:
         reader = PdfFileReader(file)
         before, after = map(reader.get_historical_resolver, (revision - 1, revision))
         try:
-            found = DEFAULT_DIFF_POLICY.apply(before, after)
+            found = diff_policy("signatures").apply(before, after)
         except SuspiciousModification:
             return False
     return bool(found.modification_level <= ModificationLevel.LTA_UPDATES)

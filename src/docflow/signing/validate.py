@@ -39,7 +39,7 @@ from docflow.signing.report import (
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.embedded import judged_signature, judged_timestamp
-from docflow.signing.verifying.hiding import ShownField, follows, hides
+from docflow.signing.verifying.hiding import ShownField, Shows, follows, hides
 from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.terms import Policy, Terms
 
@@ -149,7 +149,8 @@ class _Judging:
         self._reader = reader
         self._terms = terms
         self._fields = fields
-        self._shown = [ShownField(name, field) for name, field, _ in fields]
+        shows = Shows(reader)
+        self._shown = [ShownField(name, field, shows) for name, field, _ in fields]
         self._own = evidence.of_pdf(reader)
         self._carried = with_fetched(self._own, terms)
         self._follows: str | None = None  # what comes after the last version of the file

@@ -2,9 +2,9 @@
 
 Rules:
 - Nothing is ever written to a disk; names are names, and never paths.
-- What two readers may unpack to two different things is refused: names twice, files that overlap, bytes
-  before the first file, names that point elsewhere.
-- What follows the ZIP's end, and entries that are links or devices, are refused.
+- What two readers may unpack to two different things is refused: names twice, also of a file and a
+  folder, names that point elsewhere, and whatever `layout` names.
+- Entries that are links or devices, and folders that hold something, are refused.
 - The sizes that the directory declares are bounded in sum, and no more is ever unpacked than declared.
 
 Source: APPNOTE 6.3 (ZIP), ETSI EN 319 162-1 (ASiC).
@@ -13,17 +13,17 @@ Source: APPNOTE 6.3 (ZIP), ETSI EN 319 162-1 (ASiC).
 import hashlib
 import stat
 import zipfile
+from collections.abc import Mapping
 from typing import BinaryIO
+
+from docflow.signing.verifying.layout import check_directory, check_files
 
 MAX_FILES = 1_000
 MAX_UNPACKED_BYTES = 512 << 20
 MAX_NAME = 1_000
 _ENCRYPTED = 0x1
-_LOCAL_HEADER_BYTES = 30
 _CHUNK = 1 << 18
-_END = b"PK\x05\x06"
-_END_BYTES = 22
-_MOST_COMMENT_BYTES = 65_535
+_EMPTY_DEFLATED = 2  # bytes that nothing is packed to
 _KINDS = {0, stat.S_IFREG, stat.S_IFDIR}  # 0: packed where files have no kinds
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
@@ -40,13 +40,12 @@ class Container:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise ValueError(f"the ZIP cannot be read: {error}") from error
-        _check_end(file, len(self._zip.comment))
         entries = self._zip.infolist()
         if len(entries) > MAX_FILES:
             raise ValueError(
                 f"the ZIP holds {len(entries)} files, and at most {MAX_FILES} are read"
             )
-        _check_places(entries)
+        check_directory(file, self._zip)
         total = 0
         self._digests: dict[tuple[str, str], bytes] = {}
         self._entries: dict[str, zipfile.ZipInfo] = {}
@@ -60,6 +59,8 @@ class Container:
             raise ValueError(
                 f"the ZIP unpacks to {total} bytes, and at most {MAX_UNPACKED_BYTES} are read"
             )
+        _check_folders(self._entries)
+        check_files(file, self._zip)
 
     @property
     def names(self) -> list[str]:
@@ -138,22 +139,15 @@ def _check(entry: zipfile.ZipInfo) -> None:
         raise ValueError(f"{name!r} is packed by a method that is not read here")
 
 
-def _check_end(file: BinaryIO, comment_bytes: int) -> None:
-    """Refuse bytes after the ZIP's end, which no directory lists and no signature covers."""
-    size = file.seek(0, 2)
-    file.seek(max(0, size - _END_BYTES - _MOST_COMMENT_BYTES))
-    tail = file.read(_END_BYTES + _MOST_COMMENT_BYTES)
-    place = tail.rfind(_END)
-    if place < 0 or place + _END_BYTES + comment_bytes != len(tail):
-        raise ValueError("bytes follow the end of the ZIP")
-
-
-def _check_places(entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse files that lie in one another's bytes, and bytes before the first file."""
-    end = 0
-    for entry in sorted(entries, key=lambda one: one.header_offset):
-        if end == 0 and entry.header_offset != 0:
-            raise ValueError("the ZIP does not begin with its first file")
-        if entry.header_offset < end:
-            raise ValueError(f"the file {entry.filename[:100]!r} overlaps with another in the ZIP")
-        end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
+def _check_folders(entries: Mapping[str, zipfile.ZipInfo]) -> None:
+    """Refuse folders that hold bytes of their own, and names of files that are folders too."""
+    for name, entry in entries.items():
+        if name.endswith("/") and (entry.file_size or entry.compress_size > _EMPTY_DEFLATED):
+            raise ValueError(f"the folder {name[:100]!r} holds bytes of its own")
+        parts = name.rstrip("/").split("/")
+        above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+        if name.endswith("/"):
+            above.add(name.rstrip("/"))
+        twice = sorted(above & entries.keys())
+        if twice:
+            raise ValueError(f"the ZIP holds {twice[0][:100]!r} as a file and as a folder")

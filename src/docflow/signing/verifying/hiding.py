@@ -3,7 +3,10 @@
 Rules:
 - A signature that came later may show something, but not much of a page: neither alone, nor together
   with others in fields that came later.
-- A field that came later and that nobody signed shows nothing.
+- A field that came later and that nobody signed shows nothing, nor does one of a time stamp: it names
+  nobody who would answer for what is seen.
+- What counts as later is what the form did not hold: an object may have waited in the file unused. What
+  counts of a page is what is seen of the pages that name the field, whatever page the field names.
 - Where the file ends, the newest signature ends, or a version that came after it: nothing else follows.
 - The room kept for a signature, which no signature covers, holds the signature and zeros.
 
@@ -16,11 +19,13 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, BinaryIO, Final
 
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import DictionaryObject, IndirectObject, Reference
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from docflow.signing.pageframe import Box, inherited
+from docflow.signing.verifying.additions import entry, fields_of
 
 MAX_SHARE: Final = 0.2
 """How much of its page a later signature may cover, and later fields together."""
@@ -32,20 +37,38 @@ _END: Final = b"%%EOF"
 _LARGEST_XREF: Final = 64 << 20
 
 
+class Shows:
+    """Which pages of a file show an annotation, looked up once however many fields ask."""
+
+    def __init__(self, reader: PdfFileReader) -> None:
+        """Take the reader of a file; nothing is read yet."""
+        self._reader = reader
+
+    @cached_property
+    def pages(self) -> dict[Reference, list[Any]]:
+        """The pages that show an annotation, by its reference."""
+        return _pages(self._reader)
+
+
 class ShownField:
     """A signature field as the file shows it at its end, looked at once however many signatures ask."""
 
-    def __init__(self, name: str, field: IndirectObject) -> None:
+    def __init__(self, name: str, field: IndirectObject, shows: Shows) -> None:
         """Take a field; nothing is read of it yet."""
         self.name = name
         self.reference: Reference = field.reference
         self._field = field
+        self._shows = shows
 
     @cached_property
     def widgets(self) -> tuple[tuple[int, float], ...]:
-        """Of each widget the page, and what share of it the widget covers."""
+        """Of each widget the page of which it covers most, and what share of that."""
         field: DictionaryObject = self._field.get_object()  # type: ignore[no-untyped-call]
-        return tuple((_page(widget), _share(widget)) for widget in _widgets(field))
+        found = (
+            _share(widget.get_object(), self._shows.pages.get(widget.reference, []))
+            for widget in _widgets(self._field, field)
+        )
+        return tuple((page, share) for share, page in found)
 
 
 def hides(
@@ -62,16 +85,18 @@ def hides(
         since: the revision of the signature that is judged.
         later: the signatures that may be later ones.
     """
-    signed = {one.field_name for one in later if one.signed_revision > since}
+    signed = {one.field_name: one for one in later if one.signed_revision > since}
     together: dict[int, float] = defaultdict(float)
-    before = reader.get_historical_resolver(since)
+    before = fields_of(reader.get_historical_resolver(since))
     for field in fields:
-        name, old = field.name, not before.is_ref_unassignable(field.reference)
+        name, old = field.name, field.reference in before
         if old and name not in signed:
             continue
         for page, share in field.widgets:
             if share and name not in signed:
                 return f"The field {name}, which nobody signed, was put on a page after signing."
+            if share and signed[name].sig_object_type == "/DocTimeStamp":
+                return f"The time stamp {name} is seen on a page, and nobody signed what it shows."
             if not old:
                 together[page] += share
             if max(share, together[page]) > MAX_SHARE:
@@ -86,23 +111,43 @@ def _too_much(name: str, share: float) -> str:
     )
 
 
-def _widgets(field: DictionaryObject) -> Iterator[DictionaryObject]:
-    yield field
-    for kid in field.get("/Kids", ()):
-        yield kid.get_object()
+def _widgets(reference: Any, field: DictionaryObject) -> Iterator[Any]:
+    yield reference
+    yield from (one for one in entry(field, "/Kids", ()) if isinstance(one, generic.IndirectObject))
 
 
-def _page(widget: DictionaryObject) -> int:
-    return getattr(widget.raw_get("/P"), "idnum", 0) if "/P" in widget else 0
+def _pages(reader: PdfFileReader) -> dict[generic.Reference, list[Any]]:
+    """Return the pages that show an annotation, by its reference."""
+    found: dict[generic.Reference, list[Any]] = defaultdict(list)
+    waiting, seen = [reader.root.raw_get("/Pages")], set()
+    while waiting:
+        one = waiting.pop()
+        if getattr(one, "reference", one) in seen:
+            continue
+        seen.add(getattr(one, "reference", one))
+        node = one.get_object()
+        waiting += entry(node, "/Kids", ())
+        for annotation in entry(node, "/Annots", ()):
+            if isinstance(annotation, generic.IndirectObject):
+                found[annotation.reference].append(one)
+    return found
 
 
-def _share(widget: DictionaryObject) -> float:
-    """Return what part of what is seen of its page a widget covers; without a page, of A4."""
-    rectangle = _box(widget.get("/Rect", ()))
+def _share(widget: DictionaryObject, pages: list[Any]) -> tuple[float, int]:
+    """Return what part of what is seen of a page a widget covers, the largest, and of which page.
+
+    Of one that no page shows, what counts is the page that it names; without any, A4.
+    """
+    rectangle = _box(entry(widget, "/Rect", ()))
     if rectangle is None:
-        return 0.0
-    seen = _seen(widget.get("/P", None))
-    return _area(_overlap(rectangle, seen)) / (_area(seen) or 1.0)
+        return 0.0, 0
+    named = [widget.raw_get("/P")] if "/P" in widget else [None]
+    shares = []
+    for page in pages or named:
+        seen = _seen(page)
+        share = _area(_overlap(rectangle, seen)) / (_area(seen) or 1.0)
+        shares.append((share, getattr(page, "idnum", 0)))
+    return max(shares)
 
 
 def _seen(page: Any) -> Box:

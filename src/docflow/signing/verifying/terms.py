@@ -21,6 +21,7 @@ from pyhanko.sign.diff_analysis import (
 )
 
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.additions import AdditionsRule
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
 from docflow.signing.verifying.metadata import DescriptionRule, XmpRule
 from docflow.signing.verifying.questions import Fetched, Wanted
@@ -100,15 +101,19 @@ def diff_policy(changes: Changes) -> DiffPolicy:
 
     `signatures` admits new signature fields, signatures, timestamps and validation data, with what
     goes with them in catalogue and metadata (dates, producer); no other field may be filled, no
-    annotation added, and no visible field after a certification.
+    annotation added, and no visible field after a certification. However much the signer permits,
+    what is added is no more than `additions` names.
     """
     if changes == "none":
         return NO_CHANGES_DIFF_POLICY
-    if changes == "permitted":
-        return DEFAULT_DIFF_POLICY
     level = ModificationLevel.LTA_UPDATES
+    additions = AdditionsRule().as_qualified(level)
+    if changes == "permitted":
+        standard = DEFAULT_DIFF_POLICY
+        return StandardDiffPolicy([additions, *standard.global_rules], standard.form_rule)
     return StandardDiffPolicy(
         global_rules=[
+            additions,
             CatalogModificationRule(),  # type: ignore[no-untyped-call]
             DescriptionRule().as_qualified(level),
             XrefStreamRule().as_qualified(level),
