@@ -195,8 +195,8 @@ class _Judging:
         found = judgement.verdict(
             status, self._terms.own_roots, told, outcome=outcome, hidden=self._hidden(told)
         )
-        if found["indication"] == PASSED and status.timestamp <= at:
-            self._archived_at = status.timestamp
+        if found["indication"] == PASSED:
+            self._archived_at = min(status.timestamp, at)  # a clock may be a little ahead of ours
         return SignatureReport(field=embedded.field_name, **{**told, **found})
 
     def _signature(
@@ -206,9 +206,7 @@ class _Judging:
         later: list[EmbeddedPdfSignature],
     ) -> SignatureReport:
         archived = self._archived_at
-        outcome = blocking(
-            judged_signature(embedded, self._carried, self._terms, archived or self._terms.now)
-        )
+        outcome = blocking(judged_signature(embedded, self._carried, self._terms, archived))
         want(outcome, self._carried, self._terms)
         proven = min(filter(None, (outcome.proven_at, archived)), default=None)
         told = told | _algorithm(embedded, self._terms, proven)

@@ -14,11 +14,8 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from asn1crypto import cms, pem
-from pyhanko.sign.validation.ades import ades_timestamp_validation
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation
-from pyhanko.sign.validation.policy_decl import SignatureValidationSpec
-from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from docflow.signing import judgement
 from docflow.signing.blocking import blocking
@@ -34,8 +31,8 @@ from docflow.signing.report import (
 )
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.revocation import want, with_fetched
-from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.timed import judged_cms, judged_stamp
 
 MAX_CMS_BYTES = 64 << 20
 MAX_SIGNERS = 64
@@ -237,7 +234,7 @@ def _judged(
     own = evidence.of_cms(signed).and_also(around.carried)
     carried = with_fetched(own, terms)
     archived = around.archived_at
-    outcome = blocking(evidence.judged_cms(signed, raw, carried, terms, archived or terms.now))
+    outcome = blocking(judged_cms(signed, raw, carried, terms, archived))
     if outcome.status is None:
         raise SignatureValidationError(
             outcome.message or "The signature cannot be validated.",
@@ -342,7 +339,7 @@ def judge_timestamp(
         told = _description(signed, terms) | {"kind": "timestamp", "covers": covers}
         told["format"] = "RFC 3161"
 
-        outcome = _stamp_outcome(signed, digest, carried, terms, moment)
+        outcome = blocking(judged_stamp(signed, digest, carried, terms, moment))
         if outcome.status is None:
             raise SignatureValidationError(
                 outcome.message or "The timestamp cannot be validated.",
@@ -357,17 +354,6 @@ def judge_timestamp(
         found |= weak
         told["proven_at"] = None
     return SignatureReport(field=name, **{**told, **found})
-
-
-def _stamp_outcome(
-    token: cms.SignedData, digest: Digest, carried: evidence.Carried, terms: Terms, at: datetime
-) -> evidence.Outcome:
-    async def validate(spec: SignatureValidationSpec) -> Any:
-        return await ades_timestamp_validation(
-            token, spec, digest, timing_info=timing(at), status_cls=TimestampSignatureStatus
-        )
-
-    return blocking(evidence.tried(validate, terms, carried, at))
 
 
 def _weak_imprint(token: cms.SignedData, terms: Terms, at: datetime) -> dict[str, Any] | None:
