@@ -144,7 +144,7 @@ class _Judging:
         self._file = file
         self._reader = reader
         self._terms = terms
-        self._own = evidence.of_pdf(reader)
+        self._own = evidence.of_pdf(reader).issued_by(terms.now)
         self._carried = with_fetched(self._own, terms)
         self._follows: str | None = None  # what comes after the last version of the file
         self._archived_at: datetime | None = None  # by the good document timestamps so far

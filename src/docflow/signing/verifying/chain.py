@@ -124,7 +124,7 @@ async def _at(signed: Signed, terms: Terms, moment: datetime) -> Outcome:
 
 
 async def _stamp(token: cms.SignedData, data: bytes, carried: Carried, terms: Terms) -> Outcome:
-    known = evidence.of_cms(token).and_also(carried)
+    known = evidence.of_cms(token).and_also(carried).issued_by(terms.now)
     return await judged_stamp(
         token, lambda algorithm: hashlib.new(algorithm, data).digest(), known, terms, terms.now
     )

@@ -231,7 +231,7 @@ def _judged(
             **told,
         )
     raw = digest(algorithm) if digest is not None and not inside else None
-    own = evidence.of_cms(signed).and_also(around.carried)
+    own = evidence.of_cms(signed).and_also(around.carried).issued_by(terms.now)
     carried = with_fetched(own, terms)
     archived = around.archived_at
     outcome = blocking(judged_cms(signed, raw, carried, terms, archived))

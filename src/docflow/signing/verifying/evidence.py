@@ -47,7 +47,9 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from docflow.signing.purpose import SIGNER_USAGE
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.accusing import accused
 from docflow.signing.verifying.algorithms import DatedAlgorithms
+from docflow.signing.verifying.instants import CLOCK_TOLERANCE
 from docflow.signing.verifying.terms import Terms
 
 MAX_VALIDATION_OBJECTS = 1_000  # certificates, lists and answers that one file may carry
@@ -85,6 +87,15 @@ class Carried:
             [*self.certificates, *other.certificates],
             [*self.crls, *other.crls],
             [*self.answers, *other.answers],
+        )
+
+    def issued_by(self, now: datetime) -> "Carried":
+        """Return this without the lists and answers of a time that has not come: they prove nothing."""
+        last = now + CLOCK_TOLERANCE
+        return Carried(
+            self.certificates,
+            [one for one in self.crls if one["tbs_cert_list"]["this_update"].native <= last],
+            [one for one in self.answers if not _is_of_after(one, last)],
         )
 
     def knowledge(self) -> LocalKnowledge:
@@ -248,44 +259,27 @@ async def tried(validate: Validation, terms: Terms, carried: Carried, at: dateti
     if terms.policy.revocation == "required" and result.ades_subindic in _FOR_WANT_OF_REVOCATION:
         less = await validate(specification(terms, Carried(carried.certificates), _DEMAND_NONE))
         if isinstance(less.ades_subindic, AdESPassed):  # nothing else is wrong
+            if _accused(less.api_status, carried, at):  # whatever is missing about others
+                return Outcome(
+                    less.api_status, AdESIndeterminate.REVOKED_NO_POE, None, checked=False
+                )
             missing = AdESIndeterminate.TRY_LATER
             return Outcome(less.api_status, missing, "Revocation is not known.", checked=False)
     checked = checking.ee_certificate_rule is RevocationCheckingRule.CRL_OR_OCSP_REQUIRED
     outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked)
-    if outcome.passed and not checked and _accused(path_of(outcome.status), carried, at):
+    if outcome.passed and not checked and _accused(outcome.status, carried, at):
         return replace(outcome, sub_indication=AdESIndeterminate.REVOKED_NO_POE)
     return outcome
 
 
-def _accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bool:
-    """Tell whether anything carried says that a certificate of the path was revoked before `at`.
-
-    The lists are stale or not proven here, so they acquit nobody; but they are believed when they
-    accuse: that errs on the safe side.
-    """
-    return any(
-        any(_listed(crl, one, at) for crl in carried.crls)
-        or any(_revoked_by(answer, one.serial_number, at) for answer in carried.answers)
-        for one in path[1:]
-    )
+def _accused(status: Any, carried: Carried, at: datetime) -> bool:
+    """Tell whether what is carried accuses a certificate of the path of having been revoked by `at`."""
+    return accused(path_of(status), carried.certificates, carried.crls, carried.answers, at)
 
 
-def _listed(crl: CertificateList, certificate: x509.Certificate, at: datetime) -> bool:
-    return crl.issuer == certificate.issuer and any(
-        one["user_certificate"].native == certificate.serial_number
-        and one["revocation_date"].native <= at
-        for one in crl["tbs_cert_list"]["revoked_certificates"] or ()
-    )
-
-
-def _revoked_by(answer: OCSPResponse, serial: int, at: datetime) -> bool:
-    if answer["response_status"].native != "successful":
-        return False
-    return any(
-        one["cert_id"]["serial_number"].native == serial
-        and one["cert_status"].name == "revoked"
-        and one["cert_status"].chosen["revocation_time"].native <= at
-        for one in answer.response_data["responses"]
+def _is_of_after(answer: OCSPResponse, last: datetime) -> bool:
+    return answer["response_status"].native == "successful" and any(
+        one["this_update"].native > last for one in answer.response_data["responses"]
     )
 
 

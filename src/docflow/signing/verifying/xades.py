@@ -248,7 +248,7 @@ def _judged(
         mechanism=parts.outline.mechanism,
         digest=parts.outline.digest,
         stamps=_stamps(signature, parts.unsigned),
-        carried=_carried(parts),
+        carried=_carried(parts).issued_by(terms.now),
     )
     outcome, stamps = blocking(chain.judged(signed, terms))
     if outcome.status is None:
