@@ -3,6 +3,7 @@
 Each kind of signature and of timestamp is held to the same rule (EN 319 102-1 5.5.4, 5.6.2.4).
 """
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -16,6 +17,9 @@ from pyhanko.sign import PdfTimeStamper
 from pyhanko.sign.timestamps import HTTPTimeStamper
 
 from docflow.signing.ades import levels_reached
+from docflow.signing.blocking import blocking
+from docflow.signing.outside.fetching import Fetcher, FetchLimits
+from docflow.signing.outside.timestamps import TimestampAuthority, Timestamper, TimestampFault
 from docflow.signing.report import SignatureReport, VerificationReport
 from docflow.signing.verifying.instants import CLOCK_TOLERANCE
 from tests.archive_support import archived, long_term, packed, token_name
@@ -283,6 +287,27 @@ class TestTokens:
         bench.pki.now = lambda: BEFORE_ALL
         report = bench.judge(packed(archived(entries, bench.maker)), START)
         assert verdict(report) == ("TOTAL-FAILED", "NOT_YET_VALID")
+
+
+class TestTheOfficesOwn:
+    @pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(minutes=6)])
+    def test_a_time_stamp_that_no_verifier_would_take_yet_is_refused_at_once(
+        self, ahead: timedelta, pki: LivePki
+    ) -> None:
+        pki.now = lambda: START + ahead
+        stamper = Timestamper(
+            TimestampAuthority("one", pki.tsa_url()),
+            Fetcher(FetchLimits(), frozenset({f"127.0.0.1:{pki.port}"})),
+            pki.roots.validation_context(START),
+            now=START,
+            tolerance=timedelta(days=1),
+        )
+        ask = stamper.async_timestamp(hashlib.sha256(DATA).digest(), "sha256")
+        if ahead <= CLOCK_TOLERANCE:
+            blocking(ask)
+        else:
+            with pytest.raises(TimestampFault, match="360 s away from our clock"):
+                blocking(ask)
 
 
 class TestLevelsAtTheGate:
