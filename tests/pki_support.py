@@ -9,11 +9,14 @@ or to talk without end. Its clock is the test's: answers carry the time that `Li
 | `authority` | root | issues people and seals; revocation by OCSP and CRL |
 | `tsa-authority` | root | issues time-stamp authorities; revocation by OCSP and CRL |
 | `person`, `person-second`, `person-third`, `seal` | authority | good until the end of 2028 |
+| `newcomer` | authority | valid from 2026-02-01 |
+| `for-web` | authority | for web servers alone, by a critical extended key usage |
 | `revoked`, `seal-revoked` | authority | revoked on 2026-02-01 |
 | `expired` | authority | valid in 2024 only |
 | `expiring` | authority | valid until 2026-03-20 |
 | `crl-only` | crl-authority | revocation by CRL alone |
 | `tsa`, `tsa-second` | tsa-authority | good until the end of 2031, of 2040 |
+| `tsa-new` | tsa-authority | valid from 2026-02-01 |
 | `tsa-ending` | tsa-authority | valid until 2026-06-01 |
 | `tsa-revoked` | tsa-authority | revoked on 2026-02-01 |
 | `not-a-tsa` | tsa-authority | a certificate that may not stamp time |
@@ -92,6 +95,9 @@ _ENTITIES: dict[str, dict[str, str]] = {
     "tsa-second": {"common-name": "TSA thứ hai"},
     "tsa-ending": {"common-name": "TSA sắp hết hạn"},
     "tsa-revoked": {"common-name": "TSA bị thu hồi"},
+    "newcomer": {"common-name": "Lê Mới", "surname": "Lê"},
+    "for-web": {"common-name": "www.example.vn"},
+    "tsa-new": {"common-name": "TSA mới"},
     "not-a-tsa": {"common-name": "Không phải TSA"},
     "stranger-root": {"common-name": "Gốc xa lạ"},
     "stranger": {"common-name": "Người lạ", "surname": "Vô"},
@@ -99,12 +105,13 @@ _ENTITIES: dict[str, dict[str, str]] = {
 }
 _REVOKED = {"revoked-since": "2026-02-01T00:00:00+0000", "reason": "key_compromise"}
 _STAMPS_TIME = {"id": "extended_key_usage", "critical": True, "value": ["time_stamping"]}
+_SERVES_WEB = {"id": "extended_key_usage", "critical": True, "value": ["server_auth"]}
 _DIGITAL_SIGNATURE = {
     "id": "key_usage",
     "critical": True,
     "smart-value": {"schema": "key-usage", "params": ["digital_signature"]},
 }
-_TSAS = ("tsa", "tsa-second", "tsa-ending", "tsa-revoked", "not-a-tsa", "stranger-tsa")
+_TSAS = ("tsa", "tsa-second", "tsa-ending", "tsa-revoked", "tsa-new", "not-a-tsa", "stranger-tsa")
 
 
 def _validity(since: str, until: str) -> dict[str, str]:
@@ -158,6 +165,9 @@ def _configuration(port: int, years: int) -> dict[str, Any]:
         "tsa-second": _tsa("tsa-authority", "2025-01-01", "2041-01-01"),
         "tsa-ending": _tsa("tsa-authority", "2025-01-01", "2026-06-01"),
         "tsa-revoked": _tsa("tsa-authority", "2025-01-01", "2032-01-01", revocation=_REVOKED),
+        "newcomer": _signer("authority", "2026-02-01", "2029-01-01"),
+        "for-web": _signer("authority", "2025-01-01", "2029-01-01", extensions=[_SERVES_WEB]),
+        "tsa-new": _tsa("tsa-authority", "2026-02-01", "2032-01-01"),
         "not-a-tsa": _signer("tsa-authority", "2025-01-01", "2032-01-01"),
         "stranger-root": _authority("stranger-root", "2020-01-01", "2060-01-01"),
         "stranger": _signer("stranger-root", "2025-01-01", "2029-01-01"),

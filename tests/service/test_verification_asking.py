@@ -20,6 +20,7 @@ from docflow.signing.verifying.terms import Policy
 from tests.levels_support import LOOPBACK, QUICK, office_at
 from tests.pki_support import START, LivePki
 from tests.verification_support import Maker, written
+from tests.xades_support import XadesMaker
 
 NOBODY = TrustRoots(())
 DATA = b"the very bytes that were signed\n" * 100
@@ -86,6 +87,17 @@ def test_a_detached_signature_is_asked_about_as_well(judge: Judge, maker: Maker)
     report = judge(maker.cades(DATA, label="revoked"), data=DATA)
     assert verdict(report) == ("INDETERMINATE", "REVOKED_NO_POE")
     assert verdict(judge(maker.cades(DATA), data=DATA)) == ("TOTAL-PASSED", None)
+
+
+def test_a_signature_in_xml_is_asked_about_as_well(
+    judge: Judge, maker: Maker, pki: LivePki
+) -> None:
+    files = {"a.txt": DATA}
+    report = judge(XadesMaker(pki).asic(files, label="revoked"))
+    assert verdict(report) == ("INDETERMINATE", "REVOKED_NO_POE")
+    report = judge(XadesMaker(pki).asic(files, tsa="tsa"))
+    (one,) = report.signatures
+    assert (report.indication, one.revocation, one.level) == ("TOTAL-PASSED", "good", "B-T")
 
 
 def test_a_revoked_authoritys_time_stamp_proves_nothing(judge: Judge, maker: Maker) -> None:

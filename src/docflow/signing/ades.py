@@ -44,7 +44,6 @@ from pyhanko.sign.validation.policy_decl import (
     RevocationInfoGatheringSpec,
     SignatureValidationSpec,
 )
-from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
@@ -57,10 +56,12 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
 from docflow.signing.blocking import blocking
 from docflow.signing.levels import LEVELS, Level, reaches
+from docflow.signing.purpose import SIGNER_USAGE
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
+from docflow.signing.verifying.evidence import path_of
+from docflow.signing.verifying.instants import fault_of_signature, fault_of_stamp
 
-_USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
 _OFFLINE = RevocationInfoGatheringSpec(
     online_fetching_rule=RevinfoOnlineFetchingRule.LOCAL_ONLY,
     certificate_fetching_rule=CertificateFetchingRule.NEVER_FETCH,
@@ -220,7 +221,7 @@ class _Judge:
                 raw_digest=embedded.compute_digest(),
             )
         )
-        return result, _fault(result)
+        return result, _fault(result) or _fault_of_times(result, at)
 
     def _archive(self, embedded: EmbeddedPdfSignature) -> tuple[Any, str]:
         after = self._archived(embedded)
@@ -249,7 +250,7 @@ class _Judge:
                     timing_info=_timing(at),
                 )
             )
-            if why := _fault(result):
+            if why := _fault(result) or _fault_of_stamp(result.api_status, at):
                 return why
         return ""
 
@@ -259,7 +260,7 @@ class _Judge:
             ts_cert_validation_policy=self._policy(mode),
             revinfo_gathering_policy=_OFFLINE,
             local_knowledge=self._knowledge if with_file else LocalKnowledge(),
-            key_usage_settings=_USAGE,
+            key_usage_settings=SIGNER_USAGE,
         )
 
     def _policy(self, mode: str) -> CertValidationPolicySpec:
@@ -288,6 +289,19 @@ def _has_stamp(embedded: EmbeddedPdfSignature) -> bool:
 def _fault(result: Any) -> str:
     found: Any = result.ades_subindic
     return "" if found == AdESPassed.OK else str(found.name)
+
+
+def _fault_of_times(result: Any, at: datetime) -> str:
+    """Return what is wrong with the times of a good signature's timestamp and certificates."""
+    stamp = result.api_status.timestamp_validity
+    proven = min(stamp.timestamp, at)
+    fault = fault_of_signature(path_of(result.api_status), proven)
+    return _fault_of_stamp(stamp, at) or (fault.name if fault else "")
+
+
+def _fault_of_stamp(status: Any, at: datetime) -> str:
+    fault = fault_of_stamp(path_of(status), status.timestamp, at)
+    return fault.name if fault else ""
 
 
 def _knowledge(reader: PdfFileReader) -> LocalKnowledge:

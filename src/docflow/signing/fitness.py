@@ -24,6 +24,7 @@ from docflow.kernel.errors import ConfigurationError
 from docflow.signing.blocking import blocking
 from docflow.signing.dated import NewSignatures
 from docflow.signing.keysigner import CURVE_DIGESTS, VerifyingKey
+from docflow.signing.purpose import is_for_documents
 from docflow.signing.trust import TrustRoots, to_asn1, written
 from docflow.signing.verifying.algorithms import DatedAlgorithms
 
@@ -156,6 +157,12 @@ def _check_usage(holder: str, certificate: x509.Certificate) -> None:
             holder,
             "holds a certificate that may not sign; its key usage must have "
             "digitalSignature or nonRepudiation",
+        )
+    if not is_for_documents(to_asn1(certificate)):
+        wrong(
+            holder,
+            "holds a certificate for other purposes than signing documents; its extended key usage, if it "
+            "has any, must name emailProtection, documentSigning (RFC 9336) or anyExtendedKeyUsage",
         )
     try:
         is_authority = extensions.get_extension_for_class(x509.BasicConstraints).value.ca

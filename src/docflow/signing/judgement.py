@@ -64,7 +64,9 @@ _CHAIN = {
     "SIG_CONSTRAINTS_FAILURE": "The signer's certificate may not be used for signing documents.",
     "OUT_OF_BOUNDS_NO_POE": "A certificate of the chain is not valid at the time of validation, and "
     "no timestamp proves that the signature was made before.",
-    "NOT_YET_VALID": "A certificate of the chain is not yet valid.",
+    "NOT_YET_VALID": "The signer's certificate begins after the time at which the signature is proven to "
+    "exist.",
+    "TIMESTAMP_ORDER_FAILURE": "The times that its timestamps tell contradict each other.",
     "REVOKED": "The signer's certificate was revoked.",
     "REVOKED_NO_POE": "The signer's certificate was revoked, and no timestamp proves that the "
     "signature was made before.",
@@ -73,6 +75,10 @@ _CHAIN = {
     "CRYPTO_CONSTRAINTS_FAILURE_NO_POE": "The signature or its chain uses an algorithm that is no "
     "longer safe.",
     "TRY_LATER": "Whether a certificate was revoked cannot be told from what the file carries.",
+}
+_STAMP = {
+    "NOT_YET_VALID": "The time-stamp authority's certificate begins after the time that it tells.",
+    "TIMESTAMP_ORDER_FAILURE": "The time that it tells is later than the one at which it is judged.",
 }
 _OF_STAMP = (
     ("he signer's certificate", "he time-stamp authority's certificate"),
@@ -94,6 +100,7 @@ def why(name: str, kind: str = "signature") -> str:
     """Return the sentence on a sub-indication about the chain of a signature or a timestamp."""
     sentence = _CHAIN.get(name, f"The chain of the certificate failed: {name}.")
     if kind == "timestamp":
+        sentence = _STAMP.get(name, sentence)
         for of_signature, of_stamp in _OF_STAMP:
             sentence = sentence.replace(of_signature, of_stamp)
     return sentence

@@ -151,7 +151,7 @@ class _Judging:
         self._fields = fields
         shows = Shows(reader)
         self._shown = [ShownField(name, field, shows) for name, field, _ in fields]
-        self._own = evidence.of_pdf(reader)
+        self._own = evidence.of_pdf(reader).issued_by(terms.now)
         self._carried = with_fetched(self._own, terms)
         self._follows: str | None = None  # what comes after the last version of the file
         self._archived_at: datetime | None = None  # by the good document timestamps so far
@@ -204,8 +204,8 @@ class _Judging:
         found = judgement.verdict(
             status, self._terms.own_roots, told, outcome=outcome, hidden=self._hidden(told)
         )
-        if found["indication"] == PASSED and status.timestamp <= at:
-            self._archived_at = status.timestamp
+        if found["indication"] == PASSED:
+            self._archived_at = min(status.timestamp, at)  # a clock may be a little ahead of ours
         return SignatureReport(field=embedded.field_name, **{**told, **found})
 
     def _signature(
@@ -215,9 +215,7 @@ class _Judging:
         later: list[EmbeddedPdfSignature],
     ) -> SignatureReport:
         archived = self._archived_at
-        outcome = blocking(
-            judged_signature(embedded, self._carried, self._terms, archived or self._terms.now)
-        )
+        outcome = blocking(judged_signature(embedded, self._carried, self._terms, archived))
         want(outcome, self._carried, self._terms)
         proven = min(filter(None, (outcome.proven_at, archived)), default=None)
         told = told | _algorithm(embedded, self._terms, proven)

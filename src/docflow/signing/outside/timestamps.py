@@ -23,6 +23,7 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
 
 from docflow.signing.outside.fetching import Fetcher, FetchError
+from docflow.signing.verifying.instants import CLOCK_TOLERANCE
 
 _HEADERS = {
     "Content-Type": "application/timestamp-query",
@@ -162,8 +163,9 @@ class Timestamper(TimeStamper):
         policy = info["policy"].dotted
         if self.authority.policies and policy not in self.authority.policies:
             return f"its token is under the policy {policy}, which is not accepted."
-        away = abs(info["gen_time"].native - self._now)
-        if away > self._tolerance:
+        ahead = info["gen_time"].native - self._now
+        away = abs(ahead)
+        if away > self._tolerance or ahead > CLOCK_TOLERANCE:  # what no verifier would take yet
             return (
                 f"its token is of {info['gen_time'].native:%Y-%m-%dT%H:%M:%SZ}, "
                 f"{away.total_seconds():.0f} s away from our clock."

@@ -100,7 +100,7 @@ class Archives:
             at=at,
             also=_joined(self._carried(one) for one in self._names if one != token),
         )
-        if report.indication == PASSED and report.signed_at is not None and report.signed_at > at:
+        if proven is not None and _is_later(report, proven):
             report = _out_of_order(report)
         return with_files(
             report,
@@ -177,6 +177,11 @@ def _once(things: Iterable[Any]) -> Iterator[Any]:
         if der not in seen:
             seen.add(der)
             yield one
+
+
+def _is_later(report: SignatureReport, proven: datetime) -> bool:
+    good = report.indication == PASSED or report.sub_indication == "TIMESTAMP_ORDER_FAILURE"
+    return good and report.signed_at is not None and report.signed_at > proven
 
 
 def _out_of_order(report: SignatureReport) -> SignatureReport:

@@ -15,13 +15,12 @@ from typing import Any
 
 from asn1crypto import cms, x509
 from pyhanko.sign.ades.report import AdESIndeterminate, AdESPassed
-from pyhanko.sign.validation.ades import ades_timestamp_validation
 from pyhanko.sign.validation.generic_cms import validate_cert_usage
 from pyhanko.sign.validation.policy_decl import (
     SignatureValidationSpec,
     bootstrap_validation_data_handlers,
 )
-from pyhanko.sign.validation.status import StandardCMSSignatureStatus, TimestampSignatureStatus
+from pyhanko.sign.validation.status import StandardCMSSignatureStatus
 
 from docflow.signing.judgement import one_line
 from docflow.signing.report import TimestampReport
@@ -30,6 +29,7 @@ from docflow.signing.verifying.description import stamp_report
 from docflow.signing.verifying.evidence import Carried, Outcome
 from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.timed import bounded, judged_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _Result:
 async def judged(signed: Signed, terms: Terms) -> tuple[Outcome, list[TimestampReport]]:
     """Judge a signer at validation time, and if need be at the instant that a timestamp proves.
 
-    The order is that of `evidence.judged_cms`.
+    The order is that of `timed.judged_cms`.
     """
     stamps = [await _stamp(token, data, signed.carried, terms) for token, data in signed.stamps]
     told = [
@@ -75,8 +75,10 @@ async def judged(signed: Signed, terms: Terms) -> tuple[Outcome, list[TimestampR
     if not good:
         return now, told
     first = min(good, key=lambda one: one.timestamp)
+    proven = min(first.timestamp, terms.now)  # a clock may be a little ahead of ours
+    now = bounded(now, proven)
     if not (now.passed and now.checked):
-        then = await _at(signed, terms, first.timestamp)
+        then = bounded(await _at(signed, terms, proven), proven)
         if then.passed and (then.checked or not now.passed):
             now = then
     return now.stamped_by(first), told
@@ -122,20 +124,7 @@ async def _at(signed: Signed, terms: Terms, moment: datetime) -> Outcome:
 
 
 async def _stamp(token: cms.SignedData, data: bytes, carried: Carried, terms: Terms) -> Outcome:
-    own = evidence.of_cms(token)
-    known = Carried(
-        [*own.certificates, *carried.certificates],
-        [*own.crls, *carried.crls],
-        [*own.answers, *carried.answers],
+    known = evidence.of_cms(token).and_also(carried).issued_by(terms.now)
+    return await judged_stamp(
+        token, lambda algorithm: hashlib.new(algorithm, data).digest(), known, terms, terms.now
     )
-
-    async def validate(spec: SignatureValidationSpec) -> Any:
-        return await ades_timestamp_validation(
-            token,
-            spec,
-            lambda algorithm: hashlib.new(algorithm, data).digest(),
-            timing_info=timing(terms.now),
-            status_cls=TimestampSignatureStatus,
-        )
-
-    return await evidence.tried(validate, terms, known, terms.now)

@@ -47,6 +47,7 @@ from docflow.signing.verifying.cmsparts import (
 from docflow.signing.verifying.digests import require_digest
 from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.timed import judged_cms
 
 __all__ = [
     "ALONE",
@@ -196,7 +197,7 @@ def _judged(
         )
     raw = digest(algorithm) if digest is not None and not inside else None
     archives = Archives(signed, digest, terms) if around.inner else None
-    own = evidence.of_cms(signed).and_also(around.carried)
+    own = evidence.of_cms(signed).and_also(around.carried).issued_by(terms.now)
     weighed = _Weighed(raw, terms, told, archives.reports() if archives else ())
     for stamp in archives.good() if archives else ():
         if archived := weighed.at_archive(stamp, own):
@@ -210,7 +211,7 @@ class _Weighed:
     """What is said of a signature once it is judged: now, or at the instant of an archive time stamp.
 
     Attributes:
-        raw: as of `evidence.judged_cms`.
+        raw: as of `timed.judged_cms`.
         terms: the terms.
         told: what the signature says of itself.
         stamps: what is told of the archive time stamps inside it.
@@ -228,7 +229,8 @@ class _Weighed:
         """
         try:
             proven = stamp.proven()
-            found = self.by(proven, evidence.of_cms(proven), stamp.at, later=own)
+            carried = evidence.of_cms(proven).issued_by(self.terms.now)
+            found = self.by(proven, carried, stamp.at, later=own)
         except Exception:  # noqa: BLE001 - what the stamp leaves out breaks it off, and then it proves nothing
             return None
         return found if found["indication"] == PASSED and found["level"] == "B-LTA" else None
@@ -243,14 +245,13 @@ class _Weighed:
         """Return the members of the report."""
         terms = self.terms
         carried = with_fetched(own, terms)
-        at = archived or terms.now
-        outcome = blocking(evidence.judged_cms(signed, self.raw, carried, terms, at))
+        outcome = blocking(judged_cms(signed, self.raw, carried, terms, archived))
         if outcome.status is None:
             raise SignatureValidationError(
                 outcome.message or "The signature cannot be validated.",
                 ades_subindication=outcome.sub_indication,
             )
-        if later is not None and _contradicted(outcome, later, at):
+        if later is not None and archived is not None and _contradicted(outcome, later, archived):
             raise ValueError("what came after the archive time stamp contradicts it")
         want(outcome, carried, terms)
         told = self.told | algorithm_of(signed, terms, outcome, archived)
@@ -273,7 +274,7 @@ def _contradicted(outcome: evidence.Outcome, later: evidence.Carried, at: dateti
     stamped = outcome.proven_at
     if stamped is not None and stamped > at:
         return True
-    return evidence.accused(evidence.path_of(outcome.status), later, stamped or at)
+    return evidence.is_accused(outcome.status, later, stamped or at)
 
 
 def _stamped(told: dict[str, Any]) -> bool:

@@ -9,11 +9,8 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from asn1crypto import cms, pem
-from pyhanko.sign.validation.ades import ades_timestamp_validation
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation
-from pyhanko.sign.validation.policy_decl import SignatureValidationSpec
-from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from docflow.signing import judgement
 from docflow.signing.blocking import blocking
@@ -21,8 +18,8 @@ from docflow.signing.report import INDETERMINATE, PASSED, SignatureReport
 from docflow.signing.verifying import description, evidence
 from docflow.signing.verifying.digests import require_digest
 from docflow.signing.verifying.revocation import want, with_fetched
-from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.timed import judged_stamp
 
 MAX_CMS_BYTES = 64 << 20
 MAX_SIGNERS = 64
@@ -166,7 +163,7 @@ def judge_timestamp(
         told = description_of(signed, terms) | {"kind": "timestamp", "covers": covers}
         told["format"] = "RFC 3161"
 
-        outcome = _stamp_outcome(signed, digest, carried, terms, moment)
+        outcome = blocking(judged_stamp(signed, digest, carried, terms, moment))
         if outcome.status is None:
             raise SignatureValidationError(
                 outcome.message or "The timestamp cannot be validated.",
@@ -183,17 +180,6 @@ def judge_timestamp(
         found |= weak
         told["proven_at"] = None
     return SignatureReport(field=name, **{**told, **found})
-
-
-def _stamp_outcome(
-    token: cms.SignedData, digest: Digest, carried: evidence.Carried, terms: Terms, at: datetime
-) -> evidence.Outcome:
-    async def validate(spec: SignatureValidationSpec) -> Any:
-        return await ades_timestamp_validation(
-            token, spec, digest, timing_info=timing(at), status_cls=TimestampSignatureStatus
-        )
-
-    return blocking(evidence.tried(validate, terms, carried, at))
 
 
 def _weak_imprint(token: cms.SignedData, terms: Terms, at: datetime) -> dict[str, Any] | None:

@@ -25,9 +25,11 @@ from docflow.signing.report import (
 from docflow.signing.verifying import evidence
 from docflow.signing.verifying.algorithms import in_words, key_facts
 from docflow.signing.verifying.evidence import Carried, Outcome
+from docflow.signing.verifying.instants import OUT_OF_TIME
 from docflow.signing.verifying.revocation import with_fetched
-from docflow.signing.verifying.stamps import MOST_TOKENS, tokens, validation_of
+from docflow.signing.verifying.stamps import MOST_TOKENS, tokens
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.timed import judged_over
 
 _MOST_SAID = 300  # characters of what another program says of an error
 
@@ -116,7 +118,8 @@ def facts_of(
             kind="document", at=aware(archived), authority=None, indication=PASSED
         )
         stamps = [*stamps, document]
-    timed = outcome.stamped or archived is not None
+    # a timestamp raises a level that is older than the end of the certificate (EN 319 142-1, 6.3)
+    timed = (outcome.stamped or archived is not None) and outcome.sub_indication not in OUT_OF_TIME
     known = bool(path) and evidence.revocation_known(path, carried)
     stamp = status.timestamp_validity
     known_of_stamp = stamp is None or evidence.revocation_known(evidence.path_of(stamp), carried)
@@ -160,8 +163,8 @@ async def _stamps(
         return [stamp_report(good, found[0])]
     reports = []
     for token in found[:MOST_TOKENS]:
-        validate = validation_of(token, signed_data, at)
-        reports.append(stamp_report(await evidence.tried(validate, terms, carried, at), token))
+        judged = await judged_over(token, signed_data, carried, terms, at)
+        reports.append(stamp_report(judged, token))
     more = [
         TimestampReport(
             kind="signature",

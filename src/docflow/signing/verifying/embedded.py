@@ -13,23 +13,19 @@ from typing import Any
 
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.fields import SigSeedSubFilter
-from pyhanko.sign.validation.ades import ades_timestamp_validation
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import (
     EmbeddedPdfSignature,
     report_seed_value_validation,
 )
-from pyhanko.sign.validation.policy_decl import SignatureValidationSpec
 from pyhanko.sign.validation.status import (
     DocumentTimestampStatus,
     PdfSignatureStatus,
-    TimestampSignatureStatus,
 )
 
-from docflow.signing.verifying import evidence
 from docflow.signing.verifying.evidence import Carried, Outcome
-from docflow.signing.verifying.stamps import timing
 from docflow.signing.verifying.terms import Terms
+from docflow.signing.verifying.timed import judged_cms, judged_stamp
 
 _FORMATS = {
     SigSeedSubFilter.ADOBE_PKCS7_DETACHED.value,
@@ -39,9 +35,9 @@ _FORMATS = {
 
 
 async def judged_signature(
-    embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, at: datetime
+    embedded: EmbeddedPdfSignature, carried: Carried, terms: Terms, archived: datetime | None
 ) -> Outcome:
-    """Judge a signature at the instant `at`.
+    """Judge a signature, at the instant `archived` if a document timestamp proves that it existed then.
 
     Raises:
         SignatureValidationError: if it is of a format that is not known, or broken.
@@ -53,8 +49,8 @@ async def judged_signature(
             ades_subindication=AdESIndeterminate.GENERIC,
         )
     _compare(embedded, terms)
-    outcome = await evidence.judged_cms(
-        embedded.signed_data, embedded.compute_digest(), carried, terms, at
+    outcome = await judged_cms(
+        embedded.signed_data, embedded.compute_digest(), carried, terms, archived
     )
     status = _in_pdf(outcome, embedded, PdfSignatureStatus)
     seed = report_seed_value_validation(embedded, status.validation_path, outcome.stamped)
@@ -76,17 +72,9 @@ async def judged_timestamp(
             ades_subindication=AdESIndeterminate.GENERIC,
         )
     _compare(embedded, terms)
-
-    async def validate(spec: SignatureValidationSpec) -> Any:
-        return await ades_timestamp_validation(
-            embedded.signed_data,
-            spec,
-            lambda _: bytes(embedded.compute_digest()),
-            timing_info=timing(at),
-            status_cls=TimestampSignatureStatus,
-        )
-
-    outcome = await evidence.tried(validate, terms, carried, at)
+    outcome = await judged_stamp(
+        embedded.signed_data, lambda _: bytes(embedded.compute_digest()), carried, terms, at
+    )
     status = _in_pdf(outcome, embedded, DocumentTimestampStatus)
     return dataclasses.replace(outcome, status=status)
 

@@ -27,7 +27,6 @@ from pyhanko.sign.general import (
     find_unique_cms_attribute,
 )
 from pyhanko.sign.validation import DocumentSecurityStore
-from pyhanko.sign.validation.ades import ades_basic_validation, ades_with_time_validation
 from pyhanko.sign.validation.errors import NoDSSFoundError
 from pyhanko.sign.validation.policy_decl import (
     CertificateFetchingRule,
@@ -36,7 +35,6 @@ from pyhanko.sign.validation.policy_decl import (
     RevocationInfoGatheringSpec,
     SignatureValidationSpec,
 )
-from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.policy_decl import (
     REQUIRE_REVINFO,
@@ -46,14 +44,15 @@ from pyhanko_certvalidator.policy_decl import (
 )
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
+from docflow.signing.purpose import SIGNER_USAGE
 from docflow.signing.trust import TrustRoots
+from docflow.signing.verifying.accusing import accused
 from docflow.signing.verifying.algorithms import DatedAlgorithms
+from docflow.signing.verifying.instants import CLOCK_TOLERANCE
 from docflow.signing.verifying.searching import BoundedTrust, gave_up
-from docflow.signing.verifying.stamps import MOST_TOKENS, timing, tokens, validation_of
 from docflow.signing.verifying.terms import Terms
 
 MAX_VALIDATION_OBJECTS = 1_000  # certificates, lists and answers that one file may carry
-SIGNER_USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
 _IF_DECLARED = RevocationCheckingRule.CHECK_IF_DECLARED_SOFT
 _DEMAND_NONE = RevocationCheckingPolicy(_IF_DECLARED, _IF_DECLARED)
 # Of the signer alone: where an authority's list is missing, the signer's own still counts.
@@ -66,10 +65,6 @@ _FOR_WANT_OF_REVOCATION = frozenset(
         AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE,
         AdESIndeterminate.NO_POE,
     }
-)
-# What a timestamp that cannot be trusted may bring upon a signature that is good without it.
-_LESS_THAN_FAILED = frozenset(
-    {*AdESPassed, *AdESIndeterminate} - {AdESIndeterminate.TIMESTAMP_ORDER_FAILURE}
 )
 
 
@@ -92,6 +87,15 @@ class Carried:
             [*self.certificates, *other.certificates],
             [*self.crls, *other.crls],
             [*self.answers, *other.answers],
+        )
+
+    def issued_by(self, now: datetime) -> "Carried":
+        """Return this without the lists and answers of a time that has not come: they prove nothing."""
+        last = now + CLOCK_TOLERANCE
+        return Carried(
+            self.certificates,
+            [one for one in self.crls if one["tbs_cert_list"]["this_update"].native <= last],
+            [one for one in self.answers if not _is_of_after(one, last)],
         )
 
     def knowledge(self) -> LocalKnowledge:
@@ -263,104 +267,27 @@ async def tried(validate: Validation, terms: Terms, carried: Carried, at: dateti
     ):
         less = await validate(specification(terms, Carried(carried.certificates), _DEMAND_NONE))
         if isinstance(less.ades_subindic, AdESPassed):  # nothing else is wrong
+            if is_accused(less.api_status, carried, at):  # whatever is missing about others
+                return Outcome(
+                    less.api_status, AdESIndeterminate.REVOKED_NO_POE, None, checked=False
+                )
             missing = AdESIndeterminate.TRY_LATER
             return Outcome(less.api_status, missing, "Revocation is not known.", checked=False)
     checked = checking.ee_certificate_rule is RevocationCheckingRule.CRL_OR_OCSP_REQUIRED
     outcome = Outcome(result.api_status, result.ades_subindic, result.failure_msg, checked, lost)
-    if outcome.passed and not checked and accused(path_of(outcome.status), carried, at):
+    if outcome.passed and not checked and is_accused(outcome.status, carried, at):
         return replace(outcome, sub_indication=AdESIndeterminate.REVOKED_NO_POE)
     return outcome
 
 
-async def judged_cms(
-    signed_data: cms.SignedData,
-    raw_digest: bytes | None,
-    carried: Carried,
-    terms: Terms,
-    at: datetime,
-) -> Outcome:
-    """Judge one signature: at the instant `at`, and if need be at the one its timestamp proves.
-
-    What was good at an instant at which it is proven to exist stays good: neither the end of a
-    certificate nor a later revocation takes that away (EN 319 102-1 5.6.2.4).
-
-    Args:
-        signed_data: with exactly one signer.
-        raw_digest: of the detached data, by the signer's digest; None if the data is inside.
-        carried: the validation data at hand.
-        terms: the terms.
-        at: the validation time, or one at which a document timestamp proves that the file existed.
-    """
-
-    def by(validate: Any, moment: datetime) -> Validation:
-        async def once(spec: SignatureValidationSpec) -> Any:
-            return await validate(
-                signed_data, spec, timing_info=timing(moment), raw_digest=raw_digest
-            )
-
-        return once
-
-    if not tokens(signed_data):
-        return await tried(by(ades_basic_validation, at), terms, carried, at)
-    timed = await tried(by(ades_with_time_validation, at), terms, carried, at)
-    if (timed.passed and timed.checked) or timed.sub_indication not in _LESS_THAN_FAILED:
-        return timed
-    stamp = getattr(timed.status, "timestamp_validity", None)
-    moment = timed.proven_at or at
-    if stamp is None and (good := await _earliest_good(signed_data, carried, terms, at)):
-        stamp, moment = good, good.timestamp
-    # A timestamp that proves nothing takes nothing away: what is left is the signature without it.
-    plain = await tried(by(ades_basic_validation, moment), terms, carried, moment)
-    better = plain.passed and (plain.checked or not timed.passed)
-    return plain.stamped_by(stamp) if better or not (timed.passed or timed.stamped) else timed
+def is_accused(status: Any, carried: Carried, at: datetime) -> bool:
+    """Tell whether what is carried accuses a certificate of the path of having been revoked by `at`."""
+    return accused(path_of(status), carried.certificates, carried.crls, carried.answers, at)
 
 
-async def _earliest_good(
-    signed_data: cms.SignedData, carried: Carried, terms: Terms, at: datetime
-) -> Any:
-    """Return the status of the signature's earliest good timestamp; None if there is none.
-
-    pyHanko's process with time breaks off at a signature whose algorithm has ended, before it looks at
-    the timestamp that may be older than that end (0.38; EN 319 102-1 5.5.4).
-    """
-    good = []
-    for token in tokens(signed_data)[:MOST_TOKENS]:
-        validate = validation_of(token, signed_data, at)
-        outcome = await tried(validate, terms, carried, at)
-        if outcome.passed:
-            good.append(outcome.status)
-    return min(good, key=lambda one: one.timestamp, default=None)
-
-
-def accused(path: list[x509.Certificate], carried: Carried, at: datetime) -> bool:
-    """Tell whether anything carried says that a certificate of the path was revoked before `at`.
-
-    The lists are stale or not proven here, so they acquit nobody; but they are believed when they
-    accuse: that errs on the safe side.
-    """
-    return any(
-        any(_listed(crl, one, at) for crl in carried.crls)
-        or any(_revoked_by(answer, one.serial_number, at) for answer in carried.answers)
-        for one in path[1:]
-    )
-
-
-def _listed(crl: CertificateList, certificate: x509.Certificate, at: datetime) -> bool:
-    return crl.issuer == certificate.issuer and any(
-        one["user_certificate"].native == certificate.serial_number
-        and one["revocation_date"].native <= at
-        for one in crl["tbs_cert_list"]["revoked_certificates"] or ()
-    )
-
-
-def _revoked_by(answer: OCSPResponse, serial: int, at: datetime) -> bool:
-    if answer["response_status"].native != "successful":
-        return False
-    return any(
-        one["cert_id"]["serial_number"].native == serial
-        and one["cert_status"].name == "revoked"
-        and one["cert_status"].chosen["revocation_time"].native <= at
-        for one in answer.response_data["responses"]
+def _is_of_after(answer: OCSPResponse, last: datetime) -> bool:
+    return answer["response_status"].native == "successful" and any(
+        one["this_update"].native > last for one in answer.response_data["responses"]
     )
 
 

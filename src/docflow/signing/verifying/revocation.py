@@ -13,7 +13,8 @@ from docflow.signing.verifying.terms import Terms
 def with_fetched(carried: Carried, terms: Terms) -> Carried:
     """Return what a file carries, and what was answered beside it."""
     lists, answers = terms.fetched.parsed
-    return replace(carried, crls=[*carried.crls, *lists], answers=[*carried.answers, *answers])
+    both = replace(carried, crls=[*carried.crls, *lists], answers=[*carried.answers, *answers])
+    return both.issued_by(terms.now)
 
 
 def want(outcome: Outcome, carried: Carried, terms: Terms) -> None:

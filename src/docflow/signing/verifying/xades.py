@@ -32,6 +32,7 @@ from docflow.signing.verifying.algorithms import digest_in_words
 from docflow.signing.verifying.containers import Container
 from docflow.signing.verifying.covered import DataObject, target, with_files
 from docflow.signing.verifying.evidence import MAX_VALIDATION_OBJECTS, Carried
+from docflow.signing.verifying.revocation import want, with_fetched
 from docflow.signing.verifying.safexml import parse_xml
 from docflow.signing.verifying.terms import Terms
 from docflow.signing.verifying.xmldsig import DS, Outline, Verified, XmlSignatureError
@@ -243,19 +244,21 @@ def _judged(
     if not _is(parts.certificate.dump(), properties.certificate):
         why = "the certificate is not the one that its SignedProperties name"
         raise XmlSignatureError(INDETERMINATE, "NO_SIGNING_CERTIFICATE_FOUND", why)
+    own = _carried(parts).issued_by(terms.now)
     signed = chain.Signed(
         certificate=parts.certificate,
         mechanism=parts.outline.mechanism,
         digest=parts.outline.digest,
         stamps=_stamps(signature, parts.unsigned),
-        carried=_carried(parts),
+        carried=with_fetched(own, terms),
     )
     outcome, stamps = blocking(chain.judged(signed, terms))
     if outcome.status is None:
         raise xmldsig.malformed(outcome.message or "its certificate cannot be judged")
+    want(outcome, signed.carried, terms)
     told |= _algorithm(parts, terms, outcome.proven_at, properties)
     baseline = properties.signing_time is not None
-    told |= description.facts_of(outcome, stamps, signed.carried, baseline=baseline)
+    told |= description.facts_of(outcome, stamps, own, baseline=baseline)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
     found["reasons"] = (*found["reasons"], *_unjudged(parts.unsigned))
     return SignatureReport(field=name, **{**told, **found})
