@@ -200,7 +200,9 @@ class _Judging:
         outcome = blocking(judged_timestamp(embedded, self._carried, self._terms, at))
         status = outcome.status
         want(outcome, self._carried, self._terms)
-        told = told | description.timestamp_of(outcome)
+        # how its algorithm stands counts at the instant that a later one proves
+        told = told | _algorithm(embedded, self._terms, self._archived_at)
+        told |= description.timestamp_of(outcome)
         found = judgement.verdict(
             status, self._terms.own_roots, told, outcome=outcome, hidden=self._hidden(told)
         )

@@ -174,6 +174,7 @@ def judge_timestamp(
     except Exception as error:  # noqa: BLE001 - as above
         return judgement.unreadable(name, error)
     want(outcome, carried, terms)
+    told |= algorithm_of(signed, terms, None, at)  # as it stood when a later one proves it
     told |= description.timestamp_of(outcome)
     found = judgement.verdict(outcome.status, terms.own_roots, told, outcome=outcome)
     if found["indication"] == PASSED and (weak := _weak_imprint(signed, terms, moment)):
