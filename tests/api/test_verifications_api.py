@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import structlog
 from pyhanko.generated.etsi.ts_11910202 import ValidationReport
 from xsdata.formats.dataclass.parsers import XmlParser
 
@@ -144,8 +145,12 @@ def test_the_places_of_all_are_bounded_too(office: Office, tmp_path: Path) -> No
         asked = [pool.submit(one.request, "POST", URL, content=slow) for one in doors]
         places: turns.Turns = office.client.app.state.verification_turns  # type: ignore[attr-defined]
         _wait_until(lambda: places._taken.total() == turns.PLACES)
-        answer = office.login(HEAD).request("POST", URL, content=make_pdf())
+        head = office.login(HEAD)
+        with structlog.testing.capture_logs() as logs:
+            answer = head.request("POST", URL, content=make_pdf())
         refused(answer, 503, "too-many-verifications")
+        (told,) = (one for one in logs if one["event"] == "refused")
+        assert (told["log_level"], "exc_info" in told) == ("warning", False)
         assert int(answer.headers["retry-after"]) > 2
         assert {one.result().status_code for one in asked} == {200}
 

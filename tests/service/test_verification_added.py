@@ -269,6 +269,32 @@ def test_the_field_of_a_time_stamp_shows_nothing(judge: Judge, maker: Maker) -> 
     assert judge(maker.stamped(signed, "Another")).indication == "TOTAL-PASSED"
 
 
+@pytest.mark.parametrize("indirect", [False, True])
+def test_what_lies_on_a_page_stays_in_its_order(judge: Judge, maker: Maker, indirect: bool) -> None:
+    """Of two notes over one place the last is seen: another order shows another."""
+
+    def notes(writer: IncrementalPdfFileWriter) -> None:
+        page = writer.root["/Pages"]["/Kids"][0]
+        note = {"/Type": "/Annot", "/Subtype": "/FreeText", "/F": 4, "/Rect": [72, 400, 200, 420]}
+        made = [
+            writer.add_object(pdf_object({**note, "/Contents": text})) for text in (b"999", b"100")
+        ]
+        listed = pdf_object(made)
+        page[NAME("/Annots")] = writer.add_object(listed) if indirect else listed
+        writer.update_container(page)
+
+    def turned(writer: IncrementalPdfFileWriter) -> None:
+        field_with()(writer)
+        page = writer.root["/Pages"]["/Kids"][0]
+        one, other, *rest = page["/Annots"]
+        page[NAME("/Annots")] = generic.ArrayObject([other, one, *rest])
+        writer.update_container(page)
+
+    data = maker.pdf(data=updated(make_pdf("Điều 1"), notes))
+    assert judge(updated(data, field_with())).indication == "TOTAL-PASSED"
+    assert "in another order" in told(judge, updated(data, turned))
+
+
 class TestCatalogue:
     @pytest.mark.parametrize(
         "entries",

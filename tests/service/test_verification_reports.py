@@ -99,6 +99,19 @@ class TestPage:
         assert "Nguyễn Hồng Sơn" in text
         assert "B-LTA" in text
 
+    def test_who_signed_and_whether_it_holds_comes_before_all_else(
+        self, maker: Maker, pki: LivePki, tmp_path: Path
+    ) -> None:
+        two = maker.pdf(data=maker.pdf("B-T"), field_name="Later", label="person-second")
+        report = report_on(two, tmp_path, pki)
+        first = page.html_page(report).partition("<table>")[0]
+        items = first.partition("Signers")[2].split("<li>")[1:]
+        assert len(items) == 2
+        for item, one in zip(items, report.signatures, strict=True):
+            assert item.startswith(f"{one.signer}: Valid")
+        assert "proven by a timestamp" in items[0]
+        assert "claimed, not proven" in items[1]
+
     @pytest.mark.parametrize("report", [hostile_report()], ids=["hostile"])
     def test_hostile_text_stays_text_and_nothing_is_fetched(
         self, report: VerificationReport

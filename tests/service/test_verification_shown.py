@@ -136,9 +136,11 @@ class TestNotAccepted:
              "The file is an office document."),
             (b"\x30\x03\x02\x01\x05", "The file is DER, but no signature."),
             (b"\x00\x01\x02", "The file is of no known kind."),
+            (b"MIME-Version: 1.0\r\nContent-Type: multipart/signed\r\n\r\n%PDF-1.7\n",
+             "The file is an e-mail message."),
             (b"\x89PNG\r\n\x1a\n", "The file is an image."),
         ],
-        ids=["empty", "text", "xades", "xades-bare", "odt", "der", "octets", "png"],
+        ids=["empty", "text", "xades", "xades-bare", "odt", "der", "octets", "mail", "png"],
     )  # fmt: skip
     def test_the_report_says_what_it_is_and_what_is_accepted(
         self, content: bytes, said: str, tmp_path: Path

@@ -137,12 +137,9 @@ def test_a_file_hidden_behind_packed_data_fails(judge: Judge, made: bytes) -> No
     entry = zipfile.ZipFile(BytesIO(made)).getinfo(name)
     place = entry.header_offset + 30 + len(name.encode())
     data = bytearray(inserted(made, place + entry.compress_size, more))
-    listed = data.index(b"PK\x01\x02" + data[entry.header_offset + 4 :][:0])
-    for header, at in ((entry.header_offset, 18), (listed, 20)):
-        if header == listed:
-            header = data.rindex(name.encode(), listed) - 46  # noqa: PLW2901
-        size = struct.pack("<L", entry.compress_size + len(more))
-        data[header + at : header + at + 4] = size
+    listed = data.rindex(name.encode(), directory(bytes(data))) - 46
+    for place in (entry.header_offset + 18, listed + 20):
+        struct.pack_into("<L", data, place, entry.compress_size + len(more))
     assert zipfile.ZipFile(BytesIO(bytes(data))).testzip() is None
     assert "does not end where it must" in refused(judge, bytes(data))
 

@@ -130,7 +130,13 @@ def install(app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: errors.DocflowError) -> JSONResponse:
-    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if (
+        status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and "retry_after_seconds" in error.extra
+    ):
+        # we were asked too much and said when to come back: nothing is broken, and a flood stays small
+        LOG.warning("refused", code=error.code, detail=error.detail)
+    elif status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         LOG.error("refused", code=error.code, detail=error.detail, exc_info=error)
     return response(request, error)
 

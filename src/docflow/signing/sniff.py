@@ -6,6 +6,7 @@ Rules:
 """
 
 import base64
+import re
 import zlib
 
 SNIFF_BYTES = 4096  # how much of the head of a file is enough
@@ -33,6 +34,11 @@ _ENCRYPTED_DATA = (  # likewise id-envelopedData, id-encryptedData and id-ct-aut
 )
 _ARMOURED_CHARS = 64  # a whole number of groups of four
 _PDF_WITHIN = 1024  # ISO 32000-1 annex H: readers look for the header in the first 1,024 bytes
+_MAIL = re.compile(
+    rb"\s*(mime-version|content-type|received|return-path|delivered-to|dkim-signature|message-id|from|to|"
+    rb"date|subject|x-[a-z-]{1,40}):[ \t]",
+    re.IGNORECASE,
+)
 _ZIP_LOCAL = b"PK\x03\x04"
 _ZIP_EMPTY = b"PK\x05\x06"
 _ZIP_HEADER_BYTES = 30
@@ -115,10 +121,17 @@ def may_be_pdf(head: bytes) -> bool:
     return b"%PDF-" in head[:_PDF_WITHIN]
 
 
+def is_mail(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` begins as an e-mail message does (RFC 5322, 2.2)."""
+    return _MAIL.match(head) is not None
+
+
 def described(head: bytes) -> str:
     """Return in words what a file is that begins with `head`; nothing that it says is repeated."""
     if not head:
         return "empty"
+    if is_mail(head):
+        return "an e-mail message"
     media_type = sniff(head)
     if media_type == "application/xml" or (b"<" in head[:64] and b"Signature" in head):
         return "XML"

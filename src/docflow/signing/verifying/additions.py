@@ -4,6 +4,7 @@ What is not named here is refused; pyHanko's rules, which these stand beside, na
 - A new field or widget of a signature has the entries that say what and where it is and how it looks;
   no action, no layer, nothing that a reader does.
 - It is drawn by a form XObject of its own, which shows nothing of another file.
+- What lies on a page stays in its order: what comes later lies on top.
 - A form that was drawn from appearances stays so, and one drawn from values: else other values are seen
   than when it was signed. Its default resources gain entries; none is replaced.
 - The catalogue gains a version, extensions and marks, which hold no more than the standard gives them.
@@ -127,6 +128,8 @@ class AdditionsRule(WhitelistRule):
                 _check_field(field)
             elif "/V" in field and "/V" not in before[reference]:
                 _check_look(field)
+        if after.keys() - before.keys():  # else no page may change at all
+            _check_order(old, new)
         signatures = all(_kind(one) == "/Sig" for one in after.values() if "/T" in one)
         _check_form(_form(old), _form(new), only_signatures=signatures)
         _check_evidence(entry(old.root, "/DSS", None), entry(new.root, "/DSS", None))
@@ -153,6 +156,34 @@ def fields_of(revision: Any) -> dict[generic.Reference, Any]:
         found[one.reference] = field
         waiting += _array(entry(field, "/Kids", ()))
     return found
+
+
+def pages_of(revision: Any) -> Iterator[Any]:
+    """Yield the reference of every page of a version, once."""
+    waiting: list[Any] = [revision.root.raw_get("/Pages")]
+    seen = set()
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, generic.IndirectObject) or one.reference in seen:
+            continue
+        seen.add(one.reference)
+        kids = list(_array(entry(resolved(one), "/Kids", ())))
+        waiting += kids
+        if not kids:
+            yield one
+
+
+def _check_order(old: HistoricalResolver, new: HistoricalResolver) -> None:
+    """Refuse annotations in another order: the last one lies on top."""
+    for page in pages_of(new):
+        before, after = (_annotations(one(page.reference)) for one in (old, new))
+        known = set(before)
+        if before != after and [one for one in after if one in known] != before:
+            raise Addition("What lies on a page was put in another order.")
+
+
+def _annotations(page: Any) -> list[generic.Reference | None]:
+    return [getattr(one, "reference", None) for one in _array(entry(page, "/Annots", ()))]
 
 
 def resolved(value: Any) -> Any:

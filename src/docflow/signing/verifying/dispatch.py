@@ -16,6 +16,7 @@ from docflow.signing.sniff import (
     described,
     is_cms,
     is_encrypted_cms,
+    is_mail,
     may_be_pdf,
     sniff,
 )
@@ -94,6 +95,6 @@ def _judged(file: BinaryIO, data: BinaryIO | None, terms: Terms) -> Verification
     media_type = sniff(head)
     if media_type.startswith(("application/vnd.etsi.asic", "application/zip")):
         return verify_asic(file, terms)
-    if may_be_pdf(head):
+    if may_be_pdf(head) and not is_mail(head):  # one may hold a PDF
         return verify_pdf(file, terms)
     return failure(f"The file is {described(head)}. {_ACCEPTED}", now=terms.now)

@@ -25,7 +25,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from docflow.signing.pageframe import Box, inherited
-from docflow.signing.verifying.additions import entry, fields_of
+from docflow.signing.verifying.additions import entry, fields_of, pages_of
 
 MAX_SHARE: Final = 0.2
 """How much of its page a later signature may cover, and later fields together."""
@@ -119,17 +119,10 @@ def _widgets(reference: Any, field: DictionaryObject) -> Iterator[Any]:
 def _pages(reader: PdfFileReader) -> dict[generic.Reference, list[Any]]:
     """Return the pages that show an annotation, by its reference."""
     found: dict[generic.Reference, list[Any]] = defaultdict(list)
-    waiting, seen = [reader.root.raw_get("/Pages")], set()
-    while waiting:
-        one = waiting.pop()
-        if getattr(one, "reference", one) in seen:
-            continue
-        seen.add(getattr(one, "reference", one))
-        node = one.get_object()
-        waiting += entry(node, "/Kids", ())
-        for annotation in entry(node, "/Annots", ()):
+    for page in pages_of(reader):
+        for annotation in entry(page.get_object(), "/Annots", ()):
             if isinstance(annotation, generic.IndirectObject):
-                found[annotation.reference].append(one)
+                found[annotation.reference].append(page)
     return found
 
 

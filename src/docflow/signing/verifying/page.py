@@ -36,7 +36,9 @@ _STYLE = (
     ".passed{border-color:#18794e;background:#e9f7ef}.failed{border-color:#b42318;background:#fdecea}"
     ".open{border-color:#8a6100;background:#fff6e0}table{border-collapse:collapse;width:100%}"
     "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #ddd}"
-    "th{width:16rem;font-weight:600}td{overflow-wrap:anywhere}code{font-size:.85em}"
+    "th{width:16rem;font-weight:600}h2,th,td,li,p{overflow-wrap:anywhere}code{font-size:.85em}"
+    "@media(max-width:40rem){body{margin:1rem auto}tr{display:block;border-bottom:1px solid #ddd;"
+    "padding:.3rem 0}th,td{display:block;width:auto;border:0;padding:.1rem 0}th{font-size:.9em}}"
 )
 POLICY = (
     "default-src 'none'; style-src 'sha256-"
@@ -103,6 +105,7 @@ def html_page(report: VerificationReport) -> str:
         f"<h1>{_both(('Signature verification', 'Kiểm tra chữ ký số'))}</h1>",
         _verdict(report.indication, report.sub_indication),
         _reasons(report.reasons),
+        _signers(report.signatures),
         _table(
             [
                 (("Verified at", "Thời điểm kiểm tra"), _instant(report.verified_at)),
@@ -118,19 +121,33 @@ def html_page(report: VerificationReport) -> str:
     return "".join(parts)
 
 
+def _signers(signatures: Iterable[SignatureReport]) -> str:
+    """Return who signed and when, with the verdict on each: what people look for first."""
+    items = "".join(
+        f"<li>{_text(one.signer) or _both(_NOT_KNOWN)}: {_both(_VERDICTS[one.indication][1])}"
+        f"{_signing_time(one, '; ')}</li>"
+        for one in signatures
+        if one.kind == "signature"
+    )
+    return f"<p>{_both(('Signers', 'Những người ký'))}</p><ul>{items}</ul>" if items else ""
+
+
+def _signing_time(one: SignatureReport, before: str = "") -> str:
+    if one.signed_at is None:
+        return ""
+    proven = _both(_PROVEN if one.time_is_proven else _CLAIMED)
+    return f"{before}{_instant(one.signed_at)} ({proven})"
+
+
 def _signature(number: int, one: SignatureReport) -> str:
     stamp = one.kind == "timestamp"
     what = _both(("Timestamp", "Dấu thời gian") if stamp else ("Signature", "Chữ ký"))
-    proven = _both(_PROVEN if one.time_is_proven else _CLAIMED)
     path = " → ".join(each.subject for each in one.path)
     rows = [
         (("Signer", "Người ký"), _text(one.subject)),
         (("Issuer", "Đơn vị cấp chứng thư"), _text(one.issuer)),
         (("Certificate", "Chứng thư"), _text(one.certificate_sha256)),
-        (
-            ("Time", "Thời điểm ký"),
-            f"{_instant(one.signed_at)} ({proven})" if one.signed_at else None,
-        ),
+        (("Time", "Thời điểm ký"), _signing_time(one)),
         (("Level", "Mức"), _level(one)),
         (("Format", "Khuôn dạng"), _text(one.format)),
         (("Algorithm", "Thuật toán"), _algorithm(one)),
