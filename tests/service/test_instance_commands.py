@@ -144,3 +144,13 @@ def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path) -> None:
     key.write_text("nothing")
     told = sentence(docflow("verify", str(proof), "--key-file", str(key)))
     assert f"{key} holds no public key of a log: " in told
+
+
+def test_a_setting_that_is_misspelt_is_told(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("no folder")
+    done = docflow(
+        "init", "--data-dir", str(tmp_path / "var"), DOCFLOW_PUBLIC_ULR="x", DOCFLOW_ZZZ="x"
+    )
+    first, second, _ = done.stderr.splitlines()
+    assert first == "warning: DOCFLOW_PUBLIC_ULR is no setting; is it DOCFLOW_PUBLIC_URL?"
+    assert second == "warning: DOCFLOW_ZZZ is no setting."

@@ -57,6 +57,11 @@ def test_a_table_in_a_pipe_has_one_whole_line_for_each_row() -> None:
     assert _ERROR in row
 
 
+def test_a_table_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines() -> None:
+    lines = printed(_TABLE, None)
+    assert lines == [line.rstrip() for line in lines]
+
+
 def test_a_job_has_its_id_on_a_line_of_its_own_and_its_error_in_full_lines() -> None:
     first, _, *error = printed(_JOB, 80)
     assert first == _ID
