@@ -69,6 +69,15 @@ def test_a_job_has_its_id_on_a_line_of_its_own_and_its_error_in_full_lines() -> 
     assert len(error) == 2
 
 
+@pytest.mark.parametrize(
+    ("attempts", "told"),
+    [(0, "failed at staged, 2026"), (1, "staged, 1 failed try, 2026"), (2, "2 failed tries")],
+)
+def test_a_job_tells_of_tries_only_where_some_failed(attempts: int, told: str) -> None:
+    _, line, *_ = printed(_JOB.replace("attempts=1", f"attempts={attempts}"), 80)
+    assert told in line
+
+
 def test_what_a_library_says_of_itself_when_it_is_loaded_is_not_logged() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LOG], capture_output=True, text=True, check=True, timeout=60
