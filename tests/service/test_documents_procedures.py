@@ -344,3 +344,21 @@ def test_jobs_are_shown_to_those_who_may_know_and_can_be_retried(instance: Insta
     with pytest.raises(ConflictError) as superseded:
         failures.retry(desk, engine, instance.actor(CLERK), asked.job_id)
     assert superseded.value.code == "job-superseded"
+
+
+def test_a_job_that_is_done_is_called_done_and_nothing_is_to_be_fired_again(
+    instance: Instance,
+) -> None:
+    from docflow.jobs import records
+    from docflow.release import failures
+
+    desk, engine = instance.services.desk, instance.services.engine
+    document = instance.to_approved(instance.draft())
+    asked = instance.fire(LEADER, document, "sign")
+    assert asked.job_id is not None
+    instance.run(asked)
+    with desk.database.unit_of_work(instance.actor(CLERK)) as uow:
+        assert records.finish(uow, asked.job_id, engine.get(asked.job_id).execution) is not None
+    with pytest.raises(ConflictError, match="The job is done") as refused:
+        failures.retry(desk, engine, instance.actor(CLERK), asked.job_id)
+    assert refused.value.code == "job-state"

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from docflow.bootstrap import open_database
+from docflow.cli.demo_stage import running_service
 from docflow.cli.instance import listening
 from docflow.kernel.errors import UnavailableError
 from docflow.settings import Settings
@@ -127,6 +130,38 @@ def test_the_demo_goes_on_with_no_service_but_its_own(tmp_path: Path) -> None:
     assert not (tmp_path / "var" / "credentials.txt").exists()
 
 
+class Foreign(BaseHTTPRequestHandler):
+    """A service of somebody else that says it is ready."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_service_that_took_the_port_meanwhile_is_not_played_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "demo").mkdir()
+    with HTTPServer(("127.0.0.1", 0), Foreign) as other:
+        serving = threading.Thread(target=other.serve_forever)
+        serving.start()
+        try:
+            with (
+                pytest.raises(SystemExit) as ended,
+                running_service(Settings.load(data_dir=tmp_path), other.server_port),
+            ):
+                pytest.fail("the demo goes on with a foreign service")
+        finally:
+            other.shutdown()
+            serving.join()
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert f"Port {other.server_port} on 127.0.0.1 is taken" in told.replace("\n", " ")
+
+
 def test_the_openapi_document_is_written_with_a_word_and_a_missing_one_is_told(
     tmp_path: Path,
 ) -> None:
@@ -144,3 +179,13 @@ def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path) -> None:
     key.write_text("nothing")
     told = sentence(docflow("verify", str(proof), "--key-file", str(key)))
     assert f"{key} holds no public key of a log: " in told
+
+
+def test_a_setting_that_is_misspelt_is_told(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("no folder")
+    done = docflow(
+        "init", "--data-dir", str(tmp_path / "var"), DOCFLOW_PUBLIC_ULR="x", DOCFLOW_ZZZ="x"
+    )
+    first, second, _ = done.stderr.splitlines()
+    assert first == "warning: DOCFLOW_PUBLIC_ULR is no setting; is it DOCFLOW_PUBLIC_URL?"
+    assert second == "warning: DOCFLOW_ZZZ is no setting."

@@ -13,6 +13,7 @@ from docflow.kernel.errors import ConfigurationError
 from docflow.settings import Settings
 from docflow.signing.devpki import ensure_devpki
 from docflow.signing.signersfile import signers_from_file
+from tests.levels_support import write_signers
 from tests.office_support import Instance, copy_instance, development
 from tests.pki_support import LivePki
 from tests.unit.signing.forge import Forge, Made
@@ -51,7 +52,14 @@ def signers_file(instance: Instance, clock: ManualClock) -> Path:
     return path
 
 
+@pytest.fixture
+def own_signers_file(instance: Instance, pki: LivePki) -> Path:
+    """A signers file whose certificates are those of an authority, not of the throw-away PKI."""
+    return write_signers(instance.folder, pki)
+
+
 def production(instance: Instance, **values: object) -> Settings:
+    values = {"public_url": "https://docs.office.example", **values}
     return Settings.load(
         data_dir=instance.folder,
         database_url=instance.database.url,
@@ -61,8 +69,9 @@ def production(instance: Instance, **values: object) -> Settings:
 
 
 def test_production_does_not_run_on_stand_ins(
-    instance: Instance, office_file: Path, signers_file: Path, clock: ManualClock
+    instance: Instance, office_file: Path, own_signers_file: Path, clock: ManualClock
 ) -> None:
+    signers_file = own_signers_file
     with pytest.raises(ConfigurationError, match="DOCFLOW_OFFICE_FILE"):
         bootstrap.build(production(instance), clock)
     with pytest.raises(ConfigurationError, match="DOCFLOW_SIGNERS_FILE"):
@@ -71,13 +80,14 @@ def test_production_does_not_run_on_stand_ins(
         bootstrap.build(
             production(instance, office_file=office_file, signers_file=signers_file), clock
         )
-    with pytest.raises(ConfigurationError, match="files that docflow writes"):
+    with pytest.raises(ConfigurationError, match="files that docflow writes") as refused:
         bootstrap.build(
             production(
                 instance, office_file=office_file, signers_file=signers_file, key_provider="file"
             ),
             clock,
         )
+    assert "DOCFLOW_KEY_FILES_ALLOWED" in str(refused.value.satisfied_by)
     mounted = instance.folder / "mounted"
     mounted.mkdir()
     with pytest.raises(ConfigurationError, match="log"):
@@ -94,22 +104,75 @@ def test_production_does_not_run_on_stand_ins(
         )
 
 
-def test_production_starts_with_what_the_operator_names(
-    instance: Instance, office_file: Path, signers_file: Path, clock: ManualClock
-) -> None:
+def named(instance: Instance, office_file: Path, signers_file: Path, **more: object) -> Settings:
+    """Settings of production with everything that it asks for."""
     mounted = instance.folder / "mounted"
-    mounted.mkdir()
-    settings = production(
+    mounted.mkdir(exist_ok=True)
+    return production(
         instance,
         office_file=office_file,
         signers_file=signers_file,
         key_provider="mounted",
         key_mounted_folder=mounted,
         log_key_file=instance.folder / "log.key",
+        **more,
     )
+
+
+def test_production_starts_with_what_the_operator_names(
+    instance: Instance, office_file: Path, own_signers_file: Path, clock: ManualClock
+) -> None:
+    settings = named(instance, office_file, own_signers_file)
     services = bootstrap.build(settings, clock)
     assert services.desk.signers.person("son.nh", "Sơn", clock.now()).kind == "person"
     services.close()
+
+
+def test_production_refuses_the_throw_away_pki_wherever_it_lies(
+    instance: Instance, office_file: Path, signers_file: Path, clock: ManualClock
+) -> None:
+    with pytest.raises(ConfigurationError, match="does not sign with a throw-away PKI") as refused:
+        bootstrap.build(named(instance, office_file, signers_file), clock)
+    assert "DOCFLOW_SIGNERS_FILE" in refused.value.detail
+    assert "DEVELOPMENT ONLY" in refused.value.detail
+
+
+def test_production_trusts_no_root_of_the_throw_away_pki(
+    instance: Instance,
+    office_file: Path,
+    signers_file: Path,
+    own_signers_file: Path,
+    clock: ManualClock,
+) -> None:
+    text = own_signers_file.read_text("utf-8")
+    root = signers_file.parent / "root.pem"
+    own_signers_file.write_text(f"{text}trust: [{root}]\n", "utf-8")
+    with pytest.raises(ConfigurationError, match="nor trust one"):
+        bootstrap.build(named(instance, office_file, own_signers_file), clock)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:8460",
+        "http://docs.office.example",
+        "https://localhost",
+        "https://127.0.0.2:8460",
+        "https://[::1]/office",
+        "https://0.0.0.0",
+    ],
+)
+def test_production_prints_no_address_that_others_cannot_reach_safely(
+    instance: Instance,
+    office_file: Path,
+    own_signers_file: Path,
+    clock: ManualClock,
+    address: str,
+) -> None:
+    settings = named(instance, office_file, own_signers_file, public_url=address)
+    with pytest.raises(ConfigurationError, match="DOCFLOW_PUBLIC_URL") as refused:
+        bootstrap.build(settings, clock)
+    assert address in refused.value.detail
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 import warnings
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from docflow.bootstrap.sources import office_of, open_vault
 from docflow.conversion import find_converter, find_sandbox
@@ -33,6 +36,7 @@ from docflow.release.studio import Studio
 from docflow.settings import Settings
 from docflow.signing.choice import LevelPolicy
 from docflow.signing.dated import NewSignatures
+from docflow.signing.devpki import is_throwaway
 from docflow.signing.font import ensure_fonts
 from docflow.signing.longterm import LongTerm
 from docflow.signing.outside.asking import Asker
@@ -108,7 +112,7 @@ def studio_of(settings: Settings, desk: Desk) -> Studio:
         desk,
         desk.signers,
         fonts,
-        settings.public_url,
+        public_address_of(settings),
         verifier,
         session_minutes=settings.signing_session_minutes,
         most_signatures=settings.certificate_signatures or None,
@@ -161,7 +165,10 @@ def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> 
     now = database.clock.now()
     rules = algorithms_of(settings)
     if settings.signers_file is not None:
-        return signers_from_file(settings.signers_file, now=now, algorithms=rules)
+        signers = signers_from_file(settings.signers_file, now=now, algorithms=rules)
+        if settings.production:
+            _refuse_throwaway(settings.signers_file, signers)
+        return signers
     if settings.production:
         raise ConfigurationError(
             "DOCFLOW_SIGNERS_FILE is not set; production does not sign with a throw-away PKI. "
@@ -179,6 +186,43 @@ def signers_of(settings: Settings, database: Database, catalogue: Catalogue) -> 
     return development_signers(
         settings.data_dir / "pki", organisation, signing, now=now, algorithms=rules
     )
+
+
+def _refuse_throwaway(file: Path, signers: Signers) -> None:
+    """Refuse certificates that say of themselves that they are for development, wherever they lie."""
+    named = [one.certificate for one in signers.identities()]
+    for certificate in (*named, *signers.own_roots.certificates, *signers.roots.certificates):
+        if is_throwaway(certificate):
+            raise ConfigurationError(
+                f"DOCFLOW_SIGNERS_FILE ({file}) leads to the certificate of "
+                f"{certificate.subject.rfc4514_string()!r}; production does not sign with a throw-away "
+                "PKI, nor trust one.",
+                satisfied_by="Name PKCS#12 files and roots of your certificate authority there.",
+            )
+
+
+def public_address_of(settings: Settings) -> str:
+    """Return where recipients reach the service; it is printed on what is released, for good.
+
+    Raises:
+        ConfigurationError: in production, if it is not an https address that others can reach.
+    """
+    parts = urlsplit(settings.public_url)
+    host = parts.hostname or ""
+    if settings.production and (parts.scheme != "https" or _is_of_this_machine(host)):
+        raise ConfigurationError(
+            f"DOCFLOW_PUBLIC_URL is {settings.public_url}; it is printed in QR codes for good.",
+            satisfied_by="In production, name the https address at which recipients reach the service.",
+        )
+    return settings.public_url
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host in {"", "localhost"} or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
 
 
 def algorithms_of(settings: Settings) -> NewSignatures:

@@ -1,5 +1,6 @@
 """Prepare, serve and work an instance: init, migrate, serve, worker."""
 
+import difflib
 import errno
 import os
 import signal
@@ -33,6 +34,7 @@ def instance_settings(data_dir: Path | None = None, **overrides: Any) -> Setting
         ConfigurationError: if it is no folder, cannot be made, or may not be written to.
     """
     settings = settings_for(data_dir, **overrides)
+    _warn_of_unknown_settings()
     folder, why = settings.data_dir, None
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,6 +50,16 @@ def instance_settings(data_dir: Path | None = None, **overrides: Any) -> Setting
             satisfied_by="Name another with --data-dir or DOCFLOW_DATA_DIR.",
         )
     return settings
+
+
+def _warn_of_unknown_settings() -> None:
+    """Say which variables nobody reads: a setting that is misspelt is not in force."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in sorted(os.environ):
+        prefix, _, name = variable.upper().partition("_")
+        if prefix == "DOCFLOW" and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            warn(f"{variable} is no setting" + (f"; is it DOCFLOW_{near[0]}?" if near else "."))
 
 
 def init(

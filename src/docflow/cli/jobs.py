@@ -52,7 +52,7 @@ def list_jobs(
 
 def _table(jobs: "Sequence[Job]") -> Table:
     """Return one line for each job, however long, for pipes."""
-    table = Table("job", "state", "step", "tries", "changed (UTC)", "error", box=None)
+    table = Table("job", "state", "step", "failed tries", "changed (UTC)", "error", box=None)
     for job in jobs:
         told = (job.id, job.state, job.step or "", str(job.attempts), _changed(job))
         table.add_row(*told, " ".join((job.error or "").split()))
@@ -62,9 +62,12 @@ def _table(jobs: "Sequence[Job]") -> Table:
 def _show(job: "Job") -> None:
     """Print a job: its id on a line of its own, whole on a terminal of any width."""
     step = f" at {job.step}" if job.step else ""
-    tries = "1 try" if job.attempts == 1 else f"{job.attempts} tries"
+    tries = "1 failed try" if job.attempts == 1 else f"{job.attempts} failed tries"
     CONSOLE.print(job.id, markup=False, soft_wrap=True)
-    CONSOLE.print(f"  {job.state}{step}, {tries}, {_changed(job)} UTC", markup=False)
+    CONSOLE.print(
+        f"  {job.state}{step}, {f'{tries}, ' if job.attempts else ''}{_changed(job)} UTC",
+        markup=False,
+    )
     if job.error:
         CONSOLE.print(Padding(Text(job.error), (0, 0, 0, 2)))
 

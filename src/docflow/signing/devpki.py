@@ -124,6 +124,11 @@ def ensure_devpki(
     return DevPki(folder / "root.pem", seal, MappingProxyType(members))
 
 
+def is_throwaway(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate says of itself that it is for development only."""
+    return DISCLAIMER in certificate.subject.rfc4514_string()
+
+
 def _warn_once(folder: Path) -> None:
     with _warned_lock:
         if folder in _warned:

@@ -57,11 +57,25 @@ def test_a_table_in_a_pipe_has_one_whole_line_for_each_row() -> None:
     assert _ERROR in row
 
 
+def test_a_table_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines() -> None:
+    lines = printed(_TABLE, None)
+    assert lines == [line.rstrip() for line in lines]
+
+
 def test_a_job_has_its_id_on_a_line_of_its_own_and_its_error_in_full_lines() -> None:
     first, _, *error = printed(_JOB, 80)
     assert first == _ID
     assert " ".join(line.strip() for line in error) == _ERROR
     assert len(error) == 2
+
+
+@pytest.mark.parametrize(
+    ("attempts", "told"),
+    [(0, "failed at staged, 2026"), (1, "staged, 1 failed try, 2026"), (2, "2 failed tries")],
+)
+def test_a_job_tells_of_tries_only_where_some_failed(attempts: int, told: str) -> None:
+    _, line, *_ = printed(_JOB.replace("attempts=1", f"attempts={attempts}"), 80)
+    assert told in line
 
 
 def test_what_a_library_says_of_itself_when_it_is_loaded_is_not_logged() -> None:

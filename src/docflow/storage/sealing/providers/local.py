@@ -35,7 +35,8 @@ class LocalKeys(FolderKeys):
                 "keeps them apart.",
                 code="local-keys-refused",
                 rule="no-development-keys",
-                satisfied_by="Use the PKCS#11 or the mounted key provider, or expressly allow this.",
+                satisfied_by="Set DOCFLOW_KEY_PROVIDER to `pkcs11` or `mounted`, or allow this with "
+                "DOCFLOW_KEY_FILES_ALLOWED=true.",
             )
         warnings.warn(
             f"confidential items are sealed with key files in {folder}; not for production",

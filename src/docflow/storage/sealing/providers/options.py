@@ -64,12 +64,13 @@ def _open(name: ProviderName, options: KeyOptions) -> KeyProvider:
         case "pkcs11" if options.module and options.token and options.pin_file:
             return TokenKeys(options.module, options.token, options.pin_file)
     wanted = {
-        "file": "the folder of its key files",
-        "mounted": "the folder where the keys are mounted",
-        "pkcs11": "the library, the token's label and the PIN file",
+        "file": "the folder of its key files (DOCFLOW_KEY_FOLDER)",
+        "mounted": "the folder where the keys are mounted (DOCFLOW_KEY_MOUNTED_FOLDER)",
+        "pkcs11": "the library, the token's label and the PIN file (DOCFLOW_KEY_PKCS11_MODULE, "
+        "DOCFLOW_KEY_PKCS11_TOKEN, DOCFLOW_KEY_PKCS11_PIN_FILE)",
     }
     raise ConfigurationError(
         f"The key provider {name!r} is chosen but not set up.",
         code="key-provider-missing",
-        satisfied_by=f"Configure {wanted[name]}.",
+        satisfied_by=f"Name {wanted[name]}.",
     )
