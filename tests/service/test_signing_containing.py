@@ -19,6 +19,7 @@ from docflow.signing.detached import Member, sign_detached, write_container
 from docflow.signing.manifest import MANIFEST
 from docflow.signing.signed import Expected, SignedFile
 from tests.service.signing_office import SigningOffice
+from tests.service.test_verification_zip import hidden, inserted, second
 from tests.unit.signing.forge import NOW
 
 PDF, TABLE, SIGNATURE = "quyết định.pdf", "bảng.csv", "bảng.csv.p7s"
@@ -132,6 +133,11 @@ def _hidden_beside_the_manifest(made: Made) -> None:
         archive.writestr("META-INF/notes.txt", "hidden")
 
 
+def _hidden_from_the_directory(made: Made) -> None:
+    data = made.path.read_bytes()
+    made.path.write_bytes(inserted(data, second(data), hidden(TABLE)))
+
+
 def _other_manifest(made: Made) -> None:
     with zipfile.ZipFile(made.path) as archive:
         kept = {name: archive.read(name) for name in archive.namelist()}
@@ -151,6 +157,7 @@ def _other_manifest(made: Made) -> None:
         (_two_signers, "not by exactly those expected"),
         (_sealed_by_a_person, "is expected"),
         (_hidden_beside_the_manifest, "No signature covers 'META-INF/notes.txt'"),
+        (_hidden_from_the_directory, "belong to no file"),
         (_other_manifest, "TOTAL-FAILED"),
     ],
 )
