@@ -1,16 +1,20 @@
 """What its authority revoked signs at no level; where nobody tells, what is made says so."""
 
 import base64
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import ConflictError
+from docflow.signing.pades import sign_person
+from docflow.signing.signedsince import require_standing
 from tests.card_support import answer_session, give
-from tests.levels_support import Offices, card_of
+from tests.levels_support import Offices, card_of, longterm
 from tests.office_support import ADMINISTRATOR, CLERK, LEADER
-from tests.pki_support import LivePki
+from tests.pki_support import START, LivePki
+from tests.unit.signing.forge import make_pdf
 
 
 @pytest.mark.parametrize("level", ["B-B", "B-T"])
@@ -37,6 +41,47 @@ def test_a_seal_that_its_authority_revoked_seals_at_no_level(offices: Offices, l
         office.run(asked)
     assert caught.value.code == "signer-revoked"
     assert not office.rows("deliveries", document_id=document_id)
+
+
+@pytest.mark.parametrize("seal", ["B-B", "B-T", "B-LTA"])
+@pytest.mark.parametrize("person", ["B-B", "B-T"])
+def test_what_a_person_signed_who_is_found_to_be_revoked_is_not_sealed(
+    offices: Offices, pki: LivePki, clock: ManualClock, person: str, seal: str
+) -> None:
+    office = offices(
+        person=f"level: {person}", seal=f", level: {seal}", signers={"person": "revoked"}
+    )
+    with pki.fails("ocsp", "away"), pki.fails("crls", "away"):
+        document_id = office.to_signed(office.draft())  # nobody told then
+    clock.advance(timedelta(minutes=2))
+    asked = office.fire(CLERK, document_id, "release")
+    with pytest.raises(ConflictError, match="who signed, was revoked since") as caught:
+        office.run(asked)
+    assert caught.value.code == "signer-revoked"
+    assert not office.rows("deliveries", document_id=document_id)
+
+
+def test_a_time_stamp_that_is_older_than_the_revocation_keeps_a_signature_good(
+    pki: LivePki, tmp_path: Path
+) -> None:
+    before = datetime(2025, 6, 1, tzinfo=UTC)
+    (tmp_path / "a.pdf").write_bytes(make_pdf("Điều 1"))
+    for level in ("B-B", "B-T"):
+        pki.now = lambda: before
+        signer = pki.identity("revoked", "person")
+        signed = tmp_path / f"{level}.pdf"
+        sign_person(
+            tmp_path / "a.pdf", signed, signer, now=before, level=level, longterm=longterm(pki)
+        )
+        pki.now = lambda: START
+        asking = longterm(pki, ask_revocation=True)
+        if level == "B-T":
+            require_standing(signed, asking, START)
+        else:
+            with pytest.raises(ConflictError):
+                require_standing(signed, asking, START)
+        with pki.fails("ocsp", "away"), pki.fails("crls", "away"):
+            require_standing(signed, longterm(pki, ask_revocation=True), START)  # nobody tells
 
 
 def test_where_nobody_tells_a_basic_signature_is_made_and_says_so(

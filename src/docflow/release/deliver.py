@@ -30,6 +30,7 @@ from docflow.release.studio import Studio
 from docflow.release.tables import deliveries
 from docflow.signing.levels import Level, level_named
 from docflow.signing.pades import seal
+from docflow.signing.signedsince import require_standing
 from docflow.signing.strict import SignedFile, validate_release
 
 KIND = "release"
@@ -75,6 +76,8 @@ def _seal(studio: Studio, job: JobRun, document_id: str) -> int:
     def make(level: Level, source: Row, path: Path, target: Path) -> dict[str, Any]:
         first, *others = persons.carried(signed_by, source)
         persons.require_all((first, *others), of)
+        if source["role"] == "main":  # the same people signed every file
+            require_standing(path, studio.desk.levels.longterm, now)
         sealed = seal(
             path, target, identity, now=now, location=place,
             level=level, longterm=studio.desk.levels.longterm,

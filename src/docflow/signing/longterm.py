@@ -142,9 +142,12 @@ class LongTerm:
         Raises:
             ConflictError: code `signer-revoked`; `chain-unknown` if it leads to no root.
         """
+        return self.standing_of([identity.signer.signing_cert, *identity.signer.cert_registry], now)
+
+    def standing_of(self, known: Chain, now: datetime) -> str | None:
+        """Do the same for a certificate, given with others that may be part of its chain."""
         if not self._services.ask_revocation:
             return None
-        known = [identity.signer.signing_cert, *identity.signer.cert_registry]
         return self._standing.unknown(self.chain_of(known, now), now)
 
     def require(self, level: Level) -> None:

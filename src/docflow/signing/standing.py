@@ -30,9 +30,13 @@ _REST_AFTER_SILENCE = timedelta(
 
 
 class RevokedSignerError(ConflictError):
-    """A certificate that was to sign was revoked, or an authority above it was."""
+    """A certificate that was to sign was revoked, or an authority above it was.
 
-    def __init__(self, name: str) -> None:
+    `revoked_at` is since when, if that was told.
+    """
+
+    def __init__(self, name: str, revoked_at: datetime | None = None) -> None:
+        self.revoked_at = revoked_at
         super().__init__(
             f"The certificate of {name} was revoked; it cannot sign.",
             code="signer-revoked",
@@ -138,7 +142,7 @@ def doubts_about(chain: Chain, context: ValidationContext) -> str | None:
     try:
         blocking(validator.async_validate_path())
     except RevokedError as error:
-        raise RevokedSignerError(name_of(chain[0])) from error
+        raise RevokedSignerError(name_of(chain[0]), error.revocation_dt) from error
     except (ValidationError, PathBuildingError) as error:
         return (
             f"What is said of the revocation of {name_of(chain[0])}'s certificate cannot be "
