@@ -74,3 +74,10 @@ def test_another_nullability_is_told_in_words(database: Database) -> None:
     _ddl(database, "ALTER TABLE people ALTER COLUMN name DROP NOT NULL")
     with pytest.raises(ConfigurationError, match=r"people\.name takes or refuses NULL otherwise"):
         migrate.require_schema(database)
+
+
+def test_a_database_of_a_newer_version_is_not_called_an_old_one(database: Database) -> None:
+    _ddl(database, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="a newer docflow made it") as refused:
+        migrate.require_current(database)
+    assert "docflow migrate" not in refused.value.detail

@@ -111,6 +111,13 @@ def head() -> str:
     return revision
 
 
+def _is_of_newer_version(revision: str | None) -> bool:
+    settings = Config()
+    settings.set_main_option("script_location", str(bundled("migrations")).replace("%", "%%"))
+    known = {one.revision for one in ScriptDirectory.from_config(settings).walk_revisions()}
+    return revision is not None and revision not in known
+
+
 def require_current(database: Database) -> None:
     """Refuse to work on a database of another version.
 
@@ -118,6 +125,11 @@ def require_current(database: Database) -> None:
         ConfigurationError: saying which revision is there, which is needed and what to run.
     """
     found, needed = current(database), head()
+    if found != needed and _is_of_newer_version(found):
+        raise ConfigurationError(
+            f"The database is at revision {found}, which this version does not know (it needs {needed}); "
+            "a newer docflow made it. Run that one, or restore a backup of before the upgrade."
+        )
     if found != needed:
         raise ConfigurationError(
             f"The database is at revision {found or 'none'}, this version needs {needed}; "
