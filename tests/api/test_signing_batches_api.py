@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from docflow.documents.fire import fire as documents_fire
+from docflow.jobs.model import JobRun
 from docflow.kernel.clock import ManualClock
 from docflow.kernel.errors import UnavailableError
 from docflow.release import batches
 from tests.api_support import NO_ID, Office, answered, if_match
 from tests.card_support import Card, enrol
-from tests.office_support import ADMINISTRATOR, CLERK, LEADER, SPECIALIST
+from tests.office_support import ADMINISTRATOR, CLERK, LEADER, OTHER_SPECIALIST, SPECIALIST
 
 
 def batch_of(office: Office, *document_ids: str, **more: Any) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def test_systems_and_recipients_have_no_batches(shared_office: Office) -> None:
 
 
 def test_a_failed_signing_shows_in_its_batch(office: Office) -> None:
-    from docflow.jobs.model import JobRun
+
     from docflow.release import failures
 
     leader = office.login(LEADER)
@@ -195,3 +197,77 @@ def test_a_failed_signing_shows_in_its_batch(office: Office) -> None:
     )
     assert leader.read(f"/v1/signing-batches/{batch['id']}")["counts"] == {"superseded": 1}
     assert office.login(CLERK).get(f"/v1/signing-batches/{batch['id']}").status_code == 404
+
+
+def test_a_batch_tells_nothing_of_documents_that_its_person_may_not_know(office: Office) -> None:
+    document_id = office.approved()
+    document = batch_of(office, document_id)
+    answered(office.login(LEADER).post("/v1/signing-batches", document), 202)
+    stranger = office.login(OTHER_SPECIALIST)
+    assert stranger.get(f"/v1/documents/{document_id}").status_code == 404
+    told = []
+    for trigger in ("sign", "submit"):  # while it is signed by another, and by what signs nothing
+        body = document | {"trigger": trigger}
+        batch = answered(stranger.post("/v1/signing-batches", body), 202)
+        office.run_jobs()
+        (item,) = stranger.read(f"/v1/signing-batches/{batch['id']}")["items"]
+        told.append((item["state"], item["code"], item["job_id"]))
+    assert told == [("refused", "not-found", None)] * 2
+
+
+def test_another_persons_signing_of_the_same_version_is_not_told_as_the_batchs_own(
+    office: Office,
+) -> None:
+    author, leader = office.login(SPECIALIST), office.login(LEADER)
+    document_id = office.approved()
+    batch = answered(author.post("/v1/signing-batches", batch_of(office, document_id)), 202)
+    leader.fire(document_id, "sign")
+    office.run_jobs()
+    assert leader.read(f"/v1/documents/{document_id}")["state"] == "signed"
+    (item,) = author.read(f"/v1/signing-batches/{batch['id']}")["items"]
+    assert (item["state"], item["job_id"]) == ("refused", None)
+
+
+def test_what_is_away_for_one_document_does_not_stop_the_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, services = office.login(LEADER), office.services
+    ids = [office.approved() for _ in range(3)]
+    batch = answered(leader.post("/v1/signing-batches", batch_of(office, *ids)), 202)
+    really = documents_fire
+
+    def fire(desk: Any, actor: Any, document_id: str, *given: Any, **more: Any) -> Any:
+        if document_id == ids[0]:
+            raise UnavailableError("Its keys are away.", code="key-provider-unavailable")
+        return really(desk, actor, document_id, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "fire", fire)
+        with pytest.raises(UnavailableError):
+            batches._fire_all(services.studio, services.authenticator, batch["id"], None)
+    shown = leader.read(f"/v1/signing-batches/{batch['id']}")
+    assert shown["counts"] == {"waiting": 1, "signing": 2}
+    job = JobRun(services.engine.get(f"batch-{batch['id']}"), lambda _name, function: function())
+    batches.on_failed(services.studio, job, "Its keys are away.")
+    first = leader.read(f"/v1/signing-batches/{batch['id']}")["items"][0]
+    assert (first["state"], first["code"]) == ("refused", "batch-failed")
+    assert first["detail"] == "Its keys are away."
+
+
+def test_a_session_is_not_shown_any_more_to_who_lost_the_document(office: Office) -> None:
+    leader, administrator = office.login(LEADER), office.login(ADMINISTRATOR)
+    person = office.person(LEADER)
+    card = Card.issue(office.instance.folder / "pki", "Sơn", office.services.clock.now())
+    enrol(administrator, leader, person["id"], card)
+    document_id = office.approved()
+    batch = answered(leader.post("/v1/signing-batches", batch_of(office, document_id)), 202)
+    office.run_jobs()
+    (item,) = leader.read(f"/v1/signing-batches/{batch['id']}")["items"]
+    address = f"/v1/signing-sessions/{item['job_id']}"
+    assert leader.read(address)["state"] == "ready"
+    person = office.person(LEADER)
+    for held in person["offices"]:
+        gone = f"/v1/people/{person['id']}/offices/{held['unit_id']}/{held['role']}"
+        person = answered(administrator.delete(gone, version=person["version"]), 200)
+    assert leader.get(address).status_code == 404
+    assert leader.delete(address).status_code == 404

@@ -287,7 +287,9 @@ def register_jobs(engine: JobEngine, studio: Studio, keeper: archive.Keeper) -> 
             partial(failures.on_waiting, desk),
         )
     signing = Authenticator(desk.database, desk.catalogue.seed.classification)
-    engine.register(batches.KIND, partial(batches.run, studio, signing))
+    engine.register(
+        batches.KIND, partial(batches.run, studio, signing), partial(batches.on_failed, studio)
+    )
     engine.register(arrival.KIND, partial(arrival.run, studio), partial(arrival.on_failed, studio))
     engine.register(archive.KIND, partial(archive.run, studio), partial(archive.on_failed, keeper))
     engine.register(

@@ -90,7 +90,14 @@ def choose(
         return Chosen(CARD_KIND, card)
     person = uow.connection.execute(
         sa.select(people.c.login, people.c.name).where(people.c.id == person_id)
-    ).one()
+    ).one_or_none()
+    if person is None:
+        raise ConflictError(
+            "Only a person makes a personal signature.",
+            code="no-signer",
+            rule="signer-enrolled",
+            satisfied_by="Let a person fire it whom the workflow names.",
+        )
     identity = signers.person(person.login, person.name, uow.now)
     require_enrolled(uow.connection, policy, person_id, identity)
     require_presence(uow, policy, uow.actor)

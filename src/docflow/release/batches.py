@@ -6,9 +6,9 @@ Rules:
    authorised is signed by that card or refused, also if it ends before the batch does.
 2. Each document is fired by the `batch` job with `documents.fire`, as the person, with the offices of
    that moment and the version that the person saw. What one document refuses stops no other.
-3. The job may die anywhere: a document that it fired already is known by the id of its signing, so
-   none is fired twice.
-4. Nobody but the person sees a batch.
+3. The job may die anywhere: a document that it fired already is known by the id of its signing, which
+   the person asked for, so none is fired twice.
+4. Nobody but the person sees a batch, and a batch tells its person of no document that they may not know.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ from docflow.documents.fire import fire
 from docflow.documents.signer_choice import card_certificate, require_presence
 from docflow.documents.tables import documents
 from docflow.jobs.model import JobRun
+from docflow.jobs.tables import jobs
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.canonical import canonical_json, sha256_hex
 from docflow.kernel.errors import (
@@ -150,15 +151,31 @@ def _fire_all(studio: Studio, authenticator: Authenticator, batch_id: str, card:
         waiting = [item for item in _items(connection, batch_id) if item["state"] == "waiting"]
     if batch is None:
         raise NotFoundError("The batch is gone.")
+    away: UnavailableError | None = None
     for item in waiting:
         try:
             answer = {"state": "fired", "job_id": _fire(studio, authenticator, batch, item, card)}
-        except UnavailableError:
-            raise  # tried again; what was fired is not fired twice
+        except UnavailableError as error:
+            away = (
+                away or error
+            )  # tried again, after the others: what is away for one may not be for all
+            continue
         except DocflowError as error:
             answer = {"state": "refused", "code": error.code, "detail": error.detail}
         _answer(studio, item, answer)
+    if away is not None:
+        raise away
     return len(waiting)
+
+
+def on_failed(studio: Studio, job: JobRun, error: str) -> None:
+    """Refuse what a batch that failed for good has not begun: nobody waits for it any longer."""
+    with studio.desk.database.read() as connection:
+        waiting = [
+            item for item in _items(connection, job.subject_id) if item["state"] == "waiting"
+        ]
+    for item in waiting:
+        _answer(studio, item, {"state": "refused", "code": "batch-failed", "detail": error})
 
 
 def _fire(
@@ -169,7 +186,7 @@ def _fire(
     What a card authorised in a password's stead is signed by that card alone: no key of the service
     signs by an authorisation for which nobody gave a password.
     """
-    if (ours := _fired_before(item)) is not None:
+    if (ours := _fired_before(studio, batch["person_id"], item)) is not None:
         return ours
     now = studio.desk.database.clock.now()
     if now > batch["expires_at"]:
@@ -181,7 +198,7 @@ def _fire(
         )
     # password or card was there for the whole list, when the batch was authorised
     actor = dataclasses.replace(authenticator.acting(batch["person_id"]), authenticated_at=now)
-    _require_signature(studio, item)
+    _require_signature(studio, actor, item)
     outcome = fire(
         studio.desk,
         actor,
@@ -196,10 +213,11 @@ def _fire(
     return str(outcome.job_id)
 
 
-def _require_signature(studio: Studio, item: Row) -> None:
-    """Refuse a transition that makes no personal signature; who may know of the document is not told."""
+def _require_signature(studio: Studio, actor: Actor, item: Row) -> None:
+    """Refuse a transition that makes no personal signature, to whoever may know of the document."""
     with studio.desk.database.read() as connection:
         row = rows.read(connection, item["document_id"])
+    rows.require(actor, access.Permission.DOCUMENT_FIRE, row)
     if not persons.signs(studio, row, item["trigger"]):
         raise InvalidInputError(
             "A batch fires only transitions that a person signs.", code="batch-not-signing"
@@ -218,12 +236,12 @@ def _items(connection: sa.Connection, batch_id: str) -> list[Row]:
     return all_rows(connection, statement)
 
 
-def _fired_before(item: Row) -> str | None:
-    """Return the signing that this item asked for, if its document waits for it or completed it."""
-    own = {f"{kind}-{item['document_id']}-{item['document_version']}" for kind in ("sign", "card")}
-    pending = item["pending"] or {}
-    found = own & {pending.get("job_id"), *(item["fired_by"] or {}).get(rows.JOBS, ())}
-    return next(iter(found), None)
+def _fired_before(studio: Studio, person_id: str, item: Row) -> str | None:
+    """Return the signing that this person asked for of this version already, None without one."""
+    own = [f"{kind}-{item['document_id']}-{item['document_version']}" for kind in ("sign", "card")]
+    statement = sa.select(jobs.c.id).where(jobs.c.id.in_(own), jobs.c.requested_by == person_id)
+    with studio.desk.database.read() as connection:
+        return connection.execute(statement.limit(1)).scalar()
 
 
 def _state(item: Row) -> str:

@@ -4,7 +4,8 @@ Rules:
 1. A session belongs to one person, one document at one version, one certificate and the digests of
    the very files; it expires, and it is answered once.
 2. Each file's signature is verified under the enrolled certificate before anything is kept of any.
-3. Nobody but the person learns that a session exists.
+3. Nobody but the person learns that a session exists, nor the person once the document is not theirs to
+   know any more.
 4. A session whose certificate was revoked or replaced ends: no answer could be taken any more.
 """
 
@@ -170,6 +171,7 @@ def show(studio: Studio, actor: Actor, session_id: str) -> Shown:
         session = cards.session_row(connection, session_id)
         try:
             document = rows.read(connection, match[1])
+            rows.require(actor, access.Permission.DOCUMENT_FIRE, document)
         except NotFoundError:
             raise _no_session() from None
         if session is None:
