@@ -325,7 +325,7 @@ def refusal_error(refusal: Refusal, row: Row, actor_id: str = SERVICE.id) -> Doc
 
 def _own_session(refusal: Refusal, row: Row, actor_id: str) -> str:
     """Return what ends the actor's own session with a card, of which nobody else learns."""
-    pending = row["pending"] or {}
+    pending = row.get("pending") or {}
     mine = pending.get("kind") == CARD_KIND and pending.get("requested_by") == actor_id
     if refusal.code != "signing-in-progress" or not mine:
         return ""

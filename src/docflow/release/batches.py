@@ -31,6 +31,7 @@ from docflow.jobs.tables import jobs
 from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.canonical import canonical_json, sha256_hex
 from docflow.kernel.errors import (
+    ConflictError,
     DocflowError,
     FieldProblem,
     ForbiddenError,
@@ -174,8 +175,10 @@ def on_failed(studio: Studio, job: JobRun, error: str) -> None:
         waiting = [
             item for item in _items(connection, job.subject_id) if item["state"] == "waiting"
         ]
+    refusal = ConflictError(error, code="batch-failed")
+    answer = {"state": "refused", "code": refusal.code, "detail": refusal.detail}
     for item in waiting:
-        _answer(studio, item, {"state": "refused", "code": "batch-failed", "detail": error})
+        _answer(studio, item, answer)
 
 
 def _fire(

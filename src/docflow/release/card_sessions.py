@@ -336,12 +336,13 @@ def _end(
         uow.alter(
             signing_sessions, document_id, signing_sessions.c.id == session_id, {"state": state}
         )
-        values: dict[str, Any] = {}
+        draft = Draft("document.session-ended", {"session": session_id, "state": state})
         pending = row["pending"]
         if pending and pending["job_id"] == session_id:
             values = {"stage": "failed", "pending": {**pending, "failed": True, "error": why}}
-        data = {"session": session_id, "state": state}
-        uow.change(documents, row, values, Draft("document.session-ended", data))
+            uow.change(documents, row, values, draft)
+        else:  # the document went on: its version is not the session's to change
+            uow.note(documents, row, draft)
 
 
 def _require_waiting(row: Row, session: Row | None, now: datetime) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from docflow.db import Draft, Row, UnitOfWork
-from docflow.documents import rows, signature_checks
+from docflow.documents import conversions, resealing, rows, signature_checks
 from docflow.documents.desk import Desk
 from docflow.documents.tables import documents
 from docflow.documents.telling import cause
@@ -22,10 +22,17 @@ from docflow.kernel.actor import SERVICE, Actor
 from docflow.kernel.clock import rfc3339
 from docflow.kernel.errors import ConflictError
 from docflow.people import access
-from docflow.release import card_sessions, cards
+from docflow.release import archive, card_sessions, cards
 
 _KINDS = ("sign", "release", cards.KIND, cards.EMBED)
-_ABOUT_DOCUMENTS = (*_KINDS, signature_checks.KIND)
+_ABOUT_DOCUMENTS = (
+    *_KINDS,
+    signature_checks.KIND,
+    archive.KIND,
+    conversions.KIND,
+    resealing.KIND,
+)
+"""Whose subject is a document: who may see or retry them depends on it."""
 
 
 def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
