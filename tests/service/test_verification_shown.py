@@ -16,6 +16,7 @@ from pyhanko.sign import fields
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
 from typer.testing import CliRunner
 
+from docflow.cli import output
 from docflow.cli.main import app
 from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying import page
@@ -84,7 +85,12 @@ class TestEscaped:
 
 
 class TestText:
-    def test_it_tells_all_that_the_verdict_rests_on(self, pki: LivePki, tmp_path: Path) -> None:
+    def test_it_tells_all_that_the_verdict_rests_on(
+        self, pki: LivePki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # in a terminal of 80 columns, whatever the tests run in
+        monkeypatch.setattr(output, "UNWRAPPED", False)
+        monkeypatch.setattr(output.CONSOLE, "_width", 80)
         path = written(tmp_path, "a.pdf", Maker(pki).pdf("B-LTA"))
         printed = run.invoke(
             app,
