@@ -135,7 +135,9 @@ def test_a_request_may_name_the_place_and_is_refused_a_wrong_one(
     document_id = office.to_approved(office.draft())
     desk, leader = office.services.desk, office.actor(LEADER)
     version = office.row(document_id)["version"]
-    with pytest.raises(InvalidInputError, match="page is a whole number") as refused:
+    with pytest.raises(
+        InvalidInputError, match="page is first, last, or a whole number"
+    ) as refused:
         fire(desk, leader, document_id, "sign", {}, if_version=version,
              place={"signature": {"page": 0, "x": 1, "y": 1}})  # fmt: skip
     assert refused.value.code == "stamp-anchor"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import sqlalchemy as sa
 
@@ -50,19 +50,18 @@ def run(desk: Desk, job: JobRun) -> None:
 def on_failed(desk: Desk, job: JobRun, error: str) -> None:
     """Note why nothing could be made of the file, where people look: at the file, and in history."""
     told = {"file_id": job.payload["file"], "job": job.job_id}
-    _say(desk, job, "failed", error, "document.conversion-failed", told)
+    details = cause(desk, job.subject_id, error)
+    _say(desk, job, "failed", error, Draft("document.conversion-failed", told, details))
 
 
 def on_waiting(desk: Desk, job: JobRun, error: str, next_at: datetime) -> None:
     """Note at the file what its conversion waits for; the same again is not noted."""
     told = {"job": job.job_id, "next_at": rfc3339(next_at)}
-    _say(desk, job, "pending", error, "document.job-waiting", told)
-
-
-def _say(
-    desk: Desk, job: JobRun, state: str, error: str, action: str, told: dict[str, Any]
-) -> None:
     details = cause(desk, job.subject_id, error)
+    _say(desk, job, "pending", error, Draft("document.job-waiting", told, details))
+
+
+def _say(desk: Desk, job: JobRun, state: str, error: str, draft: Draft) -> None:
     with desk.database.unit_of_work(SERVICE) as uow:
         row = rows.lock(uow, job.subject_id)
         found = _still(uow.connection, job.payload["file"])
@@ -70,7 +69,7 @@ def _say(
             return  # nobody wants it any more, or it was told already
         values = {"conversion": state, "conversion_problem": error}
         uow.alter(files, row["id"], files.c.id == job.payload["file"], values)
-        uow.change(documents, row, {"updated_at": uow.now}, Draft(action, told, details))
+        uow.change(documents, row, {"updated_at": uow.now}, draft)
 
 
 def make(desk: Desk, document_id: str, file_id: str, making: Making) -> str | None:
