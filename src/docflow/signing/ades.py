@@ -35,7 +35,6 @@ from pyhanko.sign.validation.ades import (
 )
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
-from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.policy_decl import (
     CertificateFetchingRule,
@@ -46,7 +45,6 @@ from pyhanko.sign.validation.policy_decl import (
 )
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator.context import CertValidationPolicySpec
-from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import (
     CertRevTrustPolicy,
     RevocationCheckingPolicy,
@@ -61,6 +59,7 @@ from docflow.signing.trust import TrustRoots
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, DatedAlgorithms, shipped_policy
 from docflow.signing.verifying.evidence import path_of
 from docflow.signing.verifying.instants import fault_of_signature, fault_of_stamp
+from docflow.signing.verifying.stamps import time_told, timing, tokens
 
 _OFFLINE = RevocationInfoGatheringSpec(
     online_fetching_rule=RevinfoOnlineFetchingRule.LOCAL_ONLY,
@@ -196,7 +195,7 @@ class _Judge:
             ades_basic_validation(
                 embedded.signed_data,
                 self._spec(mode, with_file=mode == "require"),
-                timing_info=_timing(at),
+                timing_info=timing(at),
                 raw_digest=embedded.compute_digest(),
             )
         )
@@ -217,7 +216,7 @@ class _Judge:
             ades_with_time_validation(
                 embedded.signed_data,
                 self._spec(mode, with_file=mode == "require"),
-                timing_info=_timing(at),
+                timing_info=timing(at),
                 raw_digest=embedded.compute_digest(),
             )
         )
@@ -247,7 +246,7 @@ class _Judge:
                     stamp.signed_data,
                     self._spec("soft-fail" if old else "require", with_file=not old),
                     expected_tst_imprint=stamp.compute_digest,
-                    timing_info=_timing(at),
+                    timing_info=timing(at),
                 )
             )
             if why := _fault(result) or _fault_of_stamp(result.api_status, at):
@@ -271,19 +270,12 @@ class _Judge:
         )
 
 
-def _timing(at: datetime) -> ValidationTimingInfo:
-    return ValidationTimingInfo(
-        validation_time=at, best_signature_time=at, point_in_time_validation=True
-    )
-
-
 def _stamped_at(stamp: EmbeddedPdfSignature) -> datetime:
-    moment: datetime = stamp.signed_data["encap_content_info"]["content"].parsed["gen_time"].native
-    return moment
+    return time_told(stamp.signed_data)
 
 
 def _has_stamp(embedded: EmbeddedPdfSignature) -> bool:
-    return any(True for _ in extract_tst_data_iter(embedded.signer_info, signed=False))
+    return bool(tokens(embedded.signed_data))
 
 
 def _fault(result: Any) -> str:

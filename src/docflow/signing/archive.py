@@ -38,6 +38,7 @@ from docflow.signing.trust import TrustRoots
 from docflow.signing.update import Update, update_of
 from docflow.signing.validate import verify
 from docflow.signing.verifying.algorithms import AlgorithmPolicy, shipped_policy
+from docflow.signing.verifying.stamps import time_told
 from docflow.signing.verifying.terms import Policy
 
 
@@ -101,7 +102,7 @@ def made_with(bench: Bench, number: int, sha256: str, size: int) -> Renewed:
         size,
         number,
         bench.authority,
-        stamp["encap_content_info"]["content"].parsed["gen_time"].native,
+        time_told(stamp),
         StampFacts.of(stamp),
     )
 

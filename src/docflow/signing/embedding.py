@@ -39,6 +39,7 @@ from docflow.signing.outside.timestamps import signer_of
 from docflow.signing.stampfacts import StampFacts
 from docflow.signing.standing import Chain
 from docflow.signing.update import Update, add_field, update_of
+from docflow.signing.verifying.stamps import time_told
 
 CHUNK_BYTES = 1 << 20
 ARCHIVE_FIELD = "Archive"
@@ -131,8 +132,8 @@ def made_at(level: Level, bench: Bench | None, sha256: str, size: int) -> Embedd
     if bench is None:
         return Embedded(sha256, size, level, None, None, None)
     token = bench.timestamper.tokens[-1]
-    stamped_at = token["encap_content_info"]["content"].parsed["gen_time"].native
-    return Embedded(sha256, size, level, bench.authority, stamped_at, StampFacts.of(token))
+    facts = StampFacts.of(token)
+    return Embedded(sha256, size, level, bench.authority, time_told(token), facts)
 
 
 def _embed(

@@ -12,12 +12,12 @@ from datetime import datetime
 from pathlib import Path
 
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from docflow.kernel.errors import ConflictError
 from docflow.signing.longterm import LongTerm
 from docflow.signing.standing import RevokedSignerError, name_of
+from docflow.signing.verifying.stamps import time_told, tokens
 
 
 def require_standing(source: Path, longterm: LongTerm, now: datetime) -> None:
@@ -56,8 +56,4 @@ def _require(one: EmbeddedPdfSignature, longterm: LongTerm, now: datetime) -> No
 
 def _stamped_at(one: EmbeddedPdfSignature) -> datetime | None:
     """Return when the signature's own time stamp says that it existed; it was judged when it was made."""
-    times = [
-        token["encap_content_info"]["content"].parsed["gen_time"].native
-        for token in extract_tst_data_iter(one.signer_info, signed=False)
-    ]
-    return min(times, default=None)
+    return min(map(time_told, tokens(one.signed_data)), default=None)

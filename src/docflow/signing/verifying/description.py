@@ -27,7 +27,7 @@ from docflow.signing.verifying.algorithms import in_words, key_facts
 from docflow.signing.verifying.evidence import Carried, Outcome
 from docflow.signing.verifying.instants import OUT_OF_TIME
 from docflow.signing.verifying.revocation import with_fetched
-from docflow.signing.verifying.stamps import MOST_TOKENS, tokens
+from docflow.signing.verifying.stamps import MOST_TOKENS, time_told, tokens
 from docflow.signing.verifying.terms import Terms
 from docflow.signing.verifying.timed import judged_over
 
@@ -224,7 +224,7 @@ def _stamp_verdict(outcome: Outcome) -> tuple[Indication, str | None, tuple[str,
 
 
 def _time_of(token: cms.SignedData) -> datetime | None:
-    return aware(token["encap_content_info"]["content"].parsed["gen_time"].native)
+    return aware(time_told(token))
 
 
 def _authority(token: cms.SignedData) -> str | None:

@@ -22,3 +22,9 @@ def timing(now: datetime) -> ValidationTimingInfo:
 def tokens(signed_data: cms.SignedData) -> list[cms.SignedData]:
     """Return the timestamp tokens over the signature."""
     return list(extract_tst_data_iter(extract_signer_info(signed_data), signed=False))
+
+
+def time_told(token: cms.SignedData) -> datetime:
+    """Return the instant that a timestamp token tells; whether it is to be believed is not asked."""
+    told: datetime = token["encap_content_info"]["content"].parsed["gen_time"].native
+    return told
